@@ -1,0 +1,129 @@
+"""What the image codecs share: one uint8 RGB frame in, one strictly checked image file out.
+
+Image decoders are old and big, so a payload reaches Pillow only after our own reading of the file's structure: only the
+chunks that our own encoders write, the frame's size as the envelope declares it (itself within the limits), the file
+ending where the payload ends. Pillow's errors for what is left are listed one by one.
+"""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from hedgerow.codecs.base import CodecLimits, Kind
+from hedgerow.codecs.envelope import Item, check_maker, item_of, seal, unseal
+from hedgerow.errors import PeerError, UsageError
+from hedgerow.models.tensors import Array, Tensors, TensorSpec
+
+Size = tuple[int, int]
+
+# What Pillow and the libraries under it raise for broken files; MemoryError is theirs for broken sizes.
+DECODER_ERRORS = (
+    Image.DecompressionBombError,
+    AttributeError,
+    EOFError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFormat:
+    """One image format: how Pillow calls it, its greatest side, how it is saved, and how its structure is read.
+
+    `read_size` gets the file's bytes and gives (width, height); PeerError unless the structure is one that we write.
+    """
+
+    name: str
+    side_pixels_max: int
+    save: Callable[[Image.Image, io.BytesIO, int], None]
+    read_size: Callable[[bytes], Size]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCodec:
+    """One frame as an image file of a fixed quality."""
+
+    format: ImageFormat
+    quality: int
+    loss: str
+    kind: Kind = "input"
+    calibration_id: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.format.name.lower()}:{self.quality}"
+
+    def encode(self, tensors: Tensors) -> bytes:
+        if len(tensors) != 1:
+            raise UsageError(f"codec '{self.name}' takes one frame, not {len(tensors)} tensors")
+        ((name, frame),) = tensors.items()
+        self._check_frame(name, frame)
+        buffer = io.BytesIO()
+        self.format.save(Image.fromarray(np.ascontiguousarray(frame)), buffer, self.quality)
+        return seal(self.name, [item_of(name, frame, buffer.getvalue())])
+
+    def _check_frame(self, name: str, frame: Array) -> None:
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+            raise UsageError(
+                f"codec '{self.name}' takes uint8 frames of shape (height, width, 3), not '{name}'"
+                f" of {frame.dtype.name} {frame.shape}"
+            )
+        if not 1 <= min(frame.shape[:2]) <= max(frame.shape[:2]) <= self.format.side_pixels_max:
+            raise UsageError(
+                f"codec '{self.name}' takes sides of 1 to {self.format.side_pixels_max} pixels, not {frame.shape[:2]}"
+            )
+
+    def decode(
+        self, payload: bytes | memoryview, *, limits: CodecLimits, expected: tuple[TensorSpec, ...] | None = None
+    ) -> Tensors:
+        contents = unseal(payload, limits=limits, expected=expected)
+        check_maker(contents, self.name, self.calibration_id)
+        if len(contents.items) != 1:
+            raise PeerError(f"payload of codec '{self.name}' holds {len(contents.items)} tensors instead of one frame")
+        item = contents.items[0]
+        return {item.name: self._frame(item, limits)}
+
+    def _frame(self, item: Item, limits: CodecLimits) -> Array:
+        if item.dtype != "uint8" or len(item.shape) != 3 or item.shape[2] != 3 or not item.elements:
+            raise PeerError(f"frame '{item.name}' is declared as {item.dtype} {item.shape}; the sender is broken")
+        height, width, _ = item.shape
+        if height * width > limits.pixels_max:
+            raise PeerError(f"frame of {width} x {height} pixels, {limits.pixels_max} at most are taken")
+        file = bytes(item.body)
+        if self.format.read_size(file) != (width, height):
+            raise PeerError(f"image in frame '{item.name}' is not of the declared {width} x {height} pixels")
+        return self._pixels(file, (width, height))
+
+    def _pixels(self, file: bytes, size: Size) -> Array:
+        try:
+            with Image.open(io.BytesIO(file), formats=(self.format.name,)) as image:
+                if image.size != size or image.mode != "RGB" or image.format != self.format.name:
+                    raise PeerError(f"image is {image.format} {image.mode} {image.size}, expected RGB {size}")
+                return np.array(image)
+        except DECODER_ERRORS as error:
+            raise PeerError(f"image does not decode ({type(error).__name__}: {error}); the sender is broken") from None
+
+
+def quality_of(arguments: tuple[str, ...], default: int) -> int | None:
+    """The quality in a spec's arguments, 1 to 100; None for anything else."""
+    if not arguments:
+        return default
+    text = arguments[0]
+    if len(arguments) > 1 or not (text.isascii() and text.isdigit()) or text[0] == "0":
+        return None
+    quality = int(text[:4])
+    return quality if quality <= 100 else None

@@ -1,0 +1,70 @@
+"""What a codec is: the protocol that all of them keep, and the limits under which the other side's bytes are read.
+
+A codec turns the tensors of one crossing into one payload and back. Encoding reads our own tensors, so it blames the
+caller (`UsageError`); decoding reads what the other side sent, so whatever is wrong there is a `PeerError` and nothing
+else. Codecs hold no state that changes: one codec may be used by many threads at once.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+from hedgerow.errors import UsageError
+from hedgerow.models.tensors import Tensors, TensorSpec
+
+Kind: TypeAlias = Literal["input", "features", "any"]
+
+
+@dataclass(frozen=True, slots=True)
+class CodecLimits:
+    """What a payload may make this side hold; checked against the payload's header before anything is allocated.
+
+    `tensor_bytes_max` counts all the tensors of one payload together. No single allocation goes beyond it, and all of
+    them together, working memory included, stay below `working_bytes_max`.
+    """
+
+    payload_bytes_max: int = 16 * 2**20
+    tensor_bytes_max: int = 64 * 2**20
+    tensors_max: int = 16
+    dimensions_max: int = 8
+    pixels_max: int = 40_000_000
+
+    def __post_init__(self) -> None:
+        for name in ("payload_bytes_max", "tensor_bytes_max", "tensors_max", "dimensions_max", "pixels_max"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"codec limit {name} must be at least 1, not {getattr(self, name)}")
+
+    @property
+    def working_bytes_max(self) -> int:
+        """The most that one decode call holds at a time, its result included, the payload not."""
+        return 4 * self.tensor_bytes_max
+
+
+class Codec(Protocol):
+    """Tensors to bytes and back.
+
+    `name` is the full spec text (`get(codec.name)` gives an equal codec), `loss` one sentence saying what does not come
+    back, `kind` what it is made for, `calibration_id` 16 hexadecimal digits, or empty where ranges travel.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def loss(self) -> str: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def calibration_id(self) -> str: ...
+
+    def encode(self, tensors: Tensors) -> bytes:
+        """One payload holding all of `tensors`, in their order; UsageError for what this codec cannot carry."""
+        ...
+
+    def decode(
+        self,
+        payload: bytes | memoryview,
+        *,
+        limits: CodecLimits,
+        expected: tuple[TensorSpec, ...] | None = None,
+    ) -> Tensors:
+        """The tensors of `payload`, owned and writable; PeerError unless whole, within `limits` and as `expected`."""
+        ...
