@@ -1,0 +1,38 @@
+"""Reads a picture file into the raw sample that tasks take: a uint8 frame, height x width x RGB, upright."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from hedgerow.errors import UsageError
+
+FRAME_PIXELS_MAX = 40_000_000
+
+# What Pillow's decoders raise on damaged files, beside OSError.
+_DAMAGED = (SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, OverflowError)
+
+
+def load_frame(path: str | Path) -> NDArray[np.uint8]:
+    """The picture at `path` as uint8 (height, width, 3) RGB, turned as its EXIF orientation says.
+
+    Raises UsageError, naming the file, when it is missing, not a picture, damaged or above FRAME_PIXELS_MAX pixels.
+    """
+    try:
+        with Image.open(path) as picture:
+            if picture.width * picture.height > FRAME_PIXELS_MAX:
+                raise UsageError(
+                    f"{path} has {picture.width} x {picture.height} pixels, more than {FRAME_PIXELS_MAX}; make it smaller"
+                )
+            upright = ImageOps.exif_transpose(picture)
+            return np.array(upright.convert("RGB"), dtype=np.uint8)
+    except UnidentifiedImageError as error:
+        raise UsageError(f"{path} is not a picture that can be read; give a JPEG, PNG or WebP file") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UsageError(f"{path} has more than {FRAME_PIXELS_MAX} pixels; make it smaller") from error
+    except OSError as error:
+        raise UsageError(f"cannot read the picture {path}: {error.strerror or error}") from error
+    except _DAMAGED as error:
+        raise UsageError(f"the picture {path} is damaged: {error}") from error

@@ -1,0 +1,58 @@
+"""Where fetched models, photographs and tasks lie, and the one way in which a file gets there.
+
+Rule: a file under the home is either whole or absent. It is written beside its place, flushed to the disk and then
+renamed, so an interrupted fetch leaves nothing half-made and two processes may write the same file at once.
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from hedgerow.errors import HostError
+
+
+def home() -> Path:
+    """The directory of fetched things: $HEDGEROW_HOME, else <venv>/var/hedgerow, else ~/.cache/hedgerow.
+
+    The directory need not exist yet.
+    """
+    named = os.environ.get("HEDGEROW_HOME", "").strip()
+    if named:
+        return Path(named).expanduser().absolute()
+    if sys.prefix != sys.base_prefix:
+        return Path(sys.prefix) / "var" / "hedgerow"
+    return Path("~/.cache/hedgerow").expanduser()
+
+
+def make_directory(path: Path) -> Path:
+    """Create `path` and its parents where they are missing; HostError when this machine will not have it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HostError(f"cannot create {path}: {_reason(error)}; set HEDGEROW_HOME to a writable directory") from error
+    return path
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Put `data` at `path`, all of it or nothing; HostError when the disk is full or not writable."""
+    make_directory(path.parent)
+    try:
+        handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    except OSError as error:
+        raise HostError(f"cannot write {path}: {_reason(error)}") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(partial, 0o644)
+        os.replace(partial, path)
+    except OSError as error:
+        raise HostError(f"cannot write {path}: {_reason(error)}") from error
+    finally:
+        Path(partial).unlink(missing_ok=True)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
