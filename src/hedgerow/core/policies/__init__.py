@@ -1,1 +1,85 @@
+"""Which arm: one small interface, one file a policy. A policy can be foolish, never late: the core holds the reserve.
 
+A policy sees a `View` (arrays over arms and belief samples) and returns a `Choice`. It is deterministic and picklable; it
+keeps no clock. `by_name` finds one; `check_policy` is what each must pass.
+"""
+
+import importlib
+import pickle
+import pkgutil
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from hedgerow.core.arms import ArmTable, Flags, Floats
+from hedgerow.core.records import Prices, Reason
+from hedgerow.errors import UsageError
+
+
+@dataclass(slots=True)
+class View:
+    """What a policy may look at for one request.
+
+    `latency_ns` (samples, arms): time from now to the answer, were the world as in that sample; `weights` (samples,).
+    `admissible` (arms,): the reserve fits and the lane and link are free for it. `available_ns`: until the reserve would
+    start; `time_left_ns`: until the answer is useless. `reserve_*`: what needing the reserve costs and gives.
+    """
+
+    table: ArmTable
+    latency_ns: Floats
+    weights: Floats
+    admissible: Flags
+    energy_mj: Floats
+    money_mj: Floats
+    available_ns: float
+    time_left_ns: float
+    reserve_energy_mj: float
+    reserve_quality: float
+    prices: Prices
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The arm's column, what it is expected to cost (mJ), and how likely it is to need the reserve."""
+
+    arm: int
+    reason: Reason
+    cost_mj: float = 0.0
+    reserve_probability: float = 0.0
+
+
+class Policy(Protocol):
+    """`uses_reserve` False asks the core for no reserve at all: only fit for comparisons."""
+
+    name: str
+    uses_reserve: bool
+
+    def choose(self, view: View) -> Choice | None:
+        """The arm to start, or None when no admissible arm is wanted; never an inadmissible one."""
+        ...
+
+
+def by_name(name: str) -> Policy:
+    """The policy called `name`; UsageError lists the known ones."""
+    found = {}
+    for module in pkgutil.iter_modules(__path__):
+        policy: Policy = importlib.import_module(f"{__name__}.{module.name}").POLICY
+        found[policy.name] = policy
+    if name not in found:
+        raise UsageError(f"no policy '{name}'; there are: {', '.join(sorted(found))}")
+    return found[name]
+
+
+def weighted_share(flags: Flags, weights: Floats) -> Floats:
+    """Share of the weight for which each arm's flag holds: (samples, arms), (samples,) -> (arms,). Sums in a fixed order."""
+    total: Floats = np.add.reduce(flags * weights[:, None], axis=0) / np.add.reduce(weights)
+    return total
+
+
+def check_policy(policy: Policy, view: View) -> None:
+    """Raise AssertionError unless `policy` is picklable, deterministic and chooses admissibly in `view`."""
+    first, second = policy.choose(view), pickle.loads(pickle.dumps(policy)).choose(view)
+    assert first == second, f"{policy.name} is not deterministic"
+    if first is not None:
+        assert view.admissible[first.arm], f"{policy.name} chose an arm that is not admissible"

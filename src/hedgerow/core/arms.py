@@ -1,0 +1,226 @@
+"""What can be done: arms as lists of steps, compiled to a matrix of resources x arms.
+
+A step is a row of facts, so exits, cascades, more tiers and progressive sending only add steps:
+
+    RunStep    run segments first..last of a model on a tier (on a device: on a lane)
+    CrossStep  encode what is alive, cross a link in a codec
+    GateStep   stop here with the local answer if its confidence is at least this
+
+Compilation turns an arm into amounts of named resources ("lane:cpu" ns, "bytes:cloud", "trips:cloud", "tier:cloud" ns,
+"queue:cloud"); a belief gives each resource a value in ns; their product, summed in a fixed order, is the arm's latency.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hedgerow.errors import UsageError
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+RAW_SAMPLE = -1  # the "joint" before the preparation
+
+
+@dataclass(frozen=True, slots=True)
+class RunStep:
+    """Segments `first..last` (inclusive; 0 is the preparation) of `model`. `tier` "device" runs on `lane`."""
+
+    tier: str
+    model: str
+    first: int
+    last: int
+    median_ns: int
+    lane: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class CrossStep:
+    """Encode on `lane`, send `up_bytes` (median) over `link`; `decode_ns` is spent on the other side."""
+
+    link: str
+    codec: str
+    up_bytes: int
+    encode_median_ns: int
+    encode_bound_ns: int
+    decode_ns: int = 0
+    down_bytes: int = 0
+    lane: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class GateStep:
+    """Deliver the local answer here if its confidence is at least `at_least`; calibration saw `stop_share` stop."""
+
+    at_least: float
+    stop_share: float
+
+
+Step = RunStep | CrossStep | GateStep
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One complete way to answer; `quality` is its calibrated agreement with the task's reference (share)."""
+
+    name: str
+    steps: tuple[Step, ...]
+    quality: float
+
+    @property
+    def crossing(self) -> CrossStep | None:
+        """The first link crossing, or None for a local arm."""
+        return next((step for step in self.steps if isinstance(step, CrossStep)), None)
+
+    @property
+    def model(self) -> str:
+        """The model that gives the final answer."""
+        return next(step.model for step in reversed(self.steps) if isinstance(step, RunStep))
+
+    def sends(self, position: int) -> tuple[str, int]:
+        """(model, joint) whose living tensors the crossing at `position` carries; joint -1 is the raw sample."""
+        return self.beyond(position).model, self.beyond(position).first - 1
+
+    def beyond(self, position: int) -> RunStep:
+        """The run on the other side of the crossing at `position`."""
+        return next(step for step in self.steps[position:] if isinstance(step, RunStep))
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModel:
+    """One model on one device lane. All times in ns, indexed by segment.
+
+    `tail_*_ns[i]` are of segments i..end run together: their 0.999 quantile under load plus margin is less than the
+    sum of the segments' own bounds, which only serve as blocking.
+    """
+
+    name: str
+    lane: str
+    quality: float
+    segment_median_ns: tuple[int, ...]
+    segment_bound_ns: tuple[int, ...]
+    tail_median_ns: tuple[int, ...]
+    tail_bound_ns: tuple[int, ...]
+
+    @property
+    def last(self) -> int:
+        return len(self.segment_median_ns) - 1
+
+    def segment_longest_ns(self, first: int = 0) -> int:
+        """The longest that the lane can be held between two joints, from segment `first` on."""
+        return max(self.segment_bound_ns[first:])
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """How energy is modelled: busy time above idle, and the radio by the time it sends plus a tail per request."""
+
+    active_mw: float = 4000.0
+    radio_mw: float = 1200.0
+    radio_tail_mj: float = 2.0
+
+    def busy_mj(self, busy_ns: float) -> float:
+        return self.active_mw * busy_ns * 1e-9
+
+    def radio_mj(self, sending_ns: float) -> float:
+        return self.radio_mw * sending_ns * 1e-9 + self.radio_tail_mj
+
+
+def _amounts(step: Step) -> dict[str, float]:
+    """What one step takes of each resource."""
+    match step:
+        case RunStep(tier="device"):
+            return {f"lane:{step.lane}": step.median_ns}
+        case RunStep():
+            return {f"tier:{step.tier}": step.median_ns}
+        case CrossStep():
+            return {
+                f"lane:{step.lane}": step.encode_median_ns,
+                f"bytes:{step.link}": step.up_bytes,
+                f"trips:{step.link}": 1.0,
+                f"queue:{step.link}": 1.0,
+                f"tier:{step.link}": step.decode_ns,
+            }
+        case GateStep():
+            return {}
+
+
+@dataclass(slots=True)
+class ArmTable:
+    """Arms, the local models behind the reserves, and the matrix made of them.
+
+    `latency_amounts` (resources, arms) counts every step, `spent_amounts` weights the steps behind a gate with the share
+    that passes it. Both are float64, C order: a column is an arm.
+    """
+
+    arms: tuple[Arm, ...]
+    locals: tuple[LocalModel, ...]
+    energy: Energy = field(default_factory=Energy)
+    money_per_mb: float = 0.0
+    money_per_cloud_s: float = 0.0
+    resources: tuple[str, ...] = field(init=False)
+    latency_amounts: Floats = field(init=False)
+    spent_amounts: Floats = field(init=False)
+    quality: Floats = field(init=False)
+    busy_ns: Floats = field(init=False)
+    up_bytes: Floats = field(init=False)
+    cloud_ns: Floats = field(init=False)
+    is_remote: Flags = field(init=False)
+
+    def __post_init__(self) -> None:
+        _check(self.arms, self.locals)
+        names = sorted({name for arm in self.arms for step in arm.steps for name in _amounts(step)})
+        self.resources = tuple(names)
+        row_of = {name: row for row, name in enumerate(names)}
+        shape = (len(names), len(self.arms))
+        self.latency_amounts, self.spent_amounts = np.zeros(shape), np.zeros(shape)
+        for column, arm in enumerate(self.arms):
+            share = 1.0
+            for step in arm.steps:
+                for name, amount in _amounts(step).items():
+                    self.latency_amounts[row_of[name], column] += amount
+                    self.spent_amounts[row_of[name], column] += share * amount
+                if isinstance(step, GateStep):
+                    share *= 1.0 - step.stop_share
+        self.quality = np.array([arm.quality for arm in self.arms], dtype=np.float64)
+        self.busy_ns = self._rows("lane:")
+        self.up_bytes = self._rows("bytes:")
+        self.cloud_ns = self._rows("tier:")
+        self.is_remote = np.array([arm.crossing is not None for arm in self.arms], dtype=np.bool_)
+
+    def _rows(self, prefix: str) -> Floats:
+        """Spent amounts of all resources whose name starts so, summed in row order: (arms,)."""
+        total = np.zeros(len(self.arms))
+        for row, name in enumerate(self.resources):
+            if name.startswith(prefix):
+                total += self.spent_amounts[row]
+        return total
+
+    def local(self, model: str) -> LocalModel:
+        return next(found for found in self.locals if found.name == model)
+
+    def index(self, name: str) -> int:
+        """Column of the arm called `name`; UsageError names the ones there are."""
+        for column, arm in enumerate(self.arms):
+            if arm.name == name:
+                return column
+        raise UsageError(f"no arm '{name}'; there are: {', '.join(arm.name for arm in self.arms)}")
+
+
+def _check(arms: Sequence[Arm], locals_: Sequence[LocalModel]) -> None:
+    if not arms:
+        raise UsageError("an arm table needs at least one arm")
+    if len({arm.name for arm in arms}) != len(arms):
+        raise UsageError("two arms have the same name")
+    known = {model.name for model in locals_}
+    for model in locals_:
+        lengths = {len(model.segment_bound_ns), len(model.tail_median_ns), len(model.tail_bound_ns)}
+        if lengths != {len(model.segment_median_ns)}:
+            raise UsageError(f"local model '{model.name}' has times for unequal numbers of segments")
+    for arm in arms:
+        if not any(isinstance(step, RunStep) for step in arm.steps):
+            raise UsageError(f"arm '{arm.name}' runs nothing")
+        for step in arm.steps:
+            if isinstance(step, RunStep) and step.tier == "device" and step.model not in known:
+                raise UsageError(f"arm '{arm.name}' runs '{step.model}' on the device, which has no local times for it")

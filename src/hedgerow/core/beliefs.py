@@ -1,0 +1,174 @@
+"""What is now expected of the link, the cloud and the lanes, learned from what was observed.
+
+Two kinds, both deterministic on any processor (multiply, add and divide only):
+
+- `LinkBelief`: the last few crossings as joint samples (round trip, ns per byte, cloud factor, cloud queue) whose weight
+  falls to a quarter in 2 s, beside a weak prior. Expected cost is an average over these samples, never a product of
+  separate medians. A lost attempt is a sample of 10 s.
+- `QuantileBound`: the one-step-ahead bound of PARTS.md's recipe: score = log x - EWMA(log x); bound = EWMA + a high
+  quantile of the recent scores + theta; theta moves by what was missed (adaptive conformal: Gibbs and Candes 2021).
+"""
+
+from bisect import bisect_left, insort
+from collections import deque
+from math import frexp, ldexp
+
+import numpy as np
+
+from hedgerow.core.arms import Floats
+from hedgerow.core.records import Limits
+
+LOST_NS = 10_000_000_000.0
+_HALF_AGE_NS = 2_000_000_000.0
+_LN2 = 0.6931471805599453
+
+
+def log2(x: float) -> float:
+    """Base-2 logarithm of x > 0 by multiply, add and divide only: the same bits on every processor; error < 1e-9."""
+    mantissa, exponent = frexp(x)
+    y = (mantissa - 0.75) / (mantissa + 0.75)
+    square, term, total = y * y, y, 0.0
+    for odd in (1, 3, 5, 7, 9, 11, 13):
+        total += term / odd
+        term *= square
+    return exponent + 2.0 * total / _LN2 - 0.4150374992788438
+
+
+def exp2(x: float) -> float:
+    """2 to the power x, by multiply and add only; relative error < 1e-9; capped at 2**60."""
+    x = min(max(x, -60.0), 60.0)
+    whole = round(x)
+    z = (x - whole) * _LN2
+    total, term = 1.0, 1.0
+    for order in range(1, 11):
+        term *= z / order
+        total += term
+    return ldexp(total, whole)
+
+
+class QuantileBound:
+    """A bound that the next observation exceeds with probability `target`, whatever the process does.
+
+    Source: DESIGN.md's recipe in PARTS.md; conformal score with an adaptive offset. `observe(x)` takes x > 0 in any unit.
+    """
+
+    __slots__ = ("_capped", "_level", "_order", "_quantile", "_recent", "_theta", "_window_max", "target")
+
+    def __init__(self, target: float = 0.01, quantile: float = 0.97, window_max: int = 300) -> None:
+        self.target, self._quantile, self._window_max = target, quantile, window_max
+        self._level: float | None = None
+        self._recent: deque[float] = deque()
+        self._order: list[float] = []
+        self._theta = 0.0
+        self._capped = False
+
+    def observe(self, x: float) -> None:
+        score_of = log2(x)
+        if self._level is None:
+            self._level = score_of
+            return
+        if not self._capped:
+            missed = 1.0 if score_of > log2(max(self.bound(), 1e-9)) else 0.0
+            self._theta += 0.5 * (missed - self.target)
+        score = score_of - self._level
+        self._recent.append(score)
+        insort(self._order, score)
+        if len(self._recent) > self._window_max:
+            self._order.pop(bisect_left(self._order, self._recent.popleft()))
+        self._level += 0.5 * score
+
+    def bound(self) -> float:
+        """The bound on the next observation; infinite before the second one."""
+        if self._level is None or not self._order:
+            return float("inf")
+        rank = min(int(self._quantile * len(self._order)), len(self._order) - 1)
+        exponent = self._level + self._order[rank] + self._theta
+        self._capped = exponent >= 40.0
+        return exp2(exponent)
+
+
+class LinkBelief:
+    """Joint recent samples of one link and the cloud behind it; `values(resource)` gives a column for the arm matrix."""
+
+    def __init__(self, link: str, limits: Limits) -> None:
+        self.link = link
+        rows = limits.belief_samples_max
+        self._at_ns = np.zeros(rows)
+        self._base = np.zeros(rows)
+        self.round_trip_ns = np.full(rows, 60e6)
+        self.ns_per_byte = np.full(rows, 2000.0)  # 4 Mbit/s: a weak prior, gone with the first observations
+        self.cloud_factor = np.full(rows, 1.0)
+        self.queue_ns = np.zeros(rows)
+        self._base[0] = 0.05
+        self._next = 1
+        self.bound = QuantileBound(window_max=limits.belief_window_max)
+        self.last_observed_ns: int | None = None
+
+    def observe(
+        self, *, now_ns: int, round_trip_ns: float, ns_per_byte: float, cloud_factor: float, queue_ns: float
+    ) -> None:
+        """One crossing or probe that came back."""
+        row = self._next
+        self._at_ns[row], self._base[row] = now_ns, 1.0
+        self.round_trip_ns[row], self.ns_per_byte[row] = round_trip_ns, ns_per_byte
+        self.cloud_factor[row], self.queue_ns[row] = cloud_factor, queue_ns
+        self._next = row + 1 if row + 1 < len(self._base) else 1
+        self.last_observed_ns = now_ns
+
+    def lost(self, now_ns: int) -> None:
+        """One attempt of which nothing came back."""
+        rate, factor = self.latest()
+        self.observe(now_ns=now_ns, round_trip_ns=LOST_NS, ns_per_byte=rate, cloud_factor=factor, queue_ns=0.0)
+
+    def forgive_losses(self) -> None:
+        """The link is back after an outage: what was lost during it says nothing about now."""
+        self._base[self.round_trip_ns >= LOST_NS] = 0.0
+
+    def latest(self) -> tuple[float, float]:
+        """(ns per byte, cloud factor) of the newest sample, or the prior."""
+        row = self._next - 1 if self._next > 1 else len(self._base) - 1
+        row = row if self._base[row] > 0 else 0
+        return float(self.ns_per_byte[row]), float(self.cloud_factor[row])
+
+    def weights(self, now_ns: int) -> Floats:
+        """Weight of each sample (samples,): a quarter after 2 s; sums to more than 0."""
+        decay = 1.0 + (now_ns - self._at_ns) / _HALF_AGE_NS
+        weight = self._base / (decay * decay)
+        weight[0] = self._base[0]
+        return weight
+
+    def values(self, resource: str) -> Floats:
+        """ns per unit of the resource, for each sample (samples,)."""
+        match resource.split(":", 1)[0]:
+            case "trips":
+                return self.round_trip_ns
+            case "bytes":
+                return self.ns_per_byte
+            case "tier":
+                return self.cloud_factor
+            case _:
+                return self.queue_ns
+
+    def set_queue(self, queue_ns: float) -> None:
+        """The cloud told of its queue: it holds for whatever sample the network will resemble."""
+        self.queue_ns[:] = queue_ns
+
+
+class LaneBelief:
+    """How this lane runs against its profile: the median of recent measured / profiled medians (1 before any)."""
+
+    __slots__ = ("_order", "_recent", "_window")
+
+    def __init__(self, window: int = 31) -> None:
+        self._recent: deque[float] = deque()
+        self._order: list[float] = []
+        self._window = window
+
+    def observe(self, ratio: float) -> None:
+        self._recent.append(ratio)
+        insort(self._order, ratio)
+        if len(self._recent) > self._window:
+            self._order.pop(bisect_left(self._order, self._recent.popleft()))
+
+    def factor(self) -> float:
+        return self._order[len(self._order) // 2] if self._order else 1.0

@@ -1,0 +1,84 @@
+"""When not to ask the cloud at all: a circuit breaker as a table.
+
+    state     event            next      meaning
+    closed    answered         closed    failures forgotten
+    closed    failed           closed*   *open once `failures_to_open` came in a row
+    closed    down             open      the connection itself broke
+    open      probe_sent       probing   only probes cross; each on a fresh connection
+    probing   probe_answered   closed    back; what was lost during the outage is forgotten
+    probing   probe_lost       open      wait longer, up to a bound, and try again
+
+A late answer to an old request proves the link too: (open, answered) and (probing, answered) close it.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+from hedgerow.core.records import Limits
+
+
+class State(StrEnum):
+    CLOSED = "closed"
+    OPEN = "open"
+    PROBING = "probing"
+
+
+class Signal(StrEnum):
+    ANSWERED = "answered"
+    FAILED = "failed"
+    DOWN = "down"
+    PROBE_SENT = "probe_sent"
+    PROBE_ANSWERED = "probe_answered"
+    PROBE_LOST = "probe_lost"
+
+
+TABLE: Final[dict[tuple[State, Signal], State]] = {
+    (State.CLOSED, Signal.ANSWERED): State.CLOSED,
+    (State.CLOSED, Signal.FAILED): State.CLOSED,
+    (State.CLOSED, Signal.DOWN): State.OPEN,
+    (State.CLOSED, Signal.PROBE_SENT): State.CLOSED,
+    (State.CLOSED, Signal.PROBE_ANSWERED): State.CLOSED,
+    (State.CLOSED, Signal.PROBE_LOST): State.CLOSED,
+    (State.OPEN, Signal.ANSWERED): State.CLOSED,
+    (State.OPEN, Signal.FAILED): State.OPEN,
+    (State.OPEN, Signal.DOWN): State.OPEN,
+    (State.OPEN, Signal.PROBE_SENT): State.PROBING,
+    (State.OPEN, Signal.PROBE_ANSWERED): State.CLOSED,
+    (State.OPEN, Signal.PROBE_LOST): State.OPEN,
+    (State.PROBING, Signal.ANSWERED): State.CLOSED,
+    (State.PROBING, Signal.FAILED): State.PROBING,
+    (State.PROBING, Signal.DOWN): State.PROBING,
+    (State.PROBING, Signal.PROBE_ANSWERED): State.CLOSED,
+    (State.PROBING, Signal.PROBE_LOST): State.OPEN,
+}
+_FAILURES: Final = frozenset({Signal.FAILED, Signal.PROBE_LOST})
+
+
+class Breaker:
+    """State of one link; starts open, so that nothing is entrusted to a cloud that was never heard of."""
+
+    __slots__ = ("_failures", "_limits", "_wait_ns", "retry_at_ns", "state")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._failures = 0
+        self._wait_ns = limits.reopen_first_ns
+        self.state = State.OPEN
+        self.retry_at_ns = 0
+
+    def signal(self, signal: Signal, *, now_ns: int) -> tuple[State, State]:
+        """Take one signal; returns (state before, state after). An unlisted pair raises LookupError naming both."""
+        before = self.state
+        if (before, signal) not in TABLE:
+            raise LookupError(f"the breaker has no rule for {signal} while {before}")
+        after = TABLE[before, signal]
+        self._failures = self._failures + 1 if signal in _FAILURES else 0
+        if before is State.CLOSED and signal in _FAILURES and self._failures >= self._limits.failures_to_open:
+            after = State.OPEN
+        if after is State.CLOSED:
+            self._wait_ns = self._limits.reopen_first_ns
+        elif after is State.OPEN and before is not State.OPEN:
+            self.retry_at_ns = now_ns + self._wait_ns
+            self._wait_ns = min(2 * self._wait_ns, self._limits.reopen_last_ns)
+        self.state = after
+        return before, after

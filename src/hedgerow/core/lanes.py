@@ -1,0 +1,123 @@
+"""The calendar of one device lane: how late may the reserves in flight start so that all of them still finish in time?
+
+Jobs are local plans. The lane runs one segment at a time, earliest deadline first, and can change its mind at joints.
+`latest_start` is the processor-demand test (Jeffay, Stanat and Martel 1991; Baruah, Rosier and Howell 1990) solved for the
+moment at which the lane must begin. Besides the requests in flight it counts those that the streams may still send at their
+least distance, because a reserve that was put off must not fall upon the next stream's. With an unknown least distance a
+stream counts as silent; the certificate of a later part demands it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hedgerow.core.records import MS
+
+_ROUNDS_MAX = 24
+_ARRIVALS_MAX = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Work that must be done by `due_ns` (a moment) and takes at most `bound_ns`."""
+
+    request: int
+    due_ns: int
+    bound_ns: int
+    segment_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The next requests of a stream: none before `earliest_ns`, then every `period_ns`; each due `within_ns` of arrival."""
+
+    stream: str
+    earliest_ns: int
+    period_ns: int
+    within_ns: int
+    bound_ns: int
+
+
+def backward_start(reservations: Sequence[Reservation]) -> int | None:
+    """The latest moment from which the reservations alone fit, earliest deadline first; None without any.
+
+    All are released already, so the backward schedule is exact.
+    """
+    start: int | None = None
+    for job in sorted(reservations, key=_due, reverse=True):
+        start = (job.due_ns if start is None else min(start, job.due_ns)) - job.bound_ns
+    return start
+
+
+def latest_start(
+    reservations: Sequence[Reservation], forecasts: Sequence[Forecast], *, blocking_ns: int, now_ns: int
+) -> int | None:
+    """The latest moment at which the lane must turn to the reservations; None without any, at least `now_ns`.
+
+    Returning `now_ns` means that nothing may be put off: the lane then simply works earliest deadline first, which is
+    what a device alone would do.
+    """
+    start = backward_start(reservations)
+    if start is None or start <= now_ns:
+        return None if start is None else now_ns
+    if not forecasts:
+        return start
+    jobs = sorted(reservations, key=_due)
+    for _ in range(_ROUNDS_MAX):
+        excess = _worst_excess(jobs, forecasts, start, blocking_ns)
+        if excess <= 0:
+            return start
+        start -= max(excess, MS // 4)
+        if start <= now_ns:
+            return now_ns
+    return now_ns
+
+
+def fits_behind(
+    reservations: Sequence[Reservation], forecasts: Sequence[Forecast], *, busy_until_ns: int, now_ns: int
+) -> bool:
+    """Whether everything promised, and what the streams may yet send, still fits if the lane is taken until then."""
+    jobs = sorted(reservations, key=_due)
+    return _worst_excess(jobs, forecasts, busy_until_ns, 0, released_ns=now_ns) <= 0
+
+
+def sustainable(forecasts: Sequence[Forecast], *, blocking_ns: int) -> bool:
+    """Whether the streams by themselves, all at once and each at its least distance, fit the lane."""
+    if sum(each.bound_ns / each.period_ns for each in forecasts) > 1.0:
+        return False
+    fresh = [Forecast(each.stream, 0, each.period_ns, each.within_ns, each.bound_ns) for each in forecasts]
+    return _worst_excess([], fresh, blocking_ns, 0, released_ns=0) <= 0
+
+
+def _worst_excess(
+    jobs: Sequence[Reservation],
+    forecasts: Sequence[Forecast],
+    start: int,
+    blocking_ns: int,
+    *,
+    released_ns: int | None = None,
+) -> int:
+    """By how much the demand exceeds the supply at the worst moment, when the lane begins at `start`.
+
+    `released_ns` None: the streams' next requests count from `start` on, and moments at which none of `jobs` is due do not
+    matter, for putting the jobs off did not cause their excess. Else they count from `released_ns`, and all moments do.
+    """
+    arrivals = [
+        (max(each.earliest_ns, start if released_ns is None else released_ns) + count * each.period_ns + each.within_ns,
+         each.bound_ns)
+        for each in forecasts
+        for count in range(_ARRIVALS_MAX)
+    ]  # fmt: skip
+    last_due = max([job.due_ns for job in jobs] + [start + each.within_ns for each in forecasts], default=start)
+    worst = -1
+    for moment in sorted({job.due_ns for job in jobs} | {due for due, _ in arrivals if due <= last_due}):
+        known = sum(job.bound_ns for job in jobs if job.due_ns <= moment)
+        if known == 0 and released_ns is None:
+            continue
+        coming = sum(bound for due, bound in arrivals if due <= moment)
+        held = blocking_ns if coming and jobs and jobs[-1].due_ns > moment else 0
+        worst = max(worst, known + coming + held - (moment - start))
+    return worst
+
+
+def _due(job: Reservation) -> int:
+    return job.due_ns

@@ -1,0 +1,173 @@
+"""One link and the cloud behind it, as the core sees them: attempts under way, what they taught, probes and the breaker.
+
+An attempt ends once: answered, failed or lost. What comes after that is an observation or nothing, never a second answer.
+"""
+
+from dataclasses import dataclass
+
+from hedgerow.core.beliefs import LinkBelief
+from hedgerow.core.breaker import Breaker, Signal, State
+from hedgerow.core.records import Action, BreakerMoved, Limits, Probe, Record, RemoteObserved
+
+_ACTIVE_NS = 5_000_000_000
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One crossing: moments in ns; `lost_at_ns` is when silence is taken for loss."""
+
+    request: int
+    attempt: int
+    sent_ns: int
+    payload_bytes: int
+    cloud_median_ns: float
+    predicted_network_ns: float
+    lost_at_ns: int
+    first_ack_ns: int | None = None
+    acked_bytes: int = 0
+
+
+class Link:
+    """State of one link. `records` and `actions` are the core's lists of the present step."""
+
+    def __init__(self, name: str, limits: Limits, records: list[Record], actions: list[Action]) -> None:
+        self.name, self._limits = name, limits
+        self._records, self._actions = records, actions
+        self.belief = LinkBelief(name, limits)
+        self.breaker = Breaker(limits)
+        self.attempts: dict[tuple[int, int], Attempt] = {}
+        self._probe: int | None = None
+        self._probes = 0
+        self._used_ns = 0
+        self._wanted_ns = 0
+
+    @property
+    def open_for_requests(self) -> bool:
+        return self.breaker.state is State.CLOSED
+
+    def wanted(self, now_ns: int) -> None:
+        """A request came that might use this link: it is worth probing."""
+        self._wanted_ns = now_ns
+
+    def sent(self, attempt: Attempt) -> None:
+        if len(self.attempts) >= self._limits.late_answers_kept_max:
+            self.attempts.pop(next(iter(self.attempts)))
+        self.attempts[attempt.request, attempt.attempt] = attempt
+        self._used_ns = attempt.sent_ns
+
+    def acked(self, request: int, attempt: int, bytes_received: int, *, now_ns: int) -> bool:
+        """Note what has crossed; False if the attempt is over."""
+        found = self.attempts.get((request, attempt))
+        if found is None:
+            return False
+        if found.first_ack_ns is None:
+            found.first_ack_ns = now_ns
+        found.acked_bytes = max(found.acked_bytes, min(bytes_received, found.payload_bytes))
+        return True
+
+    def answered(self, request: int, attempt: int, *, queue_ns: int, cloud_ns: int, now_ns: int) -> Attempt | None:
+        """An answer came: learn from it. None if the attempt is already over (a duplicate, or long given up)."""
+        found = self.attempts.pop((request, attempt), None)
+        if found is None:
+            return None
+        network_ns = max(1, now_ns - found.sent_ns - queue_ns - cloud_ns)
+        factor = cloud_ns / found.cloud_median_ns if found.cloud_median_ns > 0 else 1.0
+        self._learn(found, network_ns, factor, queue_ns, late=now_ns > found.lost_at_ns, now_ns=now_ns)
+        self._signal(Signal.ANSWERED, now_ns)
+        return found
+
+    def failed(self, request: int, attempt: int, *, link_at_fault: bool, now_ns: int) -> Attempt | None:
+        """A fault came instead of an answer; None if the attempt is already over."""
+        found = self.attempts.pop((request, attempt), None)
+        if found is None:
+            return None
+        if link_at_fault:
+            self._lose(now_ns)
+        elif found.first_ack_ns is not None:  # the request was at fault or too late: the time that passed still teaches
+            passed = max(1, now_ns - found.sent_ns)
+            self._learn(found, passed, self.belief.latest()[1], 0, late=True, now_ns=now_ns)
+        return found
+
+    def lose_silent(self, now_ns: int) -> list[Attempt]:
+        """Attempts whose silence has lasted too long; each counts as a loss."""
+        silent = [each for each in self.attempts.values() if now_ns >= each.lost_at_ns]
+        for each in silent:
+            del self.attempts[each.request, each.attempt]
+            self._lose(now_ns)
+        return silent
+
+    def down(self, now_ns: int) -> None:
+        self._signal(Signal.DOWN, now_ns)
+
+    def _lose(self, now_ns: int) -> None:
+        self.belief.lost(now_ns)
+        self._records.append(RemoteObserved(self.name, 0.0, 0.0, 0.0, late=True, lost=True))
+        self._signal(Signal.FAILED, now_ns)
+
+    def _learn(self, found: Attempt, network_ns: int, factor: float, queue_ns: int, *, late: bool, now_ns: int) -> None:
+        trip = network_ns if found.first_ack_ns is None else min(found.first_ack_ns - found.sent_ns, network_ns)
+        per_byte = (network_ns - trip) / max(1, found.payload_bytes)
+        self.belief.observe(
+            now_ns=now_ns, round_trip_ns=trip, ns_per_byte=per_byte, cloud_factor=factor, queue_ns=queue_ns
+        )
+        if found.predicted_network_ns > 0:
+            self.belief.bound.observe(network_ns / found.predicted_network_ns)
+        rate = 8e3 / per_byte if per_byte > 0 else 0.0
+        cloud_ms = factor * found.cloud_median_ns / 1e6
+        self._records.append(RemoteObserved(self.name, trip / 1e6, rate, cloud_ms, late=late, lost=False))
+
+    # ---------------------------------------------------------------------------------------------------------- probes
+
+    def probe_due_ns(self) -> int | None:
+        """When the next probe should leave; None while one is under way or nobody wants the link."""
+        if self._probe is not None:
+            return None
+        if self.breaker.state is State.OPEN:
+            due = self.breaker.retry_at_ns
+        else:
+            due = self._used_ns + self._limits.probe_silence_ns
+        return due if due <= self._wanted_ns + _ACTIVE_NS else None
+
+    def probe_if_due(self, now_ns: int) -> None:
+        due = self.probe_due_ns()
+        if due is None or now_ns < due:
+            return
+        self._probes += 1
+        self._probe = self._probes
+        self._used_ns = now_ns
+        fresh = not self.open_for_requests
+        self._signal(Signal.PROBE_SENT, now_ns)
+        limits = self._limits
+        self._actions.append(Probe(self._probe, self.name, limits.probe_bytes, fresh, limits.probe_timeout_ns))
+
+    def probe_answered(self, probe: int, round_trip_ns: int, transfer_ns: int, payload: int, now_ns: int) -> bool:
+        """Learn from a probe; False if it is not the one under way."""
+        if probe != self._probe:
+            return False
+        self._probe = None
+        per_byte = max(0, transfer_ns - round_trip_ns) / max(1, payload)
+        factor = self.belief.latest()[1]
+        self.belief.observe(
+            now_ns=now_ns, round_trip_ns=round_trip_ns, ns_per_byte=per_byte, cloud_factor=factor, queue_ns=0.0
+        )
+        rate = 8e3 / per_byte if per_byte > 0 else 0.0
+        self._records.append(RemoteObserved(self.name, round_trip_ns / 1e6, rate, 0.0, late=False, lost=False))
+        self._signal(Signal.PROBE_ANSWERED, now_ns)
+        return True
+
+    def probe_lost(self, probe: int, now_ns: int) -> bool:
+        if probe != self._probe:
+            return False
+        self._probe = None
+        if self.open_for_requests:  # in an outage, lost probes would only push out what is known of the good days
+            self.belief.lost(now_ns)
+        self._signal(Signal.PROBE_LOST, now_ns)
+        return True
+
+    def _signal(self, signal: Signal, now_ns: int) -> None:
+        before, after = self.breaker.signal(signal, now_ns=now_ns)
+        if before is after:
+            return
+        if after is State.CLOSED:
+            self.belief.forgive_losses()
+        self._records.append(BreakerMoved(self.name, before.value, after.value, signal.value))
