@@ -1,0 +1,115 @@
+"""ONNX Runtime on the processor: the only file that imports it.
+
+Threads do not spin between frames (`allow_spinning=0`: a far shorter tail and a third less processor time while idle
+for a slightly slower median) and one node runs at a time. Its own log is silenced: what goes wrong is raised.
+Plain `session.run` is used: with 800 kB in and out it was twice as fast as `run_with_ort_values` (ONNX Runtime 1.32).
+"""
+
+from typing import Any
+
+from hedgerow.errors import EngineError, HostError, UsageError
+from hedgerow.models.engines.engine import Call, Cancelled
+from hedgerow.models.tensors import Tensors
+
+try:
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as native
+except ImportError as error:
+    raise HostError("ONNX Runtime is not installed here; install it with `pip install onnxruntime`") from error
+
+LOG_FATAL = 4
+THREADS_MAX = 256
+# The native module raises these, which have no common base below Exception; ValueError and RuntimeError come from
+# its Python side (a missing input, an array it cannot convert).
+_FAILURES: tuple[type[Exception], ...] = (
+    native.EPFail,
+    native.Fail,
+    native.InvalidArgument,
+    native.InvalidGraph,
+    native.InvalidProtobuf,
+    native.NoModel,
+    native.NoSuchFile,
+    native.NotFound,
+    native.NotImplemented,
+    native.RuntimeException,
+    RuntimeError,
+    ValueError,
+)
+
+
+def _line(error: Exception) -> str:
+    """The useful part of a runtime's message, on one line of at most 300 characters."""
+    text = " ".join(str(error).split())
+    return text.removeprefix("[ONNXRuntimeError] : ")[:300]
+
+
+class OnnxRuntimeCall:
+    """One run: its options carry the flag that ends it."""
+
+    __slots__ = ("cancelled", "options")
+
+    def __init__(self) -> None:
+        self.cancelled = False
+        self.options: Any = onnxruntime.RunOptions()
+        self.options.log_severity_level = LOG_FATAL
+
+    def cancel(self) -> None:
+        """Set the flag that ONNX Runtime reads before each node."""
+        self.cancelled = True
+        self.options.terminate = True
+
+
+class OnnxRuntimeProgram:
+    """A session and the names of its outputs."""
+
+    __slots__ = ("_names", "_session", "outputs")
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._names = [output.name for output in session.get_outputs()]
+        self.outputs = tuple(self._names)
+
+    def run(self, tensors: Tensors, call: Call) -> Tensors:
+        """Run the piece; EngineError names what failed, Cancelled says that `call` was cancelled."""
+        assert isinstance(call, OnnxRuntimeCall)
+        try:
+            arrays = self._session.run(self._names, tensors, call.options)
+        except _FAILURES as error:
+            if call.cancelled:
+                raise Cancelled("the run was cancelled") from None
+            raise EngineError(f"ONNX Runtime could not run the model: {_line(error)}") from error
+        if call.cancelled:
+            raise Cancelled("the run was cancelled")
+        return dict(zip(self._names, arrays, strict=True))
+
+
+class OnnxRuntimeEngine:
+    """Loads ONNX models for the processor."""
+
+    name = "onnxruntime"
+    version: str = onnxruntime.__version__
+
+    def load(self, model: bytes, *, threads: int) -> OnnxRuntimeProgram:
+        """Open a session over the serialised model; EngineError if it does not load."""
+        if not 1 <= threads <= THREADS_MAX:
+            raise UsageError(f"threads must be 1 to {THREADS_MAX}, not {threads}")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = LOG_FATAL
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        try:
+            session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except _FAILURES as error:
+            raise EngineError(f"ONNX Runtime could not load the model: {_line(error)}") from error
+        return OnnxRuntimeProgram(session)
+
+    def call(self) -> OnnxRuntimeCall:
+        """Fresh options for one run."""
+        return OnnxRuntimeCall()
+
+
+def engine() -> OnnxRuntimeEngine:
+    """The engine; it holds no state of its own."""
+    return OnnxRuntimeEngine()
