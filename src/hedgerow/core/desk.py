@@ -100,6 +100,8 @@ class Desk:
                 return self._start_plan(waiting[0], waiting[0].eager or Reason.LATEST_START, start, now_ns)
             for flight in waiting:
                 if flight.eager is not None and flight.plan is not None:
+                    if flight.primary is Primary.WAITING and self._start_optional(flight, reservations, now_ns):
+                        return None  # a safety request: what is sent first can still be advice in time
                     first = flight is waiting[0] or flight.plan.model.segment_longest_ns(flight.plan.first) <= slack
                     chosen = flight if first else waiting[0]
                     return self._start_plan(chosen, chosen.eager or Reason.LATEST_START, start, now_ns)

@@ -1,0 +1,144 @@
+"""The core in a small virtual world: what is promised, under a good link, a bad one and none."""
+
+from collections import Counter
+
+import pytest
+
+from hedgerow.core import Criticality, Stream
+from hedgerow.core import records as r
+from hedgerow.errors import UsageError
+from tests.core.world import MS, world
+
+CAMERA = Stream("camera", 150 * MS, period_ns=90 * MS)
+
+
+def test_good_link_answers_from_the_cloud_and_leaves_the_reserve_unused() -> None:
+    w = world(CAMERA)
+    w.periodic(CAMERA, 50)
+    w.run(10_000 * MS)
+    sources = Counter(deliver.source for _, deliver in w.delivered.values())
+    assert w.late(CAMERA.deadline_ns) == []
+    assert sources[r.Source.REMOTE] >= 48  # the first may come before the first probe is back
+    started = [record for record in w.records if isinstance(record, r.ReserveStarted)]
+    assert len(started) <= 2
+    assert w.forgotten == set(w.arrived)
+    assert w.core.in_flight == 0
+
+
+def test_dead_link_answers_everything_on_the_device_in_time() -> None:
+    w = world(CAMERA, answer_ns=lambda now: None)
+    w.periodic(CAMERA, 50)
+    w.run(10_000 * MS)
+    assert w.late(CAMERA.deadline_ns) == []
+    assert {deliver.source for _, deliver in w.delivered.values()} == {r.Source.LOCAL}
+
+
+def test_blackout_in_mid_drive_costs_no_deadline_and_ends_with_the_cloud_again() -> None:
+    w = world(CAMERA, answer_ns=lambda now: None if 2000 * MS <= now < 4000 * MS else 40 * MS)
+    w.periodic(CAMERA, 80)
+    w.run(20_000 * MS)
+    assert w.late(CAMERA.deadline_ns) == []
+    after = [w.delivered[n][1].source for n, captured in w.arrived.items() if captured > 5500 * MS]
+    assert after
+    assert set(after) == {r.Source.REMOTE}
+    moved = [record for record in w.records if isinstance(record, r.BreakerMoved)]
+    assert "open" in {record.after for record in moved}
+
+
+def test_two_streams_through_a_blackout_at_every_phase_are_never_late() -> None:
+    fast = Stream("fast", 60 * MS, period_ns=60 * MS)
+    slow = Stream("slow", 100 * MS, period_ns=100 * MS)
+    from tests.core.world import small_table
+
+    for phase in range(0, 60, 3):
+        w = world(
+            fast,
+            slow,
+            table=small_table(small_ms=15.0),
+            answer_ns=lambda now: None if (1500 + phase) * MS <= now else 25 * MS,  # noqa: B023
+        )
+        events = sorted(
+            [(i * fast.deadline_ns, "fast") for i in range(40)]
+            + [(phase * MS // 2 + i * slow.deadline_ns, "slow") for i in range(24)]
+        )
+        for number, (moment, stream) in enumerate(events):
+            w.request(number, stream, moment)
+        w.run(20_000 * MS)
+        by_stream = {n: events[n][1] for n in w.arrived}
+        late = [n for n in w.late(60 * MS) if by_stream[n] == "fast"]
+        late += [n for n in w.late(100 * MS) if by_stream[n] == "slow"]
+        assert late == [], phase
+
+
+def test_safety_delivers_its_own_answer_and_attaches_the_remote_one() -> None:
+    stream = Stream("brake", 150 * MS, Criticality.SAFETY, period_ns=100 * MS)
+    w = world(stream, answer_ns=lambda now: 20 * MS)
+    w.periodic(stream, 20)
+    w.run(5000 * MS)
+    assert {deliver.source for _, deliver in w.delivered.values()} == {r.Source.LOCAL}
+    assert any(deliver.advised for _, deliver in w.delivered.values())
+
+
+def test_background_waits_for_the_link_and_is_spooled_when_it_never_comes() -> None:
+    stream = Stream("log", 150 * MS, Criticality.BACKGROUND, expiry_ns=3000 * MS)
+    w = world(stream, table=None, answer_ns=lambda now: None)
+    w.request(0, "log", 0)
+    w.run(10_000 * MS)
+    status = w.delivered[0][1].status
+    assert status in (r.Status.SPOOLED, r.Status.ANSWERED)
+
+
+def test_cloud_only_has_no_reserve_and_is_late_in_a_blackout() -> None:
+    w = world(CAMERA, policy="cloud-only", answer_ns=lambda now: None if now > 1000 * MS else 40 * MS)
+    w.periodic(CAMERA, 30)
+    w.run(20_000 * MS)
+    assert len(w.late(CAMERA.deadline_ns)) > 10
+    assert w.forgotten == set(w.arrived)
+
+
+def test_safe_value_stands_in_when_nothing_fits() -> None:
+    stream = Stream("fast", 20 * MS, has_safe_value=True)
+    w = world(stream, answer_ns=lambda now: None)
+    w.request(0, "fast", 0)
+    w.run(1000 * MS)
+    assert w.delivered[0][1].status is r.Status.SAFE_VALUE
+    assert w.latency_ms(0) <= 20
+
+
+def test_without_a_safe_value_the_fastest_local_answer_comes_late_and_says_so() -> None:
+    stream = Stream("fast", 20 * MS)
+    w = world(stream, answer_ns=lambda now: None)
+    w.request(0, "fast", 0)
+    w.run(1000 * MS)
+    assert w.delivered[0][1].status is r.Status.LATE
+    assert w.delivered[0][1].model == "small"
+
+
+def test_overrun_drops_older_samples_and_tells_each() -> None:
+    stream = Stream("flood", 100 * MS, period_ns=10 * MS)
+    w = world(stream, answer_ns=lambda now: None)
+    w.periodic(stream, 100)
+    w.run(20_000 * MS)
+    outcome = Counter(deliver.status for _, deliver in w.delivered.values())
+    assert set(w.delivered) == set(w.arrived)
+    assert outcome[r.Status.DROPPED] > 20
+    assert outcome[r.Status.ANSWERED] >= 25
+    assert w.delivered[99][1].status is not r.Status.DROPPED
+
+
+def test_duplicate_and_unknown_answers_are_ignored_and_recorded() -> None:
+    w = world(CAMERA)
+    w.periodic(CAMERA, 3, first=500 * MS)
+    w.run(3000 * MS)
+    outcome = w.core.step(r.AnswerArrived(1, 1, 4000, 0, 0, MS), now_ns=w.now)
+    assert outcome.actions == ()
+    assert outcome.records == (r.Ignored("AnswerArrived", 1),)
+
+
+def test_time_never_runs_back_and_wrong_callers_are_told() -> None:
+    w = world(CAMERA)
+    w.core.step(r.TimerFired(), now_ns=10)
+    with pytest.raises(UsageError, match="time ran back"):
+        w.core.step(r.TimerFired(), now_ns=9)
+    with pytest.raises(UsageError, match="no stream 'x'"):
+        w.core.step(r.RequestArrived(0, "x", 0), now_ns=10)
