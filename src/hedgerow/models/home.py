@@ -4,6 +4,7 @@ Rule: a file under the home is either whole or absent. It is written beside its 
 renamed, so an interrupted fetch leaves nothing half-made and two processes may write the same file at once.
 """
 
+import hashlib
 import os
 import sys
 import tempfile
@@ -52,6 +53,11 @@ def write_whole(path: Path, data: bytes) -> None:
         raise HostError(f"cannot write {path}: {_reason(error)}") from error
     finally:
         Path(partial).unlink(missing_ok=True)
+
+
+def holds(path: Path, sha256: str) -> bool:
+    """Whether `path` is a file whose bytes have this SHA-256 (hex)."""
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
 
 
 def _reason(error: OSError) -> str:

@@ -79,7 +79,10 @@ class Preparation:
 
     def to_table(self) -> dict[str, Any]:
         """The fields as plain values, in the task file's order."""
-        return {key: list(value) if isinstance(value := getattr(self, key), tuple) else value for key in _REQUIRED + _OPTIONAL}
+        return {
+            key: list(value) if isinstance(value := getattr(self, key), tuple) else value
+            for key in _REQUIRED + _OPTIONAL
+        }
 
     @property
     def version_id(self) -> str:
@@ -100,7 +103,9 @@ class Preparation:
     def check(self, tensors: Mapping[str, Array]) -> Array:
         """The frame in `tensors`, which must hold nothing else; UsageError when it is not a uint8 HWC RGB frame."""
         if set(tensors) != {FRAME}:
-            raise UsageError(f"expected the one tensor '{FRAME}', not {', '.join(sorted(map(repr, tensors))) or 'none'}")
+            raise UsageError(
+                f"expected the one tensor '{FRAME}', not {', '.join(sorted(map(repr, tensors))) or 'none'}"
+            )
         frame = tensors[FRAME]
         if not isinstance(frame, np.ndarray):
             raise UsageError(f"'{FRAME}' must be a NumPy array, not {type(frame).__name__}")

