@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from hedgerow.models.chain import Chain, Run, Segment
     from hedgerow.models.cuts import Cut, find_cuts
     from hedgerow.models.engines import Cancelled
+    from hedgerow.models.frames import load_frame
     from hedgerow.models.graph import Graph
+    from hedgerow.models.preparation import Preparation
+    from hedgerow.models.task import Interpretation, Task, TaskModel
     from hedgerow.models.tensors import Array, Tensors, TensorSpec
 
 _HOMES = {
@@ -19,14 +22,35 @@ _HOMES = {
     "Chain": "chain",
     "Cut": "cuts",
     "Graph": "graph",
+    "Interpretation": "task",
+    "Preparation": "preparation",
     "Run": "chain",
     "Segment": "chain",
+    "Task": "task",
+    "TaskModel": "task",
     "TensorSpec": "tensors",
     "Tensors": "tensors",
     "find_cuts": "cuts",
+    "load_frame": "frames",
 }
 
-__all__ = ["Array", "Cancelled", "Chain", "Cut", "Graph", "Run", "Segment", "TensorSpec", "Tensors", "find_cuts"]
+__all__ = [
+    "Array",
+    "Cancelled",
+    "Chain",
+    "Cut",
+    "Graph",
+    "Interpretation",
+    "Preparation",
+    "Run",
+    "Segment",
+    "Task",
+    "TaskModel",
+    "TensorSpec",
+    "Tensors",
+    "find_cuts",
+    "load_frame",
+]
 
 
 def __getattr__(name: str) -> object:
