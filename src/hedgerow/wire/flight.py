@@ -1,0 +1,199 @@
+"""Carries one payload over the bulk connection: opening, paced chunks, acknowledgements, and the one end.
+
+A Line is a bulk connection with its pace; crossings share it. Cancelling the task that runs `carry` stops the crossing:
+no further byte is handed to gRPC and the other side is told.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+
+import grpc
+from grpc import aio
+
+from hedgerow.wire.channels import BulkCall, bulk_starter
+from hedgerow.wire.faults import Fault, FaultKind, refuse
+from hedgerow.wire.generated import crossing_pb2 as pb
+from hedgerow.wire.messages import parse
+from hedgerow.wire.pace import FIRST_CHUNK_BYTES, Pace, Sent
+
+OnBytes = Callable[[int, int], None]
+"""Called with bytes received by the other side so far, and the time of arrival in ns (time.monotonic_ns)."""
+
+_CLEAN_END_S = 1.0
+
+_KINDS = {
+    grpc.StatusCode.UNIMPLEMENTED: FaultKind.WRONG_VERSION,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: FaultKind.OVERLOADED,
+    grpc.StatusCode.UNAVAILABLE: FaultKind.LINK,
+    grpc.StatusCode.CANCELLED: FaultKind.LINK,  # by the other side's gRPC: it went away
+    grpc.StatusCode.DEADLINE_EXCEEDED: FaultKind.TOO_LATE,
+    grpc.StatusCode.INVALID_ARGUMENT: FaultKind.BAD_PAYLOAD,
+    grpc.StatusCode.NOT_FOUND: FaultKind.WRONG_MODEL,
+}
+
+
+def fault_of(error: aio.AioRpcError) -> Fault:
+    """The fault behind gRPC's own status."""
+    kind = _KINDS.get(error.code(), FaultKind.PEER)
+    return Fault(kind, f"{error.code().name.lower()}: {(error.details() or 'no details').splitlines()[0][:300]}")
+
+
+class Line:
+    """A bulk connection. It closes when it was retired and its last user has gone."""
+
+    def __init__(self, channel: aio.Channel) -> None:
+        self.channel = channel
+        self.cross = bulk_starter(channel)
+        self.pace = Pace()
+        self.users = 0
+        self.retired = False
+        self._room = asyncio.Event()
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def release(self) -> None:
+        """One user has gone."""
+        self.users -= 1
+        self._close_if_idle()
+
+    def retire(self) -> None:
+        """Take no new users: close as soon as the last one has gone."""
+        self.retired = True
+        self._close_if_idle()
+
+    def _close_if_idle(self) -> None:
+        if self.retired and self.users == 0:
+            self._hold(self.channel.close(None))
+
+    def _hold(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._ending.add(task)  # held so that the loop does not drop it
+        task.add_done_callback(self._ending.discard)
+
+    def see_end(self, call: BulkCall) -> None:
+        """The last message has come: let the other side close the stream, or close it from here."""
+        self._hold(_see_end(call))
+
+    def wake(self) -> None:
+        """Let writers look again whether there is room."""
+        self._room.set()
+
+    async def room(self) -> int:
+        """Wait until a chunk may go, and return how long it may be."""
+        while (size := self.pace.chunk_bytes()) == 0:
+            self._room.clear()
+            await self._room.wait()
+        return size
+
+
+async def _see_end(call: BulkCall) -> None:
+    try:
+        async with asyncio.timeout(_CLEAN_END_S):
+            await call.code()
+    except TimeoutError:
+        call.cancel()
+
+
+class _Upload:
+    """The upward half of one stream."""
+
+    def __init__(self, line: Line, call: BulkCall, payload: bytes) -> None:
+        self._line = line
+        self._call = call
+        self._payload = payload
+        self._offset = 0
+        self._under_way: deque[Sent] = deque()
+
+    def _next(self, size: int) -> pb.Chunk:
+        chunk = pb.Chunk(offset=self._offset, data=self._payload[self._offset : self._offset + size])
+        self._offset += len(chunk.data)
+        sent = self._line.pace.sent(self._offset, len(chunk.data), now_ns=time.monotonic_ns())
+        self._under_way.append(sent)
+        return chunk
+
+    async def start(self, opening: pb.Open) -> None:
+        """Send the opening with the first chunk."""
+        first = pb.Up(open=opening, chunk=self._next(FIRST_CHUNK_BYTES)) if self._payload else pb.Up(open=opening)
+        await self._write(first)
+
+    async def rest(self) -> None:
+        """Send what is left as the pace allows."""
+        while self._offset < len(self._payload):
+            size = await self._line.room()
+            if not await self._write(pb.Up(chunk=self._next(size))):
+                return
+
+    async def _write(self, message: pb.Up) -> bool:
+        try:
+            await self._call.write(message.SerializeToString())
+        except (aio.AioRpcError, asyncio.InvalidStateError):
+            return False  # the call has ended: reading tells why
+        return True
+
+    @property
+    def finished(self) -> bool:
+        """Whether all bytes were handed over."""
+        return self._offset == len(self._payload)
+
+    def acked(self, bytes_received: int, now_ns: int) -> None:
+        """Note an acknowledgement. FaultError(PEER) for one of bytes that were never sent."""
+        if bytes_received > self._offset:
+            raise refuse(FaultKind.PEER, f"{bytes_received} bytes were acknowledged, but only {self._offset} sent")
+        while self._under_way and self._under_way[0].end <= bytes_received:
+            self._line.pace.acked(self._under_way.popleft(), now_ns=now_ns)
+        self._line.wake()
+
+    def forget(self) -> None:
+        """The stream has ended: what is still under way will not be acknowledged."""
+        while self._under_way:
+            self._line.pace.forget(self._under_way.popleft())
+        self._line.wake()
+
+
+async def carry(line: Line, opening: pb.Open, payload: bytes, on_bytes: OnBytes) -> tuple[pb.Answer, int]:
+    """Carry `payload` and return the answer with its time of arrival in ns; an empty answer for a probe.
+
+    Raises FaultError for what the other side says or does wrong and AioRpcError for what gRPC says.
+    """
+    call = line.cross()
+    upload = _Upload(line, call, payload)
+    writer: asyncio.Task[None] | None = None
+    try:
+        await upload.start(opening)
+        if not upload.finished:
+            writer = asyncio.ensure_future(upload.rest())
+        answer, now_ns = await _read_to_end(call, upload, opening, on_bytes)
+    except BaseException:
+        call.cancel()
+        raise
+    finally:
+        upload.forget()
+        if writer is not None and not writer.done():
+            writer.cancel()
+    line.see_end(call)
+    return answer, now_ns
+
+
+async def _read_to_end(call: BulkCall, upload: _Upload, opening: pb.Open, on_bytes: OnBytes) -> tuple[pb.Answer, int]:
+    while True:
+        data = await call.read()
+        now_ns = time.monotonic_ns()
+        if not isinstance(data, bytes):
+            raise refuse(FaultKind.PEER, "the stream ended without an answer")
+        down = parse(pb.Down, data)
+        match down.WhichOneof("part"):
+            case "ack":
+                upload.acked(down.ack.bytes_received, now_ns)
+                on_bytes(down.ack.bytes_received, now_ns)
+                if opening.probe and down.ack.bytes_received == opening.payload_bytes:
+                    return pb.Answer(), now_ns
+            case "answer":
+                if down.answer.sample_id != opening.sample_id:
+                    raise refuse(FaultKind.PEER, "an answer for another sample came; it was dropped")
+                return down.answer, now_ns
+            case "fault":
+                fault = Fault.of_wire(down.fault.kind, down.fault.message)
+                raise refuse(fault.kind, fault.message)
+            case _:
+                raise refuse(FaultKind.PEER, "a message without content came")
