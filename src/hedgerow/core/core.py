@@ -516,6 +516,7 @@ class Core:
             payload_bytes,
             float(run.median_ns + step.decode_ns),
             flight.predicted_network_ns,
+            until,
             max(until, now) + wait,
         )
         link.sent(attempt)

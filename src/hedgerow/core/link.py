@@ -14,7 +14,7 @@ _ACTIVE_NS = 5_000_000_000
 
 @dataclass(slots=True)
 class Attempt:
-    """One crossing: moments in ns; `lost_at_ns` is when silence is taken for loss."""
+    """One crossing: moments in ns; after `useful_until_ns` an answer only teaches; at `lost_at_ns` silence is loss."""
 
     request: int
     attempt: int
@@ -22,6 +22,7 @@ class Attempt:
     payload_bytes: int
     cloud_median_ns: float
     predicted_network_ns: float
+    useful_until_ns: int
     lost_at_ns: int
     first_ack_ns: int | None = None
     acked_bytes: int = 0
@@ -72,7 +73,7 @@ class Link:
             return None
         network_ns = max(1, now_ns - found.sent_ns - queue_ns - cloud_ns)
         factor = cloud_ns / found.cloud_median_ns if found.cloud_median_ns > 0 else 1.0
-        self._learn(found, network_ns, factor, queue_ns, late=now_ns > found.lost_at_ns, now_ns=now_ns)
+        self._learn(found, network_ns, factor, queue_ns, late=now_ns > found.useful_until_ns, now_ns=now_ns)
         self._signal(Signal.ANSWERED, now_ns)
         return found
 
@@ -81,10 +82,10 @@ class Link:
         found = self.attempts.pop((request, attempt), None)
         if found is None:
             return None
-        if link_at_fault:
+        passed = max(1, now_ns - found.sent_ns)
+        if link_at_fault or (found.first_ack_ns is None and now_ns >= found.useful_until_ns):
             self._lose(now_ns)
-        elif found.first_ack_ns is not None:  # the request was at fault or too late: the time that passed still teaches
-            passed = max(1, now_ns - found.sent_ns)
+        else:  # refused, stopped or too late: the time that passed still teaches
             self._learn(found, passed, self.belief.latest()[1], 0, late=True, now_ns=now_ns)
         return found
 

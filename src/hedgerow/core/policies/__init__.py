@@ -10,8 +10,6 @@ import pkgutil
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from hedgerow.core.arms import ArmTable, Flags, Floats
 from hedgerow.core.records import Prices, Reason
 from hedgerow.errors import UsageError
@@ -69,12 +67,6 @@ def by_name(name: str) -> Policy:
     if name not in found:
         raise UsageError(f"no policy '{name}'; there are: {', '.join(sorted(found))}")
     return found[name]
-
-
-def weighted_share(flags: Flags, weights: Floats) -> Floats:
-    """Share of the weight for which each arm's flag holds: (samples, arms), (samples,) -> (arms,). Sums in a fixed order."""
-    total: Floats = np.add.reduce(flags * weights[:, None], axis=0) / np.add.reduce(weights)
-    return total
 
 
 def check_policy(policy: Policy, view: View) -> None:

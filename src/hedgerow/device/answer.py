@@ -1,0 +1,46 @@
+"""What a caller gets back: the outputs, who gave them, when, at what cost, and why."""
+
+from dataclasses import dataclass, field
+
+from hedgerow.core.records import Source, Status
+from hedgerow.models.tensors import Array, Tensors
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer. `outputs` are the model's named outputs, empty when `status` is safe_value, spooled, dropped or failed.
+
+    `age_ms` counts from capture to the moment the answer was known; `agreement` is the calibrated share with which this
+    arm's answer equals the reference's; `energy_mj` is modelled (see core.arms.Energy); `advice` is a remote answer beside
+    a safety request's own.
+    """
+
+    request: int
+    stream: str
+    status: Status
+    source: Source
+    outputs: Tensors
+    label: str | None
+    label_index: int | None
+    confidence: float | None
+    arm: str
+    model: str
+    reason: str
+    captured_ns: int
+    deadline_ms: float
+    age_ms: float
+    agreement: float
+    energy_mj: float
+    uplink_bytes: int
+    safe_value: object = None
+    advice: Tensors | None = None
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def in_time(self) -> bool:
+        """Answered, by a model or by the declared safe value, no later than the deadline."""
+        return self.status in (Status.ANSWERED, Status.SAFE_VALUE) and self.age_ms <= self.deadline_ms
+
+    def values(self, names: tuple[str, ...]) -> list[Array]:
+        """The outputs in this order."""
+        return [self.outputs[name] for name in names]

@@ -1,0 +1,222 @@
+"""The live shell around the core: real clock, lanes, timer and network. It carries actions out and decides nothing.
+
+Every event, from whatever thread, goes through `post`: one lock, one step, then the actions; callers' futures are resolved
+after the lock is released.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from hedgerow.core import Core
+from hedgerow.core import records as r
+from hedgerow.device.answer import Answer
+from hedgerow.device.journal import Journal
+from hedgerow.device.lane import Job, Lane, Workpiece
+from hedgerow.device.network import Network
+from hedgerow.device.timer import Timer
+from hedgerow.models.task import Task
+from hedgerow.models.tensors import Tensors
+
+Listener = Callable[[int, r.Event, r.Outcome], None]
+
+
+@dataclass(slots=True)
+class Pending:
+    """A caller's request: what it works on and what it waits for."""
+
+    request: int
+    stream: r.Stream
+    captured_ns: int
+    deadline_ns: int
+    work: Workpiece
+    future: "Future[Answer]"
+    safe_value: object = None
+    on_advice: Callable[[Tensors], None] | None = None
+    delivered: r.Delivered | None = None
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+
+class Driver:
+    """Owns the core. `lanes` and `network` are attached after construction, for they post here."""
+
+    def __init__(self, core: Core, task: Task, journal: Journal | None = None) -> None:
+        self._core, self._task, self._journal = core, task, journal
+        self._lock = threading.Lock()
+        self._pending: dict[int, Pending] = {}
+        self._numbers = 0
+        self._lanes: dict[str, Lane] = {}
+        self._network: Network | None = None
+        self._listeners: list[Listener] = []
+        self._qualities = {arm.name: arm.quality for arm in core.table.arms}
+        self._local_quality = {model.name: model.quality for model in core.table.locals}
+        self._closed = False
+        self._timer = Timer(lambda: self.post(r.TimerFired()))
+
+    def attach(self, lanes: dict[str, Lane], network: Network | None) -> None:
+        self._lanes, self._network = lanes, network
+        self.post(r.TimerFired())
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener(now_ns, event, outcome)` after every step, under the lock: it must be quick and must not post."""
+        self._listeners.append(listener)
+
+    # ---------------------------------------------------------------------------------------------------------- posting
+
+    def submit(
+        self,
+        stream: r.Stream,
+        sample: Tensors,
+        captured_ns: int,
+        deadline_ns: int | None,
+        safe_value: object,
+        on_advice: Callable[[Tensors], None] | None,
+        *,
+        help_out: bool = False,
+    ) -> "Future[Answer]":
+        """Admit one sample. `help_out`: the caller will wait anyway, so its thread runs the request's lane jobs."""
+        future: Future[Answer] = Future()
+        length = stream.deadline_ns if deadline_ns is None else deadline_ns
+        mine: list[Job] | None = [] if help_out else None
+        pending = Pending(
+            -1, stream, captured_ns, captured_ns + length, Workpiece(sample), future, safe_value, on_advice
+        )
+
+        def arrival() -> r.Event:
+            pending.request = self._numbers
+            self._numbers += 1
+            self._pending[pending.request] = pending
+            return r.RequestArrived(pending.request, stream.name, captured_ns, deadline_ns)
+
+        self._step(arrival, mine)
+        while mine:
+            job = mine.pop()
+            event = self._lanes[job.action.lane].execute(job)
+            self._step(lambda event=event: event, mine)  # type: ignore[misc]
+        return future
+
+    def post(self, event: r.Event) -> None:
+        """Take one event, from any thread."""
+        self._step(lambda: event, None)
+
+    def _step(self, make: Callable[[], r.Event], mine: list[Job] | None) -> None:
+        ended: list[tuple[Pending, Answer]] = []
+        advised: list[Pending] = []
+        with self._lock:
+            if self._closed:
+                return
+            now = time.monotonic_ns()
+            event = make()
+            outcome = self._core.step(event, now_ns=now)
+            if self._journal is not None:
+                self._journal.append(now, event, outcome)
+            for record in outcome.records:
+                if isinstance(record, r.Delivered) and record.request in self._pending:
+                    self._pending[record.request].delivered = record
+            for action in outcome.actions:
+                self._carry_out(action, now, mine, ended, advised)
+            self._timer.set(self._core.next_wakeup_ns())
+            for listener in self._listeners:
+                listener(now, event, outcome)
+        for pending, answer in ended:
+            if pending.future.set_running_or_notify_cancel():
+                pending.future.set_result(answer)
+        for pending in advised:
+            if pending.on_advice is not None and pending.work.remote is not None:
+                pending.on_advice(pending.work.remote)
+
+    # ---------------------------------------------------------------------------------------------------------- actions
+
+    def _carry_out(
+        self,
+        action: r.Action,
+        now_ns: int,
+        mine: list[Job] | None,
+        ended: list[tuple[Pending, Answer]],
+        advised: list[Pending],
+    ) -> None:
+        match action:
+            case r.Run() | r.Encode():
+                lane = self._lanes[action.lane]
+                job = lane.begin(action, self._pending[action.request].work)
+                if mine is not None:
+                    mine.append(job)
+                else:
+                    lane.enqueue(job)
+            case r.Preempt():
+                self._lanes[action.lane].preempt(action.job)
+            case r.Cancel():
+                self._lanes[action.lane].cancel(action.job)
+            case r.Send():
+                if self._network is not None:
+                    self._network.send(action, self._pending[action.request].work, now_ns)
+            case r.StopSending():
+                if self._network is not None:
+                    self._network.stop(action.request, action.attempt)
+            case r.Probe():
+                if self._network is not None:
+                    self._network.probe(action)
+            case r.Deliver():
+                pending = self._pending[action.request]
+                ended.append((pending, self._answer(pending, action)))
+            case r.Advise():
+                advised.append(self._pending[action.request])
+            case r.Forget():
+                self._pending.pop(action.request, None)
+            case _:
+                assert_never(action)
+
+    def _answer(self, pending: Pending, action: r.Deliver) -> Answer:
+        outputs: Tensors = {}
+        agreement = 0.0
+        if action.source is r.Source.LOCAL:
+            outputs = pending.work.outputs[action.model]
+            agreement = self._local_quality[action.model]
+        elif action.source is r.Source.REMOTE and pending.work.remote is not None:
+            outputs = pending.work.remote
+            agreement = self._qualities[action.arm]
+        meaning = self._task.interpret(outputs) if outputs else None
+        said = pending.delivered
+        assert said is not None
+        return Answer(
+            request=action.request,
+            stream=pending.stream.name,
+            status=action.status,
+            source=action.source,
+            outputs=outputs,
+            label=meaning.label if meaning else None,
+            label_index=meaning.label_index if meaning else None,
+            confidence=meaning.confidence if meaning else None,
+            arm=action.arm,
+            model=action.model,
+            reason=action.reason.value,
+            captured_ns=pending.captured_ns,
+            deadline_ms=(pending.deadline_ns - pending.captured_ns) / 1e6,
+            age_ms=said.age_ms,
+            agreement=agreement,
+            energy_mj=said.energy_mj,
+            uplink_bytes=said.uplink_bytes,
+            safe_value=pending.safe_value if action.source is r.Source.SAFE_VALUE else None,
+            advice=pending.work.remote if action.advised else None,
+        )
+
+    # -------------------------------------------------------------------------------------------------------------- end
+
+    def close(self) -> None:
+        """Stop everything; requests still open end as `dropped`. Leaves no thread behind."""
+        with self._lock:
+            open_requests = [number for number, pending in self._pending.items() if not pending.future.done()]
+        for number in open_requests:
+            self.post(r.RequestWithdrawn(number))
+        with self._lock:
+            self._closed = True
+        self._timer.close()
+        if self._network is not None:
+            self._network.close()
+        for lane in self._lanes.values():
+            lane.close()
+        if self._journal is not None:
+            self._journal.close()

@@ -1,0 +1,200 @@
+"""One device lane for real: a thread that runs one job at a time, and lets a caller run a job on its own thread.
+
+Jobs come from the core through `start`; each ends with exactly one event (RunDone, EncodeDone, RunCancelled, RunFailed).
+A caller who waits for the answer anyway may run the job himself (`Job` returned by `claim`): that saves two thread
+switches. `preempt` stops a job at its next joint, `cancel` ends the engine's call.
+
+`stretch` makes this lane pretend to be a slower one: after each segment it waits for as long as the function says, given
+the segment's profiled median (see emulation.slow_device). None in real use.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+
+from hedgerow import codecs
+from hedgerow.core import records as r
+from hedgerow.core.arms import ArmTable, CrossStep
+from hedgerow.errors import EngineError, HedgerowError
+from hedgerow.models.chain import Chain
+from hedgerow.models.engines import Cancelled
+from hedgerow.models.task import Task
+from hedgerow.models.tensors import Tensors
+
+Post = Callable[[r.Event], None]
+Stretch = Callable[[int], int]
+
+
+@dataclass(slots=True)
+class Workpiece:
+    """What a request has on this device: its living tensors by (model, joint), its outputs by model, its payload."""
+
+    sample: Tensors
+    joints: dict[str, tuple[int, Tensors]] = field(default_factory=dict)
+    outputs: dict[str, Tensors] = field(default_factory=dict)
+    payload: bytes = b""
+    remote: Tensors | None = None
+
+
+@dataclass(slots=True)
+class Job:
+    """A Run or Encode under way; the flags are set by other threads."""
+
+    action: r.Run | r.Encode
+    work: Workpiece
+    preempted: bool = False
+    cancelled: bool = False
+
+
+class Lane:
+    """Runs jobs for the lane called `name`; `post` takes the event that ends each."""
+
+    def __init__(
+        self,
+        name: str,
+        chains: dict[str, Chain],
+        task: Task,
+        table: ArmTable,
+        calibrations: dict[str, codecs.Calibration],
+        post: Post,
+        stretch: Stretch | None = None,
+    ) -> None:
+        self.name = name
+        self._chains, self._task, self._post, self._stretch = chains, task, post, stretch
+        self._models = {model.name: model for model in table.locals}
+        self._encode_median = {
+            (step.codec, *arm.sends(position)): step.encode_median_ns
+            for arm in table.arms
+            for position, step in enumerate(arm.steps)
+            if isinstance(step, CrossStep)
+        }
+        self._calibrations = calibrations
+        self._codecs: dict[str, codecs.Codec] = {}
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._wake = threading.Event()
+        self._lock = threading.Lock()
+        self._current: Job | None = None
+        self._thread = threading.Thread(target=self._serve, name=f"hedgerow-lane-{name}", daemon=True)
+        self._thread.start()
+
+    # ------------------------------------------------------------------------------------------- called under the core
+
+    def begin(self, action: r.Run | r.Encode, work: Workpiece) -> Job:
+        """Make the lane's next job the current one; `enqueue` it or `execute` it next."""
+        job = Job(action, work)
+        self._wake.clear()
+        with self._lock:
+            self._current = job
+        return job
+
+    def enqueue(self, job: Job) -> None:
+        self._queue.put(job)
+
+    def preempt(self, job_number: int) -> None:
+        """Stop at the next joint; an unknown job is over already."""
+        with self._lock:
+            if self._current is not None and self._current.action.job == job_number:
+                self._current.preempted = True
+
+    def cancel(self, job_number: int) -> None:
+        """End the job as soon as the engine lets go."""
+        with self._lock:
+            job = self._current
+            if job is None or job.action.job != job_number:
+                return
+            job.cancelled = True
+            self._wake.set()
+            if isinstance(job.action, r.Run):
+                self._chains[job.action.model].cancel()
+
+    def codec(self, spec: str, model: str, joint: int) -> codecs.Codec:
+        """The codec for a crossing, with the calibration that the profile keeps for it."""
+        key = f"{model}@{joint}:{spec}"
+        if key not in self._codecs:
+            self._codecs[key] = codecs.get(spec, calibration=self._calibrations.get(key))
+        return self._codecs[key]
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Cancel what runs and end the thread."""
+        with self._lock:
+            job = self._current
+        if job is not None:
+            self.cancel(job.action.job)
+        self._queue.put(None)
+        self._thread.join(timeout_s)
+
+    # --------------------------------------------------------------------------------------------- on the job's thread
+
+    def _serve(self) -> None:
+        while (job := self._queue.get()) is not None:
+            self._post(self.execute(job))
+
+    def execute(self, job: Job) -> r.Event:
+        """Do the job on this thread; returns the event that ends it."""
+        try:
+            return self._run(job, job.action) if isinstance(job.action, r.Run) else self._encode(job, job.action)
+        except Cancelled:
+            return r.RunCancelled(self.name, job.action.job)
+        except (HedgerowError, MemoryError) as error:
+            return r.RunFailed(self.name, job.action.job, str(error))
+        finally:
+            with self._lock:
+                if self._current is job:
+                    self._current = None
+
+    def _run(self, job: Job, action: r.Run) -> r.Event:
+        times: list[int] = []
+        medians = self._models[action.model].segment_median_ns
+
+        def segment_done(index: int, duration_ns: int) -> None:
+            times.append(duration_ns + self._pretend(job, medians[index]))
+
+        joint, tensors = job.work.joints.get(action.model, (-1, job.work.sample))
+        if joint != action.first - 1:
+            joint, tensors = action.first - 1, job.work.sample
+            if action.first != 0:
+                raise EngineError(f"joint {joint} of '{action.model}' is not kept on this device")
+        if job.cancelled:
+            raise Cancelled("cancelled before it began")
+        ran = self._chains[action.model].run(
+            tensors,
+            action.first,
+            action.last,
+            should_stop=lambda: job.preempted or job.cancelled,
+            segment_done=segment_done,
+        )
+        if job.cancelled:
+            raise Cancelled("cancelled at a joint")
+        job.work.joints[action.model] = (ran.last, ran.tensors)
+        confidence = None
+        if ran.last == len(medians) - 1:
+            job.work.outputs[action.model] = ran.tensors
+            confidence = self._task.interpret(ran.tensors).confidence
+        return r.RunDone(self.name, action.job, ran.last, tuple(times), confidence)
+
+    def _encode(self, job: Job, action: r.Encode) -> r.Event:
+        started = time.monotonic_ns()
+        if action.joint == -1:
+            tensors = job.work.sample
+        else:
+            kept, tensors = job.work.joints.get(action.model, (-1, {}))
+            if kept != action.joint:
+                raise EngineError(f"joint {action.joint} of '{action.model}' is not kept on this device")
+        job.work.payload = self.codec(action.codec, action.model, action.joint).encode(tensors)
+        self._pretend(job, self._encode_median.get((action.codec, action.model, action.joint), 0))
+        if job.cancelled:
+            raise Cancelled("cancelled while encoding")
+        return r.EncodeDone(self.name, action.job, len(job.work.payload), time.monotonic_ns() - started)
+
+    def _pretend(self, job: Job, median_ns: int) -> int:
+        """Wait as a slower device would; ends early when the job is cancelled. Returns how long it was, in ns."""
+        if self._stretch is None or job.cancelled:
+            return 0
+        # the table's medians are the slow device's: what this machine's own median leaves to wait is the function's affair
+        extra = self._stretch(median_ns)
+        started = time.perf_counter_ns()
+        if extra > 0:
+            self._wake.wait(extra / 1e9)
+        return time.perf_counter_ns() - started

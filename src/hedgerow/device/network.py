@@ -1,0 +1,202 @@
+"""The link for real: the core's Send, StopSending and Probe carried out by `wire.CloudClient`, its answers as events.
+
+The server is asked what it serves before anything is entrusted to it: the first probe of a connection asks, and a server
+with another task, model or cut is never probed successfully, so the breaker stays open and the device answers. What is
+wrong is said once, as `problem`.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import Protocol
+
+from hedgerow.codecs import Calibration
+from hedgerow.core import records as r
+from hedgerow.device.lane import Post, Workpiece
+from hedgerow.errors import HedgerowError, PeerError
+from hedgerow.models.task import Task
+from hedgerow.wire.channels import TlsFiles
+from hedgerow.wire.client import CloudClient
+from hedgerow.wire.faults import Fault, FaultKind
+from hedgerow.wire.messages import Crossing, Description, Key, RemoteAnswer
+
+# What says nothing against the link or the server; everything else opens the breaker when it repeats.
+_HARMLESS = frozenset({FaultKind.TOO_LATE, FaultKind.CANCELLED, FaultKind.OVERLOADED, FaultKind.TOO_LARGE})
+_OTHER_SERVER = frozenset(
+    {FaultKind.WRONG_TASK, FaultKind.WRONG_MODEL, FaultKind.WRONG_CUT, FaultKind.WRONG_VERSION, FaultKind.WRONG_CODEC}
+)
+Now = Callable[[], int]
+
+
+class Network(Protocol):
+    """What the driver needs of a link."""
+
+    def send(self, action: r.Send, work: Workpiece, now_ns: int) -> None: ...
+    def stop(self, request: int, attempt: int) -> None: ...
+    def probe(self, action: r.Probe) -> None: ...
+    def close(self) -> None: ...
+
+
+class CloudNetwork:
+    """One server behind one link. `chain_ids` are this device's, by model name."""
+
+    def __init__(
+        self,
+        address: str,
+        task: Task,
+        chain_ids: Mapping[str, str],
+        calibrations: Mapping[str, Calibration],
+        post: Post,
+        *,
+        tls: TlsFiles | None = None,
+        timeout_s: float = 2.0,
+    ) -> None:
+        self._task, self._chain_ids, self._post = task, dict(chain_ids), post
+        self._calibrations = dict(calibrations)
+        self._timeout_s = timeout_s
+        self._client = CloudClient(address, tls=tls)
+        self._address = address
+        self._run_id = sha256(f"{id(self)}{task.task_id}".encode()).digest()[:8]
+        self._described = False
+        self._asking = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._works: dict[Key, Workpiece] = {}
+        self.problem: str | None = None
+        self.plain = False
+        self.on_problem: Callable[[str], None] = lambda problem: None
+
+    # ------------------------------------------------------------------------------------------- called under the core
+
+    def send(self, action: r.Send, work: Workpiece, now_ns: int) -> None:
+        key = self._key(action.request, action.attempt)
+        self._works[key] = work
+        calibration = self._calibrations.get(f"{action.model}@{action.joint}:{action.codec}")
+        crossing = Crossing(
+            sample_id=key[0],
+            attempt=key[1],
+            task_id=self._task.task_id,
+            model=action.model,
+            chain_id=self._chain_ids[action.model],
+            joint=action.joint,
+            last=action.last,
+            codec=action.codec,
+            calibration_id=calibration.id if calibration else "",
+            payload=work.payload,
+            remaining_ns=max(0, action.useful_until_ns - now_ns),
+        )
+        self._client.send(crossing, on_ack=self._acked, on_answer=self._answered, on_fault=self._failed)
+
+    def stop(self, request: int, attempt: int) -> None:
+        self._client.stop(self._key(request, attempt))
+
+    def probe(self, action: r.Probe) -> None:
+        """Probe; before the first one the server is asked what it serves, on a thread of its own."""
+        if self._described:
+            self._probe(action)
+            return
+        asker = threading.Thread(target=self._ask, args=(action,), name="hedgerow-describe", daemon=True)
+        self._threads = [each for each in self._threads if each.is_alive()] + [asker]
+        asker.start()
+
+    def close(self) -> None:
+        self._client.close()
+        for thread in self._threads:
+            thread.join(self._timeout_s + 1.0)
+
+    # -------------------------------------------------------------------------------------------------- what comes back
+
+    def _probe(self, action: r.Probe) -> None:
+        self._client.probe(
+            action.payload_bytes,
+            fresh=action.fresh,
+            timeout_s=action.timeout_ns / 1e9,
+            on_done=lambda trip, transfer, payload, now: self._post(
+                r.ProbeAnswered(action.probe, trip, transfer, payload)
+            ),
+            on_lost=lambda now: self._post(r.ProbeLost(action.probe)),
+        )
+
+    def _ask(self, action: r.Probe) -> None:
+        with self._asking:
+            try:
+                if not self._described:
+                    self._client.reconnect()
+                    self._check(self._client.describe(self._timeout_s, models=tuple(self._chain_ids)))
+                    for calibration in self._calibrations.values():
+                        if not self.plain:
+                            self._client.put_calibration(calibration, self._timeout_s)
+                    self._described = True
+            except HedgerowError as error:
+                if isinstance(error, PeerError):
+                    self._tell(str(error))
+                self._post(r.ProbeLost(action.probe))
+                return
+        self._probe(action)
+
+    def _check(self, description: Description) -> None:
+        """PeerError unless the server has this task with the same models, cut the same way."""
+        self.plain = description.plain
+        if description.plain:
+            return
+        served = {task.task_id: task for task in description.tasks}
+        task = served.get(self._task.task_id)
+        if task is None:
+            offers = ", ".join(each.name for each in description.tasks) or "nothing"
+            raise PeerError(
+                f"the server at {self._address} does not serve this very task '{self._task.name}' (it offers {offers}); "
+                "start it with the same task file and models"
+            )
+        for model in task.models:
+            mine = self._chain_ids.get(model.name)
+            if mine is not None and mine != model.chain_id:
+                raise PeerError(
+                    f"the server at {self._address} has model '{model.name}' cut or prepared in another way; "
+                    "start it with the same task file"
+                )
+
+    def _tell(self, problem: str) -> None:
+        if problem != self.problem:
+            self.problem = problem
+            self.on_problem(problem)
+
+    def _acked(self, key: Key, bytes_received: int, now_ns: int) -> None:
+        self._post(r.ChunkAcked(self._request(key), key[1], bytes_received))
+
+    def _answered(self, key: Key, answer: RemoteAnswer, now_ns: int) -> None:
+        work = self._works.pop(key, None)
+        if work is None:
+            return
+        try:
+            confidence = self._task.interpret(answer.tensors).confidence
+        except HedgerowError as error:
+            self._fault(key, "bad_answer", False, str(error))
+            return
+        work.remote = answer.tensors
+        self._post(
+            r.AnswerArrived(
+                self._request(key),
+                key[1],
+                answer.answer_bytes,
+                answer.queue_ns,
+                answer.decode_ns,
+                answer.compute_ns,
+                confidence,
+            )
+        )
+
+    def _failed(self, key: Key, fault: Fault, now_ns: int) -> None:
+        self._works.pop(key, None)
+        if fault.kind in _OTHER_SERVER:
+            self._described = False  # another server answers there now: ask again before trusting it
+            if fault.kind is not FaultKind.WRONG_CODEC:  # a restarted server only lacks the calibrations
+                self._tell(fault.message)
+        self._fault(key, fault.kind.value, fault.kind not in _HARMLESS, fault.message)
+
+    def _fault(self, key: Key, fault: str, link_at_fault: bool, message: str) -> None:
+        self._post(r.RemoteFailed(self._request(key), key[1], fault, link_at_fault, message))
+
+    def _key(self, request: int, attempt: int) -> Key:
+        return self._run_id + request.to_bytes(8, "big"), attempt
+
+    def _request(self, key: Key) -> int:
+        return int.from_bytes(key[0][8:], "big")

@@ -1,0 +1,234 @@
+"""`Session`: the device's front door. Give it a task or a model and, if there is one, a server; it answers on time.
+
+It starts and works without a server, profile or network. `run` has the order and types of
+`onnxruntime.InferenceSession.run`; `answer` and `submit` give the whole Answer.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+
+from hedgerow.core import Core, Criticality, Prices, Stream
+from hedgerow.core.arms import ArmTable
+from hedgerow.core.budgets import BudgetSettings
+from hedgerow.core.policies import Policy, by_name
+from hedgerow.core.records import MS, Limits, Status, StreamOpened
+from hedgerow.device.answer import Answer
+from hedgerow.device.driver import Driver, Listener
+from hedgerow.device.journal import Header, Journal
+from hedgerow.device.lane import Lane
+from hedgerow.device.network import CloudNetwork
+from hedgerow.errors import EngineError, UsageError
+from hedgerow.models.task import Task
+from hedgerow.models.tensors import Array, Tensors
+from hedgerow.planning import arm_table, calibrations, margins_of
+from hedgerow.profiling import Profile, make_profile, quick_frames
+from hedgerow.wire.channels import TlsFiles
+
+_MAIN = "main"
+Sample = Array | str | Path | Mapping[str, Array]
+
+
+class SlowDevice(Protocol):
+    """What emulates a slower device (see hedgerow.emulation); real devices have none."""
+
+    factor: float
+
+    def extra_ns(self, profiled_median_ns: int) -> int: ...
+
+
+class Session:
+    """Answers one task's requests, each by its deadline.
+
+    `task` is a Task, a task file or a model file; `server` "host:port" or None; `profile` a Profile, its file, or None for
+    a quick one made now; `deadline_ms` counts from capture; `criticality` "safety", "mission" or "background";
+    `safe_value` is delivered at the deadline when nothing else can be (None: the late answer is delivered instead);
+    `period_ms` the least distance between two samples, when known; `journal` a file to keep every decision in.
+    Raises UsageError, EngineError or HostError before anything is admitted; afterwards a failure of the cloud is never
+    an exception.
+    """
+
+    def __init__(
+        self,
+        task: Task | str | Path,
+        server: str | None = None,
+        *,
+        profile: Profile | str | Path | None = None,
+        deadline_ms: float = 100.0,
+        criticality: str = "mission",
+        safe_value: object = None,
+        period_ms: float | None = None,
+        policy: str | Policy = "ours",
+        prices: Prices | None = None,
+        budgets: BudgetSettings | None = None,
+        limits: Limits | None = None,
+        journal: str | Path | None = None,
+        threads: int = 1,
+        tls: TlsFiles | None = None,
+        slow_device: SlowDevice | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        self._say = say or (lambda text: print(f"hedgerow: {text}", file=sys.stderr))
+        self.task = open_task(task)
+        self.profile = self._profile(profile, threads)
+        factor = slow_device.factor if slow_device else 1.0
+        self.table: ArmTable = arm_table(self.profile, self.task, device_factor=factor)
+        chosen = by_name(policy) if isinstance(policy, str) else policy
+        margins = margins_of(self.profile)
+        core = Core(self.table, policy=chosen, limits=limits, margins=margins, prices=prices, budgets=budgets)
+        self._safe_values: dict[str, object] = {}
+        self._streams: dict[str, Stream] = {}
+        header = Header(core.table, chosen.name, core.limits, margins, core.prices, budgets or BudgetSettings())
+        self._journal = Journal(journal, header) if journal else None
+        self._driver = Driver(core, self.task, self._journal)
+        self._chains = {model.name: self.task.open(model.name, threads) for model in self.task.models}
+        self.output_names = tuple(spec.name for spec in self._chains[self.task.reference].outputs)
+        self._start(server, tls, slow_device)
+        self.open_stream(
+            _MAIN, deadline_ms=deadline_ms, criticality=criticality, safe_value=safe_value, period_ms=period_ms
+        )
+
+    def _profile(self, profile: Profile | str | Path | None, threads: int) -> Profile:
+        if profile is None:
+            self._say("no profile given: making a quick one (seconds); `hedgerow profile` makes a better one")
+            return make_profile(self.task, quick_frames(self.task), quick=True, threads=threads, progress=self._say)
+        loaded = profile if isinstance(profile, Profile) else Profile.load(profile)
+        loaded.check(self.task)
+        return loaded
+
+    def _start(self, server: str | None, tls: TlsFiles | None, slow: SlowDevice | None) -> None:
+        kept = calibrations(self.profile)
+        stretch = (lambda median_ns: slow.extra_ns(round(median_ns / slow.factor))) if slow else None
+        lanes = {}
+        for name in sorted({model.lane for model in self.table.locals}):
+            lanes[name] = Lane(name, self._chains, self.task, self.table, kept, self._driver.post, stretch)
+        for chain in self._chains.values():
+            chain.warm_up()
+        network = None
+        if server is not None:
+            ids = {name: chain.chain_id for name, chain in self._chains.items()}
+            network = CloudNetwork(server, self.task, ids, kept, self._driver.post, tls=tls)
+            network.on_problem = lambda problem: self._say(f"{problem} [at fault: peer]; the device answers alone")
+        self._driver.attach(lanes, network)
+
+    # ---------------------------------------------------------------------------------------------------------- streams
+
+    def open_stream(
+        self,
+        name: str,
+        *,
+        deadline_ms: float,
+        criticality: str = "mission",
+        safe_value: object = None,
+        period_ms: float | None = None,
+        expiry_ms: float = 60_000.0,
+    ) -> None:
+        """Declare a stream of requests (or change it); `submit(..., stream=name)` then belongs to it."""
+        for what, value in (("deadline_ms", deadline_ms), ("period_ms", period_ms), ("expiry_ms", expiry_ms)):
+            if value is not None and not (np.isfinite(value) and value > 0):
+                raise UsageError(f"{what} must be a positive number of milliseconds, not {value}")
+        if criticality not in list(Criticality):
+            raise UsageError(f"criticality must be one of {', '.join(Criticality)}, not '{criticality}'")
+        stream = Stream(
+            name,
+            int(deadline_ms * MS),
+            Criticality(criticality),
+            None if period_ms is None else int(period_ms * MS),
+            safe_value is not None,
+            int(expiry_ms * MS),
+        )
+        self._streams[name], self._safe_values[name] = stream, safe_value
+        self._driver.post(StreamOpened(stream))
+
+    # ---------------------------------------------------------------------------------------------------------- answers
+
+    def submit(
+        self,
+        sample: Sample,
+        *,
+        captured_at: float | None = None,
+        stream: str = _MAIN,
+        deadline_ms: float | None = None,
+        on_advice: Callable[[Tensors], None] | None = None,
+    ) -> "Future[Answer]":
+        """Admit one sample and return at once. `captured_at`: seconds of time.monotonic() (default: now).
+
+        UsageError for a wrong sample, stream or moment; then nothing was admitted. The future always gets an Answer.
+        """
+        return self._admit(sample, captured_at, stream, deadline_ms, on_advice, help_out=False)
+
+    def answer(
+        self, sample: Sample, *, captured_at: float | None = None, stream: str = _MAIN, deadline_ms: float | None = None
+    ) -> Answer:
+        """The answer to one sample; waits for it."""
+        return self._admit(sample, captured_at, stream, deadline_ms, None, help_out=True).result()
+
+    def run(self, output_names: Sequence[str] | None, feeds: Mapping[str, Array]) -> list[Array]:
+        """For a model alone: the outputs asked for (None: all), as onnxruntime.InferenceSession.run gives them.
+
+        UsageError for wrong names or feeds, EngineError if no way to an answer was left.
+        """
+        names = self.output_names if output_names is None else tuple(output_names)
+        unknown = [name for name in names if name not in self.output_names]
+        if unknown:
+            raise UsageError(f"no output '{unknown[0]}'; there are: {', '.join(self.output_names)}")
+        answer = self.answer(feeds)
+        if answer.outputs:
+            return answer.values(names)
+        if answer.status is Status.SAFE_VALUE and isinstance(answer.safe_value, Mapping):
+            return [answer.safe_value[name] for name in names]
+        raise EngineError(f"no answer: {answer.status.value} ({answer.reason})")
+
+    def _admit(
+        self,
+        sample: Sample,
+        captured_at: float | None,
+        stream: str,
+        deadline_ms: float | None,
+        on_advice: Callable[[Tensors], None] | None,
+        *,
+        help_out: bool,
+    ) -> "Future[Answer]":
+        if stream not in self._streams:
+            raise UsageError(f"no stream '{stream}'; there are: {', '.join(self._streams)}")
+        captured_ns = time.monotonic_ns() if captured_at is None else int(captured_at * 1e9)
+        if captured_ns > time.monotonic_ns() + MS:
+            raise UsageError("captured_at is in the future; give seconds of time.monotonic()")
+        deadline_ns = None if deadline_ms is None else int(deadline_ms * MS)
+        tensors = self.task.sample(sample)
+        captured_ns = min(captured_ns, time.monotonic_ns())
+        safe_value = self._safe_values[stream]
+        return self._driver.submit(
+            self._streams[stream], tensors, captured_ns, deadline_ns, safe_value, on_advice, help_out=help_out
+        )
+
+    def listen(self, listener: Listener) -> None:
+        """Be told of every step, for meters and views; called under the lock, so be quick."""
+        self._driver.listen(listener)
+
+    def close(self) -> None:
+        """End everything; what is still open gets its answer as `dropped`."""
+        self._driver.close()
+        for chain in self._chains.values():
+            chain.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_task(task: Task | str | Path) -> Task:
+    """A task from itself, a task file (.toml) or a model file (a task of one)."""
+    if isinstance(task, Task):
+        return task
+    return Task.load(task) if Path(task).suffix == ".toml" else Task.of_model(task)
