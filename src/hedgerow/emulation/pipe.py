@@ -38,7 +38,7 @@ class PipeLimits:
     """A flow's queue before the bottleneck holds at least this much ..."""
     queue_s: float = 0.1
     """... or what the bottleneck sends in this time, if that is more ..."""
-    queue_bytes_max: int = 1024 * 1024
+    queue_bytes_max: int = 256 * 1024
     """... but never more than this, which also serves when the rate is unlimited."""
     chunk_s: float = 0.001
     """A turn at the bottleneck is what it sends in this time ..."""
@@ -157,7 +157,7 @@ class Pipe:
                 return out
 
     def next_wakeup_ns(self) -> int | None:
-        """When `advance` has something to do next; None if only new input or conditions can bring that about."""
+        """When `advance`, just called, has something to do next; None if only new input or conditions bring that about."""
         if self._frozen:
             return None
         finish_ns = self._finish_ns()

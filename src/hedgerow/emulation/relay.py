@@ -180,12 +180,13 @@ class Relay:
         assert self._begun_ns is not None
         # Rounded up to a microsecond, so that a wake-up for a change never lands a rounding before it.
         time_s = ((now_ns - self._begun_ns) // 1000 + 1) / 1e6
-        if self._player.resets(self._played_s, time_s):
-            self._board.reset_all()
+        reset = self._player.resets(self._played_s, time_s) > 0
         self._played_s = time_s
         change_s = self._player.next_change_s(time_s)
         self._next_change_ns = None if change_s is None else self._begun_ns + round(change_s * 1e9)
         self._refresh(now_ns)
+        if reset:
+            self._board.reset_all()
 
     def _refresh(self, now_ns: int) -> None:
         """Work out what is in force, and apply it if it is new."""

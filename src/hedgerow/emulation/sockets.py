@@ -40,19 +40,31 @@ def tune(sock: socket.socket) -> None:
 
 def listen(host: str, port: int) -> socket.socket:
     """A tuned listening socket. Raises HostError when the port is taken or not allowed."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        tune(sock)
-        sock.bind((host, port))
+        sock = _bound(host, port)
+        if port == 0:
+            # Linux gives a port back when its listener is refused arrivals, unless it was asked for by number.
+            port = int(sock.getsockname()[1])
+            sock.close()
+            sock = _bound(host, port)
         sock.listen(BACKLOG)
     except OSError as error:
-        sock.close()
         what = "is in use; stop its owner or choose another (0 = any free one)"
         if error.errno != errno.EADDRINUSE:
             what = f"cannot be listened on: {error.strerror}"
         raise HostError(f"port {port} of {host} {what}") from None
+    return sock
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        tune(sock)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
     return sock
 
 

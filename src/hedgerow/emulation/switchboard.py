@@ -138,10 +138,15 @@ class Switchboard:
         return readers, writers
 
     def _move(self, now_ns: int) -> None:
-        for pipe in (self._up, self._down):
-            for parcel in pipe.advance(now_ns=now_ns):
-                if not parcel.flow.dead:
-                    self._carry_out(parcel, now_ns)
+        """Carry out all that has arrived; again, since what arrives in one pipe may let bytes into the other."""
+        arrived = True
+        while arrived:
+            arrived = False
+            for pipe in (self._up, self._down):
+                for parcel in pipe.advance(now_ns=now_ns):
+                    arrived = True
+                    if not parcel.flow.dead:
+                        self._carry_out(parcel, now_ns)
 
     def _carry_out(self, parcel: Parcel, now_ns: int) -> None:
         connection = self._connections[parcel.flow.owner]
