@@ -60,11 +60,7 @@ class Codec(Protocol):
         ...
 
     def decode(
-        self,
-        payload: bytes | memoryview,
-        *,
-        limits: CodecLimits,
-        expected: tuple[TensorSpec, ...] | None = None,
+        self, payload: bytes | memoryview, *, limits: CodecLimits, expected: tuple[TensorSpec, ...] | None = None
     ) -> Tensors:
         """The tensors of `payload`, owned and writable; PeerError unless whole, within `limits` and as `expected`."""
         ...

@@ -14,6 +14,7 @@ and the expected specs before any body is looked at; whatever does not fit is a 
 not forgers: those are the transport's business.
 """
 
+import functools
 import math
 import struct
 import zlib
@@ -72,13 +73,23 @@ class Contents:
     items: tuple[Item, ...]
 
 
+@functools.lru_cache(maxsize=64)
+def dtype_name(dtype: np.dtype[np.generic]) -> str:
+    """`dtype.name`, which NumPy puts together anew each time."""
+    return dtype.name
+
+
 def item_of(name: str, array: Array, body: Buffer) -> Item:
-    """The item for one of our own tensors; UsageError where the envelope cannot name it."""
-    if array.dtype.name not in _DTYPE_CODE:
-        raise UsageError(
-            f"tensor '{name}' is {array.dtype.name}, which no codec carries; known are {', '.join(DTYPES)}"
-        )
-    return Item(name, array.dtype.name, array.shape, body)
+    """The item for one of our own tensors; UsageError where its dtype does not travel."""
+    return Item(name, checked_dtype(name, array), array.shape, body)
+
+
+def checked_dtype(name: str, array: Array) -> str:
+    """The dtype's name; UsageError where the envelope has no code for it."""
+    dtype = dtype_name(array.dtype)
+    if dtype not in _DTYPE_CODE:
+        raise UsageError(f"tensor '{name}' is {dtype}, which no codec carries; known are {', '.join(DTYPES)}")
+    return dtype
 
 
 def seal(spec: str, items: Sequence[Item], *, calibration_id: str = "") -> bytes:

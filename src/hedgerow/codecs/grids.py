@@ -24,6 +24,7 @@ Levels: TypeAlias = NDArray[np.uint8]
 
 MAGNITUDE_MAX = 2.0**120  # sums and steps stay inside float32
 STEP_MIN = 2.0**-126
+BLOCK_ELEMENTS = 2**16  # of working memory, whatever the tensor's size
 ZERO_MAX = 2**20  # a range far from 0 has its step widened until its zero is within this
 
 
@@ -72,10 +73,9 @@ def _around_zero(
     """Zero and step with the smallest step whose grid covers lows..highs (lows <= 0 <= highs) up to half a step."""
     spans = highs - lows
     ideal = (-lows * (top + 0.5) - 0.5 * highs) / np.where(spans > 0, spans, 1.0)
-    below = np.clip(np.floor(ideal), 0, top)
-    above = np.clip(below + 1, 0, top)
-    step_below = np.maximum(-lows / (below + 0.5), highs / (top - below + 0.5))
-    step_above = np.maximum(-lows / (above + 0.5), highs / (top - above + 0.5))
+    below = np.minimum(np.maximum(np.floor(ideal), 0), top)
+    above = np.minimum(below + 1, top)
+    step_below, step_above = (np.maximum(lows / (-0.5 - zero), highs / (top + 0.5 - zero)) for zero in (below, above))
     return np.where(step_below <= step_above, below, above), np.minimum(step_below, step_above)
 
 
@@ -106,9 +106,11 @@ def quantise(array: Floats, grid: Grid) -> Levels:
     kind = np.float64 if wide else np.float32
     inverse = (1.0 / grid.steps.astype(np.float64)).astype(kind)[:, None]
     shift: Floats = np.add(grid.zeros, 0.5, dtype=kind)[:, None]
-    scaled: Floats = np.multiply(fold(array, grid.groups), inverse, dtype=kind)
+    with np.errstate(over="ignore"):  # far outside a calibrated range: infinity is clipped like the rest
+        scaled: Floats = np.multiply(fold(array, grid.groups), inverse, dtype=kind)
     scaled += shift
-    np.clip(scaled, 0, grid.top, out=scaled)  # the cast cuts off: level = floor(x / step + zero + 1/2)
+    np.maximum(scaled, 0, out=scaled)
+    np.minimum(scaled, grid.top, out=scaled)  # the cast cuts off: level = floor(x / step + zero + 1/2)
     levels: Levels = scaled.astype(np.uint8).reshape(-1)
     return levels
 
@@ -116,10 +118,18 @@ def quantise(array: Floats, grid: Grid) -> Levels:
 def dequantise(levels: Levels, grid: Grid, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Array:
     """The element of each level, of `shape` and `dtype`; levels beyond float16's range give its greatest value."""
     kind = np.float64 if dtype == np.float64 else np.float32
-    values: Floats = fold(levels.reshape(shape), grid.groups).astype(kind)
-    values -= grid.zeros.astype(kind)[:, None]
-    values *= grid.steps.astype(kind)[:, None]
-    return _narrow(values, dtype).reshape(shape)
+    folded = fold(levels.reshape(shape), grid.groups)
+    rows = folded.reshape(-1, folded.shape[2])
+    zeros, steps = (np.resize(each.astype(kind), len(rows))[:, None] for each in (grid.zeros, grid.steps))
+    back = np.empty(rows.shape, dtype)
+    block_rows = max(BLOCK_ELEMENTS // rows.shape[1], 1)
+    for start in range(0, len(rows), block_rows):
+        block = slice(start, start + block_rows)
+        values: Floats = rows[block].astype(kind)
+        values -= zeros[block]
+        values *= steps[block]
+        back[block] = _narrow(values, dtype)
+    return back.reshape(shape)
 
 
 def values_of(grid: Grid, dtype: np.dtype[np.generic]) -> Array:

@@ -12,6 +12,7 @@ from hedgerow.errors import PeerError
 
 QUALITY = 75
 SIDE_PIXELS_MAX = 65_500  # libjpeg's own limit
+WORKING_BYTES_PER_PIXEL = 11
 
 _TABLES = (0xDB, 0xC4, 0xE0)  # quantisation, Huffman, JFIF
 _FRAME, _SCAN = 0xC0, 0xDA
@@ -65,7 +66,7 @@ def _save(image: Image.Image, buffer: io.BytesIO, quality: int) -> None:
     image.save(buffer, "JPEG", quality=quality)
 
 
-_FORMAT = ImageFormat("JPEG", SIDE_PIXELS_MAX, _save, read_size)
+_FORMAT = ImageFormat("JPEG", SIDE_PIXELS_MAX, WORKING_BYTES_PER_PIXEL, _save, read_size)
 
 
 def _build(arguments: tuple[str, ...], calibration: Calibration | None) -> ImageCodec | None:

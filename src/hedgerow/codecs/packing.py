@@ -5,14 +5,18 @@ zstd's Huffman stage codes bytes, so it takes those bits back, and it sees whole
 straddle bytes would hide from it. The first level is in the low bits.
 """
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from hedgerow.errors import PeerError
 from hedgerow.models.tensors import Array
 
+Element = TypeVar("Element", bound=np.generic)
 Bytes = NDArray[np.uint8]
 
+BLOCK_BYTES = 2**16
 PER_BYTE = {8: 1, 4: 2, 3: 2, 2: 4}
 
 
@@ -58,9 +62,18 @@ def unpack(packed: Bytes, bits: int, elements: int) -> Bytes:
     """The first `elements` levels, flat."""
     if PER_BYTE[bits] == 1:
         return packed[:elements]
-    return _LEVELS[bits].take(packed, axis=0).reshape(-1)[:elements]
+    return _look_up(_LEVELS[bits], packed)[:elements]
 
 
 def unpack_values(packed: Bytes, bits: int, elements: int, values: Array) -> Array:
     """values[level] of the first `elements` levels, flat: one lookup a byte instead of one an element."""
-    return values[_LEVELS[bits]].take(packed, axis=0).reshape(-1)[:elements]
+    return _look_up(values[_LEVELS[bits]], packed)[:elements]
+
+
+def _look_up(table: NDArray[Element], packed: Bytes) -> NDArray[Element]:
+    """Rows of `table`, flat, block by block: NumPy widens its indices to eight bytes each while it looks them up."""
+    found = np.empty((packed.size, table.shape[1]), table.dtype)
+    for start in range(0, packed.size, BLOCK_BYTES):
+        block = slice(start, start + BLOCK_BYTES)
+        table.take(packed[block], axis=0, out=found[block], mode="clip")
+    return found.reshape(-1)

@@ -8,6 +8,7 @@ their ranges would outweigh them. Tensors that are not floating (indices, masks)
 Body of a tensor: mode u8, then plain or zstd: [steps u16 each, zeros u8 or i32 each, unless calibrated] packed levels.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from hedgerow.codecs._entropy import compress, decompress
 from hedgerow.codecs.base import CodecLimits, Kind
 from hedgerow.codecs.calibration import Calibration
-from hedgerow.codecs.envelope import Item, check_maker, item_of, seal, unseal
+from hedgerow.codecs.envelope import Item, check_maker, dtype_name, item_of, seal, unseal
 from hedgerow.codecs.grids import Grid, dequantise, grid_of, quantise, ranges_of, values_of
 from hedgerow.codecs.packing import check_packed, pack, packed_bytes, unpack, unpack_values
 from hedgerow.codecs.raw import from_plain, plain_bytes
@@ -65,17 +66,19 @@ class QuantisedCodec:
     def _body(self, name: str, array: Array) -> bytes:
         if not array.size:
             return b""
-        if array.dtype.name not in _FLOATING:
-            return _close(0, [plain_bytes(array)])
+        if dtype_name(array.dtype) not in _FLOATING:
+            return _close(0, [plain_bytes(name, array)])
         array = np.ascontiguousarray(array)
+        if self.calibration:
+            if not np.isfinite(array).all():
+                raise UsageError(f"tensor '{name}' holds NaN or infinity; the model's outputs are broken")
+            grid = self._calibrated(name, array.shape)
+            return _close(0, [pack(quantise(array, grid), self.bits).data])
         low, high = ranges_of(array, per_channel=self._splits(array.shape))
         try:
             grid = grid_of(low, high, self.bits)
         except UsageError as error:
             raise UsageError(f"tensor '{name}': {error}") from None
-        if self.calibration:
-            grid = self._calibrated(name, array.shape)
-            return _close(0, [pack(quantise(array, grid), self.bits).data])
         mode = 0 if grid.groups == 1 else PER_CHANNEL
         if not grid.reaches_zero:
             mode |= FAR_ZEROS
@@ -87,7 +90,7 @@ class QuantisedCodec:
         """Whether each channel of a tensor of `shape` gets a range of its own when ranges travel."""
         if not self.per_channel or len(shape) < 2:
             return False
-        return int(np.prod(shape)) >= ELEMENTS_PER_RANGE_MIN * shape[1]
+        return math.prod(shape) >= ELEMENTS_PER_RANGE_MIN * shape[1]
 
     def _calibrated(self, name: str, shape: tuple[int, ...]) -> Grid:
         grid = self.calibration.grids.get(name) if self.calibration else None

@@ -6,7 +6,7 @@ import numpy as np
 
 from hedgerow.codecs.base import CodecLimits, Kind
 from hedgerow.codecs.calibration import Calibration
-from hedgerow.codecs.envelope import Item, check_maker, item_of, seal, unseal
+from hedgerow.codecs.envelope import Item, check_maker, checked_dtype, item_of, seal, unseal
 from hedgerow.codecs.registry import Family, register
 from hedgerow.errors import PeerError
 from hedgerow.models.tensors import Array, Tensors, TensorSpec
@@ -22,7 +22,7 @@ class RawCodec:
     calibration_id: str = ""
 
     def encode(self, tensors: Tensors) -> bytes:
-        return seal(self.name, [item_of(name, array, plain_bytes(array)) for name, array in tensors.items()])
+        return seal(self.name, [item_of(name, array, plain_bytes(name, array)) for name, array in tensors.items()])
 
     def decode(
         self, payload: bytes | memoryview, *, limits: CodecLimits, expected: tuple[TensorSpec, ...] | None = None
@@ -32,8 +32,9 @@ class RawCodec:
         return {item.name: from_plain(item, item.body) for item in contents.items}
 
 
-def plain_bytes(array: Array) -> bytes | memoryview:
-    """The elements in C order, little-endian, without a copy where they already lie so."""
+def plain_bytes(name: str, array: Array) -> bytes | memoryview:
+    """The elements in C order, little-endian, without a copy where they already lie so; UsageError for other dtypes."""
+    checked_dtype(name, array)
     ordered = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     return ordered.reshape(-1).view(np.uint8).data if ordered.size else b""
 

@@ -12,6 +12,7 @@ from hedgerow.errors import PeerError
 QUALITY = 80
 EFFORT = 2  # libwebp's method, 0 to 6; see bench/codecs.py
 SIDE_PIXELS_MAX = 16_383  # 14 bits in the frame header
+WORKING_BYTES_PER_PIXEL = 20
 
 _HEAD_BYTES = 30
 
@@ -38,7 +39,7 @@ def _save(image: Image.Image, buffer: io.BytesIO, quality: int) -> None:
     image.save(buffer, "WEBP", quality=quality, method=EFFORT)
 
 
-_FORMAT = ImageFormat("WEBP", SIDE_PIXELS_MAX, _save, read_size)
+_FORMAT = ImageFormat("WEBP", SIDE_PIXELS_MAX, WORKING_BYTES_PER_PIXEL, _save, read_size)
 
 
 def _build(arguments: tuple[str, ...], calibration: Calibration | None) -> ImageCodec | None:
