@@ -22,7 +22,7 @@ import numpy as np
 
 from hedgerow.errors import UsageError
 from hedgerow.models.cuts import Cut, choose_cuts
-from hedgerow.models.engines import Call, Engine, Program, get_engine
+from hedgerow.models.engines import Call, Cancelled, Engine, Program, get_engine
 from hedgerow.models.graph import Graph
 from hedgerow.models.shapes import assumed_axes, assumed_shape
 from hedgerow.models.split import Piece, extract, split
@@ -98,19 +98,19 @@ class Chain:
         self.outputs = graph.outputs
         self.inputs = preparation.input_spec if preparation else graph.inputs
         self._joints = (graph.inputs, *(cut.tensors for cut in cuts), graph.outputs)
-        self._steps: list[_Step] = []
+        steps: list[_Step] = []
         segments = [Segment(0, "preparation", self.inputs, graph.inputs, 0.0)]
         for index, piece in enumerate(pieces if pieces is not None else _pieces(graph, cuts), start=1):
             program = self._engine.load(piece.model, threads=threads) if piece.model is not None else None
             alive = tuple(spec.name for spec in self._joints[index])
-            self._steps.append(_Step(program, piece.inputs, alive))
+            steps.append(_Step(program, piece.inputs, alive))
             name = cuts[index - 1].name if index <= len(cuts) else "outputs"
             reads, makes = (tuple(graph.spec(each) for each in names) for names in (piece.inputs, piece.outputs))
             segments.append(Segment(index, name, reads, makes, piece.work_share))
         self.segments = tuple(segments)
+        self._steps = tuple(steps)
         self._lock = threading.Lock()
         self._calls: set[Call] = set()
-        self._closed = False
 
     @classmethod
     def open(
@@ -151,7 +151,8 @@ class Chain:
         says so `Run.last` is less than asked. UsageError for tensors or segments that do not fit, EngineError if the
         model fails, Cancelled (an EngineError) after `cancel`.
         """
-        last = len(self._steps) if last is None else last
+        steps = self._steps  # a closed chain lets go of its own reference, not of this one
+        last = len(self._joints) - 1 if last is None else last
         self._check(tensors, first, last)
         call = self._engine.call()
         with self._lock:
@@ -159,7 +160,9 @@ class Chain:
         try:
             for index in range(first, last + 1):
                 started_ns = time.perf_counter_ns()
-                tensors = self._steps[index - 1].run(tensors, call) if index else self._prepare(tensors)
+                tensors = steps[index - 1].run(tensors, call) if index else self._prepare(tensors)
+                if call.cancelled:
+                    raise Cancelled("the run was cancelled")
                 if segment_done is not None:
                     segment_done(index, time.perf_counter_ns() - started_ns)
                 if should_stop is not None and index < last and should_stop():
@@ -184,9 +187,8 @@ class Chain:
 
     def close(self) -> None:
         """Cancel what runs and let go of the segments; running afterwards is a UsageError."""
-        self._closed = True
+        self._steps = ()
         self.cancel()
-        self._steps.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -201,10 +203,12 @@ class Chain:
 
     def _check(self, tensors: Tensors, first: int, last: int) -> None:
         """Raise UsageError unless the segments exist and the tensors are what is alive before the first one."""
-        if self._closed:
+        if not self._steps:
             raise UsageError("this chain is closed; open it again")
         if not 0 <= first <= last < len(self._joints):
-            raise UsageError(f"cannot run segments {first} to {last}: this chain has segments 0 to {len(self._steps)}")
+            raise UsageError(
+                f"cannot run segments {first} to {last}: this chain has segments 0 to {len(self._joints) - 1}"
+            )
         expected = self._joints[first - 1] if first else self.inputs
         for spec in expected:
             if spec.name not in tensors:

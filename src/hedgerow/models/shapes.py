@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 
 from hedgerow.errors import EngineError
+from hedgerow.models.engines import get_engine
 from hedgerow.models.reading import one_line
 from hedgerow.models.tensors import TensorSpec
 
@@ -24,6 +25,8 @@ DEFAULT_OTHER_AXIS = 16  # a sequence, say
 _SENDABLE = {"float16", "float32", "float64", "bool"} | {
     f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
 }
+
+_STANDARD = {"", "ai.onnx", "ai.onnx.ml"}  # domains whose operators ONNX itself infers
 
 Axes = tuple[int | str | None, ...]
 
@@ -50,6 +53,7 @@ def infer_facts(
     """Facts and types of every tensor outside bodies that is not a weight; EngineError if inference refuses."""
     skeleton = _skeleton(proto)
     types = _infer(skeleton)
+    types |= _ask_runtime(proto, types)
     assumed = assumed_axes((value.name, type_axes(value.type)) for value in dynamic_inputs(proto))
     assumed |= axes
     sized = _infer(_sized(skeleton, assumed)) if assumed or _has_unknown(skeleton) else types
@@ -104,6 +108,25 @@ def _axis(axis: onnx.TensorShapeProto.Dimension) -> int | str | None:
     return axis.dim_param or None
 
 
+def _ask_runtime(proto: onnx.ModelProto, types: Mapping[str, onnx.TypeProto]) -> dict[str, onnx.TypeProto]:
+    """Types of what ONNX's own inference knows nothing of: made by operators that only the runtime has, and after."""
+    made = [name for node in proto.graph.node for name in node.output if name]
+    unknown = [name for name in made if name not in types or type_axes(types[name]) is None]
+    if all(node.domain in _STANDARD for node in proto.graph.node) or not unknown:
+        return {}
+    asking = onnx.ModelProto()
+    asking.CopyFrom(proto)
+    del asking.graph.output[:]
+    asking.graph.output.extend(onnx.ValueInfoProto(name=name) for name in unknown)
+    try:
+        specs = get_engine("onnxruntime").describe(asking.SerializeToString())
+    except EngineError:  # the runtime lacks the operator too: loading the model will say so
+        return {}
+    make_type = onnx.helper.make_tensor_type_proto
+    element = onnx.helper.np_dtype_to_tensor_dtype
+    return {spec.name: make_type(element(np.dtype(spec.dtype)), spec.shape) for spec in specs}
+
+
 def _numbers(sized: Axes | None, symbols: Axes, assumed: Mapping[str, int]) -> tuple[int, ...] | None:
     """The assumed shape: what sized inference found, else the symbols' numbers, else 1 for an axis."""
     if sized is None or len(sized) != len(symbols):
@@ -119,7 +142,9 @@ def _spec(name: str, kind: onnx.TypeProto) -> tuple[TensorSpec, str]:
     which = kind.WhichOneof("value")
     if which != "tensor_type":
         label = (which or "unknown type").removesuffix("_type").replace("_", " ")
-        return TensorSpec(name, "object", ()), f"is of {label}" if which is None else f"is a {label}, not a tensor"
+        return TensorSpec(
+            name, "object", ()
+        ), f"is of {label}" if which is None else f"is of type {label}, not a tensor"
     element = kind.tensor_type.elem_type
     if not element:
         return TensorSpec(name, "object", ()), "has an unknown type"

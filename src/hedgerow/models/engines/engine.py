@@ -8,7 +8,7 @@ import importlib
 from typing import Protocol
 
 from hedgerow.errors import EngineError, UsageError
-from hedgerow.models.tensors import Tensors
+from hedgerow.models.tensors import Tensors, TensorSpec
 
 ENGINES = {"onnxruntime": "hedgerow.models.engines.onnxruntime_engine"}
 
@@ -48,6 +48,9 @@ class Engine(Protocol):
 
     def call(self) -> Call:
         """A fresh call, for one run."""
+
+    def describe(self, model: bytes) -> tuple[TensorSpec, ...]:
+        """Outputs of known type and rank as the runtime infers them, operators of its own included; may load slowly."""
 
 
 def get_engine(name: str) -> Engine:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hedgerow.errors import EngineError, HostError, UsageError
 from hedgerow.models.engines.engine import Call, Cancelled
-from hedgerow.models.tensors import Tensors
+from hedgerow.models.tensors import Tensors, TensorSpec
 
 try:
     import onnxruntime
@@ -35,6 +35,9 @@ _FAILURES: tuple[type[Exception], ...] = (
     RuntimeError,
     ValueError,
 )
+_DTYPES = {f"tensor({name})": name for name in ("float16", "bool")}
+_DTYPES |= {f"tensor({sign}int{bits})": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+_DTYPES |= {"tensor(float)": "float32", "tensor(double)": "float64"}
 
 
 def _line(error: Exception) -> str:
@@ -78,8 +81,6 @@ class OnnxRuntimeProgram:
             if call.cancelled:
                 raise Cancelled("the run was cancelled") from None
             raise EngineError(f"ONNX Runtime could not run the model: {_line(error)}") from error
-        if call.cancelled:
-            raise Cancelled("the run was cancelled")
         return dict(zip(self._names, arrays, strict=True))
 
 
@@ -95,21 +96,35 @@ class OnnxRuntimeEngine:
             raise UsageError(f"threads must be 1 to {THREADS_MAX}, not {threads}")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = LOG_FATAL
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-        try:
-            session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except _FAILURES as error:
-            raise EngineError(f"ONNX Runtime could not load the model: {_line(error)}") from error
-        return OnnxRuntimeProgram(session)
+        return OnnxRuntimeProgram(_open(model, options))
 
     def call(self) -> OnnxRuntimeCall:
         """Fresh options for one run."""
         return OnnxRuntimeCall()
 
+    def describe(self, model: bytes) -> tuple[TensorSpec, ...]:
+        """The outputs' specs, from a session that is not optimised; those of unknown type or rank are left out."""
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        found = []
+        for output in _open(model, options).get_outputs():
+            dtype = _DTYPES.get(output.type)
+            if dtype is not None and output.shape:  # an empty shape is a scalar's, or stands for an unknown rank
+                found.append(TensorSpec(output.name, dtype, tuple(output.shape)))
+        return tuple(found)
+
 
 def engine() -> OnnxRuntimeEngine:
     """The engine; it holds no state of its own."""
     return OnnxRuntimeEngine()
+
+
+def _open(model: bytes, options: Any) -> Any:
+    options.inter_op_num_threads = 1
+    options.log_severity_level = LOG_FATAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except _FAILURES as error:
+        raise EngineError(f"ONNX Runtime could not load the model: {_line(error)}") from error
