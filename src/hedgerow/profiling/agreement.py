@@ -1,0 +1,115 @@
+"""How often each arm gives the reference's answer, sample by sample and the same samples for all.
+
+Rules: a calibration is judged on samples it has not seen (two folds); what loses nothing is not run again but taken from
+the model's own answer; only what is measured is claimed, so a run that must end early judges fewer samples for all arms
+alike. Answers are computed on all cores at once: nothing is timed here.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from hedgerow.models.chain import Chain
+from hedgerow.models.task import Task
+from hedgerow.models.tensors import Tensors
+from hedgerow.profiling.crossings import LIMITS, RAW, Alive, Crossing
+from hedgerow.profiling.host import usable_cores
+from hedgerow.profiling.profile import RAW_SAMPLE, Agreement
+from hedgerow.profiling.samples import Sample
+
+T = TypeVar("T")
+
+
+def arm_name(model: str, joint: int, codec: str) -> str:
+    """The arm that sends what is alive after segment `joint` of `model` in `codec`; joint -1: the raw sample."""
+    return f"cloud:{model}:{codec}" if joint == RAW_SAMPLE else f"split:{model}@{joint}:{codec}"
+
+
+def local_name(model: str) -> str:
+    """The arm that runs all of `model` on the device."""
+    return f"local:{model}"
+
+
+def run_to_joints(
+    chains: Mapping[str, Chain], samples: Sequence[Sample], *, end_s: float, samples_min: int
+) -> tuple[dict[tuple[str, int], list[Tensors]], int]:
+    """What is alive at every joint of every model, for each sample until `end_s` (monotonic), and how many there were.
+
+    The last joint of each model holds its outputs; the key ("", -1) the raw samples.
+    """
+    alive: dict[tuple[str, int], list[Tensors]] = {("", RAW_SAMPLE): []}
+    done = 0
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for group in _groups(samples, usable_cores()):
+            if done >= samples_min and time.monotonic() >= end_s:
+                break
+            for sample, joints in zip(group, pool.map(partial(_joints, chains), group), strict=True):
+                alive["", RAW_SAMPLE].append(sample.tensors)
+                for key, tensors in joints.items():
+                    alive.setdefault(key, []).append(tensors)
+                done += 1
+    return alive, done
+
+
+def _joints(chains: Mapping[str, Chain], sample: Sample) -> dict[tuple[str, int], Tensors]:
+    found: dict[tuple[str, int], Tensors] = {}
+    for name, chain in chains.items():
+        tensors = sample.tensors
+        for index in range(len(chain.segments)):
+            tensors = chain.run(tensors, index, index).tensors
+            found[name, index] = tensors
+    return found
+
+
+class Judge:
+    """Compares the answers of arms with the reference's, for the samples whose tensors are in `alive`."""
+
+    def __init__(self, task: Task, chains: Mapping[str, Chain], alive: Alive, crossings: Sequence[Crossing]) -> None:
+        self._task, self._chains, self._alive = task, chains, alive
+        self._crossings = crossings
+
+    def outputs(self, model: str, sample: int) -> Tensors:
+        """The model's own answer."""
+        return self._alive[model, len(self._chains[model].segments) - 1][sample]
+
+    def arms(self, models_by_codec: Callable[[str], Sequence[str]]) -> list[tuple[str, str, Crossing | None]]:
+        """(arm, model, crossing or None) of all arms; `models_by_codec` names the models tried with an input codec."""
+        found: list[tuple[str, str, Crossing | None]] = [(local_name(name), name, None) for name in self._chains]
+        for crossing in self._crossings:
+            models = models_by_codec(crossing.codec.name) if crossing.joint == RAW_SAMPLE else (crossing.model,)
+            found += [(arm_name(model, crossing.joint, crossing.codec.name), model, crossing) for model in models]
+        return found
+
+    def judge(
+        self, arms: Sequence[tuple[str, str, Crossing | None]], count: int, *, end_s: float, samples_min: int
+    ) -> tuple[dict[str, Agreement], int]:
+        """Agreement per arm over the first samples, as many of `count` as `end_s` allows, and how many those were."""
+        rows: list[list[bool]] = []
+        workers = usable_cores()
+        with ThreadPoolExecutor(workers) as pool:
+            for group in _groups(range(count), workers):
+                if len(rows) >= samples_min and time.monotonic() >= end_s:
+                    break
+                rows += pool.map(lambda sample: [self._agrees(*arm[1:], sample) for arm in arms], group)
+        columns = list(zip(*rows, strict=True))
+        found = {}
+        for (name, _, _), column in zip(arms, columns, strict=True):
+            text = "".join("1" if each else "0" for each in column)
+            found[name] = Agreement(round(sum(column) / len(column), 4), text)
+        return found, len(rows)
+
+    def _agrees(self, model: str, crossing: Crossing | None, sample: int) -> bool:
+        reference = self.outputs(self._task.reference, sample)
+        if crossing is None or crossing.codec.name == RAW:
+            return model == self._task.reference or self._task.agrees(self.outputs(model, sample), reference)
+        codec = crossing.codec_for(sample)
+        payload = codec.encode(self._alive[crossing.model, crossing.joint][sample])
+        received = codec.decode(payload, limits=LIMITS)
+        answer = self._chains[model].run(received, crossing.joint + 1).tensors
+        return self._task.agrees(answer, reference)
+
+
+def _groups(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    return [items[at : at + size] for at in range(0, len(items), size)]

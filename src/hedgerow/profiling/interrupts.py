@@ -1,0 +1,87 @@
+"""How late a timer fires beside a running model, and how long a running model takes to stop when told to.
+
+The timer is the one that starts reserves: `Event.wait` in a thread of its own, with the kernel's timer slack for that
+thread set to 1 ns where it can be (Linux). Both are measured while the slowest chain runs in another thread.
+"""
+
+import ctypes
+import sys
+import threading
+import time
+from collections.abc import Sequence
+
+from hedgerow.errors import EngineError
+from hedgerow.models.chain import Chain
+from hedgerow.models.engines import Cancelled
+from hedgerow.profiling.samples import Sample
+
+_PR_SET_TIMERSLACK = 29
+WAIT_S = 0.003
+_RUN_TIMEOUT_S = 30.0
+
+
+def shorten_timer_slack() -> None:
+    """Ask the kernel to wake the calling thread without delay; does nothing where that is not possible."""
+    if sys.platform == "linux":
+        prctl = getattr(ctypes.CDLL(None), "prctl", None)
+        if prctl is not None:
+            prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+
+
+def timer_lateness_ns(chain: Chain, samples: Sequence[Sample], *, count: int, wait_s: float = WAIT_S) -> list[int]:
+    """By how much each of `count` waits of `wait_s` ended late, while `chain` runs."""
+    late: list[int] = []
+
+    def wait() -> None:
+        shorten_timer_slack()
+        never = threading.Event()
+        for _ in range(count):
+            due_ns = time.perf_counter_ns() + round(wait_s * 1e9)
+            never.wait(wait_s)
+            late.append(max(0, time.perf_counter_ns() - due_ns))
+
+    thread = threading.Thread(target=wait, name="hedgerow-timer-check", daemon=True)
+    thread.start()
+    runs = 0
+    while thread.is_alive():
+        chain.run(samples[runs % len(samples)].tensors)
+        runs += 1
+    thread.join()
+    return late
+
+
+def cancellation_ns(chain: Chain, samples: Sequence[Sample], *, count: int, median_ns: int) -> list[int]:
+    """Time from `chain.cancel()` until its run has ended, at `count` moments spread over a run of `median_ns`.
+
+    A run that was over before it was told to stop teaches nothing; if all were, the list is one 0.
+    """
+    moments_s = [median_ns * 1e-9 * 0.9 * (index + 0.5) / count for index in range(count)]
+    found = [_cancel_once(chain, samples[i % len(samples)], after_s=moment) for i, moment in enumerate(moments_s)]
+    return [each for each in found if each is not None] or [0]
+
+
+def _cancel_once(chain: Chain, sample: Sample, *, after_s: float) -> int | None:
+    """Start a run, cancel it `after_s` later: the ns it took to end; None if it ended by itself."""
+    begun = threading.Event()
+    ended_ns: list[int] = []
+    failures: list[EngineError] = []
+
+    def run() -> None:
+        begun.set()
+        try:
+            chain.run(sample.tensors)
+        except Cancelled:
+            ended_ns.append(time.perf_counter_ns())
+        except EngineError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name="hedgerow-cancel-check", daemon=True)
+    thread.start()
+    begun.wait(_RUN_TIMEOUT_S)
+    time.sleep(after_s)
+    told_ns = time.perf_counter_ns()
+    chain.cancel()
+    thread.join(_RUN_TIMEOUT_S)
+    if failures:
+        raise failures[0]
+    return ended_ns[0] - told_ns if ended_ns else None
