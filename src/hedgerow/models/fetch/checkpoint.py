@@ -2,13 +2,15 @@
 
 The format (what `torch.save` wrote before version 1.6) is four pickles (magic number, protocol, machine facts, the state
 dict), a fifth with the ordered storage keys, then for each key a little-endian int64 element count and the raw elements.
-Rule: the unpickler resolves the six names that a state dict of numbers needs and refuses any other, so a file can describe
-arrays and nothing else; every size and offset is checked against the bytes that are there.
+Rules: each pickle is scanned before it is run, and only opcodes that a state dict of numbers needs are let through; the
+unpickler resolves the six names that it needs and refuses any other, so a file can describe arrays and nothing else; every
+size and offset is checked against the bytes that are there.
 Source: PyTorch's documentation of `torch.save` and the byte stream itself.
 """
 
 import io
 import pickle
+import pickletools
 import struct
 from collections import OrderedDict
 from collections.abc import Callable
@@ -24,13 +26,13 @@ MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL_VERSION = 1001
 TENSORS_MAX = 10_000
 DIMENSIONS_MAX = 8
+MEMO_ENTRIES_MAX = 1_000_000
 
-_STORAGE_DTYPES = {
-    "FloatStorage": "<f4",
-    "DoubleStorage": "<f8",
-    "HalfStorage": "<f2",
-    "LongStorage": "<i8",
-}
+_OPCODES = frozenset(
+    ["PROTO", "STOP", "MARK", "GLOBAL", "REDUCE", "BINPERSID", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "NONE", "NEWFALSE", "NEWTRUE", "BININT", "BININT1", "BININT2", "LONG1", "BINUNICODE", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_DICT", "SETITEM", "SETITEMS", "BUILD"]
+)
+
+_STORAGE_DTYPES = {"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8"}
 # What the C unpickler may raise on bytes that are not a well-formed pickle of the expected kind.
 _MALFORMED = (
     pickle.UnpicklingError,
@@ -115,6 +117,13 @@ def read_checkpoint(data: bytes) -> dict[str, Array]:
 
 
 def _load(stream: BinaryIO) -> Any:
+    start = stream.tell()
+    for opcode, argument, _place in pickletools.genops(stream):
+        if opcode.name not in _OPCODES:
+            raise PeerError(f"the checkpoint uses the pickle opcode {opcode.name}, which no weights need; refused")
+        if opcode.name == "LONG_BINPUT" and argument >= MEMO_ENTRIES_MAX:
+            raise ValueError("its memo is too large")
+    stream.seek(start)
     return _StateUnpickler(stream, encoding="utf-8").load()
 
 

@@ -41,6 +41,7 @@ class NetworkWriter:
         self._left = {name: array for name, array in state.items() if not name.endswith("num_batches_tracked")}
         self._epsilon = epsilon
         self._nodes: list[onnx.NodeProto] = []
+        self._widths = {INPUT_NAME: 3}  # channels of each tensor
         self._constants: dict[str, Array] = {
             "relu6.low": np.array(0.0, np.float32),
             "relu6.high": np.array(6.0, np.float32),
@@ -55,13 +56,16 @@ class NetworkWriter:
     ) -> str:
         """Convolution with folded normalisation, then a clip to 0..6 where `relu6`."""
         weight, bias = self._folded(*keys)
+        groups = weight.shape[0] if depthwise else 1
+        self._expect(keys[0], inputs=weight.shape[1] * groups, source=source)
+        self._widths[result] = weight.shape[0]
         self._constants |= {f"{result}.weight": weight, f"{result}.bias": bias}
         plain = f"{result}.linear" if relu6 else result
         attributes = {
             "kernel_shape": weight.shape[2:],
             "strides": (stride, stride),
             "pads": (pads[0], pads[0], pads[1], pads[1]),
-            "group": weight.shape[0] if depthwise else 1,
+            "group": groups,
         }
         self._node("Conv", [source, f"{result}.weight", f"{result}.bias"], plain, **attributes)
         if relu6:
@@ -80,6 +84,7 @@ class NetworkWriter:
             return self._pointwise(deep, output, keys.project, relu6=False)
         self._pointwise(deep, f"{name}.project", keys.project, relu6=False)
         self._node("Add", [f"{name}.project", source], output)
+        self._widths[output] = self._widths[source]
         return output
 
     def head(self, source: str, keys: tuple[str, str], classifier: str) -> None:
@@ -89,6 +94,7 @@ class NetworkWriter:
         self._node("Flatten", ["pooled"], "features", axis=1)
         for part, dimensions in (("weight", 2), ("bias", 1)):
             self._constants[f"classifier.{part}"] = self._take(f"{classifier}.{part}", dimensions)
+        self._expect(classifier, inputs=self._constants["classifier.weight"].shape[1], source=wide)
         self._node("Gemm", ["features", "classifier.weight", "classifier.bias"], OUTPUT_NAME, transB=1)
 
     def finish(self, name: str, *, size_px: int, source: str) -> bytes:
@@ -129,6 +135,10 @@ class NetworkWriter:
             raise PeerError(f"the normalisation {norm} does not have one value per channel of {weight_name}")
         scale = gamma / np.sqrt(variance + self._epsilon)
         return (weight * scale[:, None, None, None]).astype(np.float32), (beta - mean * scale).astype(np.float32)
+
+    def _expect(self, weight: str, *, inputs: int, source: str) -> None:
+        if inputs != self._widths[source]:
+            raise PeerError(f"weight '{weight}' takes {inputs} channels, but '{source}' has {self._widths[source]}")
 
     def _peek(self, name: str) -> Array:
         if name not in self._left:
