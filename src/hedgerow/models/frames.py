@@ -10,6 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from hedgerow.errors import UsageError
 
 FRAME_PIXELS_MAX = 40_000_000
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "PPM")  # few decoders, little to attack
 
 # What Pillow's decoders raise on damaged files, beside OSError.
 _DAMAGED = (SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, OverflowError)
@@ -18,18 +19,21 @@ _DAMAGED = (SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, 
 def load_frame(path: str | Path) -> NDArray[np.uint8]:
     """The picture at `path` as uint8 (height, width, 3) RGB, turned as its EXIF orientation says.
 
-    Raises UsageError, naming the file, when it is missing, not a picture, damaged or above FRAME_PIXELS_MAX pixels.
+    Raises UsageError, naming the file, when it is missing, not a picture of one of FORMATS, damaged, above FRAME_PIXELS_MAX
+    pixels or has more than 8 bits a channel.
     """
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=FORMATS) as picture:
             if picture.width * picture.height > FRAME_PIXELS_MAX:
                 raise UsageError(
                     f"{path} has {picture.width} x {picture.height} pixels, more than {FRAME_PIXELS_MAX}; make it smaller"
                 )
+            if picture.mode[0] in "IF":
+                raise UsageError(f"{path} has more than 8 bits a channel; convert it to 8 bits first")
             upright = ImageOps.exif_transpose(picture)
             return np.array(upright.convert("RGB"), dtype=np.uint8)
     except UnidentifiedImageError as error:
-        raise UsageError(f"{path} is not a picture that can be read; give a JPEG, PNG or WebP file") from error
+        raise UsageError(f"{path} is not a picture that can be read; give one of {', '.join(FORMATS)}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UsageError(f"{path} has more than {FRAME_PIXELS_MAX} pixels; make it smaller") from error
     except OSError as error:

@@ -114,7 +114,7 @@ class Task:
             return tensors
         return _check_tensors(self.inputs, value)
 
-    def interpret(self, outputs: Tensors) -> Interpretation:
+    def interpret(self, outputs: Mapping[str, Array]) -> Interpretation:
         """Top class of the first output that has one value per label; a task of tensors has no such meaning.
 
         Scores are taken as logits unless they already are probabilities. UsageError: not one sample; EngineError: NaN.
@@ -126,13 +126,13 @@ class Task:
         label = self.labels[index] if self.labels else None
         return Interpretation(index, label, _confidence(scores, index))
 
-    def agrees(self, a: Tensors, b: Tensors) -> bool:
+    def agrees(self, a: Mapping[str, Array], b: Mapping[str, Array]) -> bool:
         """Same top class; for a task of tensors the same names, shapes and, within AGREEMENT_TOLERANCE, values."""
         if self.kind == "classification":
             return bool(np.argmax(self._scores(a)) == np.argmax(self._scores(b)))
         return a.keys() == b.keys() and all(_close(a[name], b[name]) for name in a)
 
-    def _scores(self, outputs: Tensors) -> Array:
+    def _scores(self, outputs: Mapping[str, Array]) -> Array:
         for array in outputs.values():
             if array.ndim and (not self.labels or array.shape[-1] == len(self.labels)) and array.dtype.kind == "f":
                 if array.size != array.shape[-1]:

@@ -99,4 +99,5 @@ def run_network(
         if entry.shape == value.shape:
             value = value + entry
     pooled = layer(value, head, active=True).mean(axis=(1, 2))
-    return state[f"{classifier}.weight"].astype(np.float64) @ pooled + state[f"{classifier}.bias"].astype(np.float64)
+    logits: Floats = state[f"{classifier}.weight"].astype(np.float64) @ pooled + state[f"{classifier}.bias"]
+    return logits

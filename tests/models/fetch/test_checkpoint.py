@@ -15,7 +15,7 @@ RNG = np.random.default_rng(5)
 
 
 def test_arrays_of_every_kind_come_back_bit_for_bit() -> None:
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "a.weight": RNG.normal(size=(4, 3, 3, 3)).astype(np.float32),
         "b": RNG.normal(size=7),
         "c": RNG.normal(size=(2, 1)).astype(np.float16),

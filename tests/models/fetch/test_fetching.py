@@ -90,7 +90,7 @@ def test_a_home_that_cannot_be_made_is_this_machines_fault(wheels: Path, tmp_pat
 
 def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
     assert NAMES == ("mobilenet-v2", "efficientnet-lite2", "photographs", "imagenet")
-    with pytest.raises(UsageError, match="nothing named 'resnet' .* mobilenet-v2, efficientnet-lite2, photographs"):
+    with pytest.raises(UsageError, match=r"nothing named 'resnet' .* mobilenet-v2, efficientnet-lite2, photographs"):
         fetch("resnet", home=tmp_path)
 
 

@@ -46,7 +46,7 @@ def test_a_missing_weight_is_named() -> None:
 def test_a_left_over_weight_is_named() -> None:
     state = small_mobilenet_v2().state
     state["features.9.surprise"] = np.zeros(3, np.float32)
-    with pytest.raises(PeerError, match="1 unknown tensors, such as features.9.surprise"):
+    with pytest.raises(PeerError, match=r"1 unknown tensors, such as features.9.surprise"):
         build(state)
 
 

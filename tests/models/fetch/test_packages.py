@@ -81,7 +81,7 @@ def test_a_python_without_pip_is_told_how_to_get_it(tmp_path: Path, monkeypatch:
     venv.create(tmp_path / "bare", with_pip=False)
     python = tmp_path / "bare" / "bin" / "python"
     monkeypatch.setattr(sys, "executable", str(python))
-    with pytest.raises(HostError, match="has no pip.*ensurepip"):
+    with pytest.raises(HostError, match=r"has no pip.*ensurepip"):
         obtain(parcel())
 
 

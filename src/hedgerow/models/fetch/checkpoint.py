@@ -29,7 +29,38 @@ DIMENSIONS_MAX = 8
 MEMO_ENTRIES_MAX = 1_000_000
 
 _OPCODES = frozenset(
-    ["PROTO", "STOP", "MARK", "GLOBAL", "REDUCE", "BINPERSID", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "NONE", "NEWFALSE", "NEWTRUE", "BININT", "BININT1", "BININT2", "LONG1", "BINUNICODE", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_DICT", "SETITEM", "SETITEMS", "BUILD"]
+    [
+        "PROTO",
+        "STOP",
+        "MARK",
+        "GLOBAL",
+        "REDUCE",
+        "BINPERSID",
+        "BINPUT",
+        "LONG_BINPUT",
+        "BINGET",
+        "LONG_BINGET",
+        "NONE",
+        "NEWFALSE",
+        "NEWTRUE",
+        "BININT",
+        "BININT1",
+        "BININT2",
+        "LONG1",
+        "BINUNICODE",
+        "EMPTY_TUPLE",
+        "TUPLE",
+        "TUPLE1",
+        "TUPLE2",
+        "TUPLE3",
+        "EMPTY_LIST",
+        "APPEND",
+        "APPENDS",
+        "EMPTY_DICT",
+        "SETITEM",
+        "SETITEMS",
+        "BUILD",
+    ]
 )
 
 _STORAGE_DTYPES = {"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8"}
@@ -121,7 +152,7 @@ def _load(stream: BinaryIO) -> Any:
     for opcode, argument, _place in pickletools.genops(stream):
         if opcode.name not in _OPCODES:
             raise PeerError(f"the checkpoint uses the pickle opcode {opcode.name}, which no weights need; refused")
-        if opcode.name == "LONG_BINPUT" and argument >= MEMO_ENTRIES_MAX:
+        if opcode.name == "LONG_BINPUT" and int(argument or 0) >= MEMO_ENTRIES_MAX:
             raise ValueError("its memo is too large")
     stream.seek(start)
     return _StateUnpickler(stream, encoding="utf-8").load()

@@ -1,0 +1,91 @@
+"""The home of fetched things, and files that are whole or absent."""
+
+import resource
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from hedgerow.errors import HostError
+from hedgerow.models.home import holds, home, make_directory, write_whole
+from tests.models.fetch.wheels import sha256
+
+
+def test_the_named_home_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEDGEROW_HOME", str(tmp_path / "mine"))
+    assert home() == tmp_path / "mine"
+    monkeypatch.setenv("HEDGEROW_HOME", "relative")
+    assert home().is_absolute()
+
+
+def test_without_a_name_the_virtual_environment_holds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEDGEROW_HOME", "  ")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
+    assert home() == tmp_path / "venv" / "var" / "hedgerow"
+
+
+def test_outside_a_virtual_environment_the_users_cache_holds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HEDGEROW_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)
+    assert home() == tmp_path / ".cache" / "hedgerow"
+
+
+def test_a_written_file_replaces_the_old_one_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file"
+    write_whole(path, b"old")
+    write_whole(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(path.parent.iterdir()) == [path]
+    assert holds(path, sha256(b"new"))
+    assert not holds(path, sha256(b"old"))
+    assert not holds(tmp_path, sha256(b""))
+
+
+def test_a_write_that_fails_half_way_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_whole(path, b"old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # the kernel refuses bytes past it, as a full disk does
+    try:
+        with pytest.raises(HostError, match=r"cannot write .*file"):
+            write_whole(path, b"x" * 5000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_directory_in_the_way_of_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").mkdir()
+    with pytest.raises(HostError, match=r"cannot write .*file"):
+        write_whole(tmp_path / "file", b"data")
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(HostError, match=r"cannot create .*; set HEDGEROW_HOME to a writable directory"):
+        make_directory(tmp_path / "file" / "below")
+
+
+def test_readers_beside_two_writers_see_only_whole_files(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    versions = [bytes([letter]) * 200_000 for letter in b"ab"]
+    write_whole(path, versions[0])
+
+    def write(data: bytes) -> None:
+        for _ in range(20):
+            write_whole(path, data)
+
+    writers = [threading.Thread(target=write, args=(data,)) for data in versions]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        assert path.read_bytes() in versions
+    for writer in writers:
+        writer.join()
+    assert list(tmp_path.iterdir()) == [path]
