@@ -104,7 +104,7 @@ class World:
         return False
 
     def _step(self, event: r.Event) -> None:
-        if isinstance(event, r.RunDone | r.EncodeDone | r.RunCancelled):
+        if isinstance(event, r.RunDone | r.EncodeDone | r.JobEnded):
             del self._jobs[event.lane]
         outcome = self.core.step(event, now_ns=self.now)
         self.steps.append((self.now, event, outcome))
@@ -128,7 +128,7 @@ class World:
             case r.Preempt():
                 self._preempt(action)
             case r.Cancel():
-                self.at(self.now + 6 * MS, r.RunCancelled(action.lane, action.job))
+                self.at(self.now + 6 * MS, r.JobEnded(action.lane, action.job))
                 self._jobs[action.lane] = (r.Run(action.lane, -1, -1, "", 0, 0), self.now)
             case r.Send():
                 self.sent.append(action)

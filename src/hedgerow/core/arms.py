@@ -148,10 +148,10 @@ def _amounts(step: Step) -> dict[str, float]:
 
 @dataclass(slots=True)
 class ArmTable:
-    """Arms, the local models behind the reserves, and the matrix made of them.
+    """Arms, the local models behind the reserves, and the matrix made of them (float64; a column is an arm).
 
-    `latency_amounts` (resources, arms) counts every step, `spent_amounts` weights the steps behind a gate with the share
-    that passes it. Both are float64, C order: a column is an arm.
+    `amounts[name]` (arms,): what each arm takes of a resource when all its steps run. `spent[name]` (arms,): the same with
+    the steps behind a gate weighted by the share that passes it.
     """
 
     arms: tuple[Arm, ...]
@@ -159,9 +159,8 @@ class ArmTable:
     energy: Energy = field(default_factory=Energy)
     money_per_mb: float = 0.0
     money_per_cloud_s: float = 0.0
-    resources: tuple[str, ...] = field(init=False)
-    latency_amounts: Floats = field(init=False)
-    spent_amounts: Floats = field(init=False)
+    amounts: dict[str, Floats] = field(init=False)
+    spent: dict[str, Floats] = field(init=False)
     quality: Floats = field(init=False)
     busy_ns: Floats = field(init=False)
     up_bytes: Floats = field(init=False)
@@ -171,41 +170,35 @@ class ArmTable:
     def __post_init__(self) -> None:
         _check(self.arms, self.locals)
         names = sorted({name for arm in self.arms for step in arm.steps for name in _amounts(step)})
-        self.resources = tuple(names)
-        row_of = {name: row for row, name in enumerate(names)}
-        shape = (len(names), len(self.arms))
-        self.latency_amounts, self.spent_amounts = np.zeros(shape), np.zeros(shape)
+        self.amounts = {name: np.zeros(len(self.arms)) for name in names}
+        self.spent = {name: np.zeros(len(self.arms)) for name in names}
         for column, arm in enumerate(self.arms):
             share = 1.0
             for step in arm.steps:
                 for name, amount in _amounts(step).items():
-                    self.latency_amounts[row_of[name], column] += amount
-                    self.spent_amounts[row_of[name], column] += share * amount
+                    self.amounts[name][column] += amount
+                    self.spent[name][column] += share * amount
                 if isinstance(step, GateStep):
                     share *= 1.0 - step.stop_share
         self.quality = np.array([arm.quality for arm in self.arms], dtype=np.float64)
-        self.busy_ns = self._rows("lane:")
-        self.up_bytes = self._rows("bytes:")
-        self.cloud_ns = self._rows("tier:")
+        self.busy_ns, self.up_bytes, self.cloud_ns = (self._all(kind) for kind in ("lane", "bytes", "tier"))
         self.is_remote = np.array([arm.crossing is not None for arm in self.arms], dtype=np.bool_)
 
-    def _rows(self, prefix: str) -> Floats:
-        """Spent amounts of all resources whose name starts so, summed in row order: (arms,)."""
+    def _all(self, kind: str) -> Floats:
+        """What is spent of all resources of one kind, summed in the order of their names: (arms,)."""
         total = np.zeros(len(self.arms))
-        for row, name in enumerate(self.resources):
-            if name.startswith(prefix):
-                total += self.spent_amounts[row]
+        for name, row in self.spent.items():
+            if name.startswith(f"{kind}:"):
+                total += row
         return total
+
+    def rows(self, kinds: Sequence[str], where: str) -> Floats:
+        """The amounts of these kinds of resource at one link: (kinds, arms); zeros where no arm takes any."""
+        nothing = np.zeros(len(self.arms))
+        return np.array([self.amounts.get(f"{kind}:{where}", nothing) for kind in kinds])
 
     def local(self, model: str) -> LocalModel:
         return next(found for found in self.locals if found.name == model)
-
-    def index(self, name: str) -> int:
-        """Column of the arm called `name`; UsageError names the ones there are."""
-        for column, arm in enumerate(self.arms):
-            if arm.name == name:
-                return column
-        raise UsageError(f"no arm '{name}'; there are: {', '.join(arm.name for arm in self.arms)}")
 
 
 def _check(arms: Sequence[Arm], locals_: Sequence[LocalModel]) -> None:

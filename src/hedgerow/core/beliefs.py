@@ -21,6 +21,7 @@ from hedgerow.core.records import Limits
 LOST_NS = 10_000_000_000.0
 _HALF_AGE_NS = 2_000_000_000.0
 _LN2 = 0.6931471805599453
+_PRIOR_WEIGHT = 0.05
 
 
 def log2(x: float) -> float:
@@ -88,70 +89,54 @@ class QuantileBound:
 
 
 class LinkBelief:
-    """Joint recent samples of one link and the cloud behind it; `values(resource)` gives a column for the arm matrix."""
+    """Joint recent samples of one link and the cloud behind it.
 
-    def __init__(self, link: str, limits: Limits) -> None:
-        self.link = link
-        rows = limits.belief_samples_max
-        self._at_ns = np.zeros(rows)
-        self._base = np.zeros(rows)
-        self.round_trip_ns = np.full(rows, 60e6)
-        self.ns_per_byte = np.full(rows, 2000.0)  # 4 Mbit/s: a weak prior, gone with the first observations
-        self.cloud_factor = np.full(rows, 1.0)
-        self.queue_ns = np.zeros(rows)
-        self._base[0] = 0.05
-        self._next = 1
+    `samples` (4, samples) has the rows of `ROWS`: what one unit of each resource of the arm matrix takes, in ns. Column 0
+    is the prior, the others a ring of what was observed.
+    """
+
+    ROWS = ("trips", "bytes", "tier", "queue")
+
+    def __init__(self, limits: Limits) -> None:
+        columns = limits.belief_samples_max
+        self.samples: Floats = np.zeros((len(self.ROWS), columns))
+        self.samples[:, 0] = (60e6, 2000.0, 1.0, 0.0)  # 60 ms, 4 Mbit/s: weak, and gone with the first observations
+        self._at_ns = np.zeros(columns)
+        self._base = np.zeros(columns)
+        self._base[0] = _PRIOR_WEIGHT
+        self._newest = 0
         self.bound = QuantileBound(window_max=limits.belief_window_max)
-        self.last_observed_ns: int | None = None
 
-    def observe(
-        self, *, now_ns: int, round_trip_ns: float, ns_per_byte: float, cloud_factor: float, queue_ns: float
-    ) -> None:
-        """One crossing or probe that came back."""
-        row = self._next
-        self._at_ns[row], self._base[row] = now_ns, 1.0
-        self.round_trip_ns[row], self.ns_per_byte[row] = round_trip_ns, ns_per_byte
-        self.cloud_factor[row], self.queue_ns[row] = cloud_factor, queue_ns
-        self._next = row + 1 if row + 1 < len(self._base) else 1
-        self.last_observed_ns = now_ns
+    def observe(self, *, now_ns: int, trip_ns: float, ns_per_byte: float, factor: float, queue_ns: float) -> None:
+        """One crossing or probe that came back; `factor`: cloud time over what was planned."""
+        self._newest = self._newest % (len(self._base) - 1) + 1
+        self.samples[:, self._newest] = (trip_ns, ns_per_byte, factor, queue_ns)
+        self._at_ns[self._newest], self._base[self._newest] = now_ns, 1.0
 
     def lost(self, now_ns: int) -> None:
         """One attempt of which nothing came back."""
         rate, factor = self.latest()
-        self.observe(now_ns=now_ns, round_trip_ns=LOST_NS, ns_per_byte=rate, cloud_factor=factor, queue_ns=0.0)
+        self.observe(now_ns=now_ns, trip_ns=LOST_NS, ns_per_byte=rate, factor=factor, queue_ns=0.0)
 
     def forgive_losses(self) -> None:
         """The link is back after an outage: what was lost during it says nothing about now."""
-        self._base[self.round_trip_ns >= LOST_NS] = 0.0
+        self._base[self.samples[0] >= LOST_NS] = 0.0
 
     def latest(self) -> tuple[float, float]:
         """(ns per byte, cloud factor) of the newest sample, or the prior."""
-        row = self._next - 1 if self._next > 1 else len(self._base) - 1
-        row = row if self._base[row] > 0 else 0
-        return float(self.ns_per_byte[row]), float(self.cloud_factor[row])
+        column = self._newest if self._base[self._newest] > 0 else 0
+        return float(self.samples[1, column]), float(self.samples[2, column])
 
     def weights(self, now_ns: int) -> Floats:
-        """Weight of each sample (samples,): a quarter after 2 s; sums to more than 0."""
-        decay = 1.0 + (now_ns - self._at_ns) / _HALF_AGE_NS
-        weight = self._base / (decay * decay)
-        weight[0] = self._base[0]
+        """Weight of each sample (samples,): a quarter after 2 s; the prior's stays; their sum is above 0."""
+        decay = (now_ns - self._at_ns) * (1.0 / _HALF_AGE_NS) + 1.0
+        weight: Floats = self._base / (decay * decay)
+        weight[0] = _PRIOR_WEIGHT
         return weight
-
-    def values(self, resource: str) -> Floats:
-        """ns per unit of the resource, for each sample (samples,)."""
-        match resource.split(":", 1)[0]:
-            case "trips":
-                return self.round_trip_ns
-            case "bytes":
-                return self.ns_per_byte
-            case "tier":
-                return self.cloud_factor
-            case _:
-                return self.queue_ns
 
     def set_queue(self, queue_ns: float) -> None:
         """The cloud told of its queue: it holds for whatever sample the network will resemble."""
-        self.queue_ns[:] = queue_ns
+        self.samples[3] = queue_ns
 
 
 class LaneBelief:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from hedgerow.core.arms import Arm, CrossStep, LocalModel, RunStep
-from hedgerow.core.records import Reason, Stream
+from hedgerow.core.records import Criticality, Reason, Stream
 
 
 class Primary(Enum):
@@ -78,6 +78,7 @@ class Flight:
     guaranteed: bool = True
     started: bool = False
     joints: dict[str, int] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
     result: LocalModel | None = None
     job: Job | None = None
     closed: bool = False
@@ -92,3 +93,13 @@ class Flight:
     def remote_pending(self) -> bool:
         """The primary may still bring an answer."""
         return self.primary in (Primary.WAITING, Primary.ON_LANE, Primary.CROSSING)
+
+    @property
+    def background(self) -> bool:
+        """No reserve is held for it."""
+        return self.stream.criticality is Criticality.BACKGROUND
+
+    @property
+    def only_waits(self) -> bool:
+        """Nothing of it is under way: it only waits for the lane."""
+        return not (self.started or self.closed or self.job or self.result or self.remote_pending)

@@ -20,17 +20,14 @@ _ARRIVALS_MAX = 3
 class Reservation:
     """Work that must be done by `due_ns` (a moment) and takes at most `bound_ns`."""
 
-    request: int
     due_ns: int
     bound_ns: int
-    segment_ns: int
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """The next requests of a stream: none before `earliest_ns`, then every `period_ns`; each due `within_ns` of arrival."""
 
-    stream: str
     earliest_ns: int
     period_ns: int
     within_ns: int
@@ -84,7 +81,7 @@ def sustainable(forecasts: Sequence[Forecast], *, blocking_ns: int) -> bool:
     """Whether the streams by themselves, all at once and each at its least distance, fit the lane."""
     if sum(each.bound_ns / each.period_ns for each in forecasts) > 1.0:
         return False
-    fresh = [Forecast(each.stream, 0, each.period_ns, each.within_ns, each.bound_ns) for each in forecasts]
+    fresh = [Forecast(0, each.period_ns, each.within_ns, each.bound_ns) for each in forecasts]
     return _worst_excess([], fresh, blocking_ns, 0, released_ns=0) <= 0
 
 

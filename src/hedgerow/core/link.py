@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hedgerow.core.beliefs import LinkBelief
 from hedgerow.core.breaker import Breaker, Signal, State
-from hedgerow.core.records import Action, BreakerMoved, Limits, Probe, Record, RemoteObserved
+from hedgerow.core.records import Action, BreakerMoved, Limits, Probe, ProbeAnswered, ProbeLost, Record, RemoteObserved
 
 _ACTIVE_NS = 5_000_000_000
 
@@ -34,7 +34,7 @@ class Link:
     def __init__(self, name: str, limits: Limits, records: list[Record], actions: list[Action]) -> None:
         self.name, self._limits = name, limits
         self._records, self._actions = records, actions
-        self.belief = LinkBelief(name, limits)
+        self.belief = LinkBelief(limits)
         self.breaker = Breaker(limits)
         self.attempts: dict[tuple[int, int], Attempt] = {}
         self._probe: int | None = None
@@ -56,38 +56,29 @@ class Link:
         self.attempts[attempt.request, attempt.attempt] = attempt
         self._used_ns = attempt.sent_ns
 
-    def acked(self, request: int, attempt: int, bytes_received: int, *, now_ns: int) -> bool:
-        """Note what has crossed; False if the attempt is over."""
-        found = self.attempts.get((request, attempt))
-        if found is None:
-            return False
+    def acked(self, request: int, attempt: int, bytes_received: int, *, now_ns: int) -> None:
+        """Note what has crossed of an attempt under way."""
+        found = self.attempts[request, attempt]
         if found.first_ack_ns is None:
             found.first_ack_ns = now_ns
         found.acked_bytes = max(found.acked_bytes, min(bytes_received, found.payload_bytes))
-        return True
 
-    def answered(self, request: int, attempt: int, *, queue_ns: int, cloud_ns: int, now_ns: int) -> Attempt | None:
-        """An answer came: learn from it. None if the attempt is already over (a duplicate, or long given up)."""
-        found = self.attempts.pop((request, attempt), None)
-        if found is None:
-            return None
+    def answered(self, request: int, attempt: int, *, queue_ns: int, cloud_ns: int, now_ns: int) -> None:
+        """An answer to an attempt under way: learn from it."""
+        found = self.attempts.pop((request, attempt))
         network_ns = max(1, now_ns - found.sent_ns - queue_ns - cloud_ns)
-        factor = cloud_ns / found.cloud_median_ns if found.cloud_median_ns > 0 else 1.0
+        factor = cloud_ns / found.cloud_median_ns if found.cloud_median_ns > 0 and cloud_ns else 1.0
         self._learn(found, network_ns, factor, queue_ns, late=now_ns > found.useful_until_ns, now_ns=now_ns)
         self._signal(Signal.ANSWERED, now_ns)
-        return found
 
-    def failed(self, request: int, attempt: int, *, link_at_fault: bool, now_ns: int) -> Attempt | None:
-        """A fault came instead of an answer; None if the attempt is already over."""
-        found = self.attempts.pop((request, attempt), None)
-        if found is None:
-            return None
-        passed = max(1, now_ns - found.sent_ns)
+    def failed(self, request: int, attempt: int, *, link_at_fault: bool, now_ns: int) -> None:
+        """A fault instead of an answer to an attempt under way."""
+        found = self.attempts.pop((request, attempt))
         if link_at_fault or (found.first_ack_ns is None and now_ns >= found.useful_until_ns):
             self._lose(now_ns)
         else:  # refused, stopped or too late: the time that passed still teaches
+            passed = max(1, now_ns - found.sent_ns)
             self._learn(found, passed, self.belief.latest()[1], 0, late=True, now_ns=now_ns)
-        return found
 
     def lose_silent(self, now_ns: int) -> list[Attempt]:
         """Attempts whose silence has lasted too long; each counts as a loss."""
@@ -108,14 +99,10 @@ class Link:
     def _learn(self, found: Attempt, network_ns: int, factor: float, queue_ns: int, *, late: bool, now_ns: int) -> None:
         trip = network_ns if found.first_ack_ns is None else min(found.first_ack_ns - found.sent_ns, network_ns)
         per_byte = (network_ns - trip) / max(1, found.payload_bytes)
-        self.belief.observe(
-            now_ns=now_ns, round_trip_ns=trip, ns_per_byte=per_byte, cloud_factor=factor, queue_ns=queue_ns
-        )
+        self.belief.observe(now_ns=now_ns, trip_ns=trip, ns_per_byte=per_byte, factor=factor, queue_ns=queue_ns)
         if found.predicted_network_ns > 0:
             self.belief.bound.observe(network_ns / found.predicted_network_ns)
-        rate = 8e3 / per_byte if per_byte > 0 else 0.0
-        cloud_ms = factor * found.cloud_median_ns / 1e6
-        self._records.append(RemoteObserved(self.name, trip / 1e6, rate, cloud_ms, late=late, lost=False))
+        self._note(trip, per_byte, factor * found.cloud_median_ns, late=late)
 
     # ---------------------------------------------------------------------------------------------------------- probes
 
@@ -141,29 +128,26 @@ class Link:
         limits = self._limits
         self._actions.append(Probe(self._probe, self.name, limits.probe_bytes, fresh, limits.probe_timeout_ns))
 
-    def probe_answered(self, probe: int, round_trip_ns: int, transfer_ns: int, payload: int, now_ns: int) -> bool:
-        """Learn from a probe; False if it is not the one under way."""
-        if probe != self._probe:
+    def probed(self, event: ProbeAnswered | ProbeLost, now_ns: int) -> bool:
+        """Learn from a probe's end; False if it is not the one under way."""
+        if event.probe != self._probe:
             return False
         self._probe = None
-        per_byte = max(0, transfer_ns - round_trip_ns) / max(1, payload)
-        factor = self.belief.latest()[1]
-        self.belief.observe(
-            now_ns=now_ns, round_trip_ns=round_trip_ns, ns_per_byte=per_byte, cloud_factor=factor, queue_ns=0.0
-        )
-        rate = 8e3 / per_byte if per_byte > 0 else 0.0
-        self._records.append(RemoteObserved(self.name, round_trip_ns / 1e6, rate, 0.0, late=False, lost=False))
+        if isinstance(event, ProbeLost):
+            if self.open_for_requests:  # in an outage, lost probes would only push out what is known of the good days
+                self.belief.lost(now_ns)
+            self._signal(Signal.PROBE_LOST, now_ns)
+            return True
+        trip, factor = event.round_trip_ns, self.belief.latest()[1]
+        per_byte = max(0, event.transfer_ns - trip) / max(1, event.payload_bytes)
+        self.belief.observe(now_ns=now_ns, trip_ns=trip, ns_per_byte=per_byte, factor=factor, queue_ns=0.0)
+        self._note(trip, per_byte, 0.0, late=False)
         self._signal(Signal.PROBE_ANSWERED, now_ns)
         return True
 
-    def probe_lost(self, probe: int, now_ns: int) -> bool:
-        if probe != self._probe:
-            return False
-        self._probe = None
-        if self.open_for_requests:  # in an outage, lost probes would only push out what is known of the good days
-            self.belief.lost(now_ns)
-        self._signal(Signal.PROBE_LOST, now_ns)
-        return True
+    def _note(self, trip_ns: float, per_byte: float, cloud_ns: float, *, late: bool) -> None:
+        rate = 8e3 / per_byte if per_byte > 0 else 0.0
+        self._records.append(RemoteObserved(self.name, trip_ns / 1e6, rate, cloud_ns / 1e6, late=late, lost=False))
 
     def _signal(self, signal: Signal, now_ns: int) -> None:
         before, after = self.breaker.signal(signal, now_ns=now_ns)

@@ -168,16 +168,12 @@ class EncodeDone:
 
 
 @dataclass(frozen=True, slots=True)
-class RunCancelled:
+class JobEnded:
+    """A job ended without a result: cancelled (`failure` None), or the engine failed with these words."""
+
     lane: str
     job: int
-
-
-@dataclass(frozen=True, slots=True)
-class RunFailed:
-    lane: str
-    job: int
-    message: str
+    failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +258,7 @@ Event = (
     | RequestWithdrawn
     | RunDone
     | EncodeDone
-    | RunCancelled
-    | RunFailed
+    | JobEnded
     | ChunkAcked
     | AnswerArrived
     | RemoteFailed
@@ -283,7 +278,7 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Run segments `first..last` of `model` for `request` on `lane`; one RunDone, RunCancelled or RunFailed follows."""
+    """Run segments `first..last` of `model` for `request` on `lane`; one RunDone or JobEnded follows."""
 
     lane: str
     job: int
@@ -295,7 +290,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Encode:
-    """Encode what is alive at `joint` of `model` (-1: the raw sample) in `codec`; one EncodeDone or RunFailed follows."""
+    """Encode what is alive at `joint` of `model` (-1: the raw sample) in `codec`; one EncodeDone or JobEnded follows."""
 
     lane: str
     job: int

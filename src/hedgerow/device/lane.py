@@ -1,6 +1,6 @@
 """One device lane for real: a thread that runs one job at a time, and lets a caller run a job on its own thread.
 
-Jobs come from the core through `start`; each ends with exactly one event (RunDone, EncodeDone, RunCancelled, RunFailed).
+Jobs come from the core through `start`; each ends with exactly one event (RunDone, EncodeDone, JobEnded).
 A caller who waits for the answer anyway may run the job himself (`Job` returned by `claim`): that saves two thread
 switches. `preempt` stops a job at its next joint, `cancel` ends the engine's call.
 
@@ -136,9 +136,9 @@ class Lane:
         try:
             return self._run(job, job.action) if isinstance(job.action, r.Run) else self._encode(job, job.action)
         except Cancelled:
-            return r.RunCancelled(self.name, job.action.job)
+            return r.JobEnded(self.name, job.action.job)
         except (HedgerowError, MemoryError) as error:
-            return r.RunFailed(self.name, job.action.job, str(error))
+            return r.JobEnded(self.name, job.action.job, str(error))
         finally:
             with self._lock:
                 if self._current is job:

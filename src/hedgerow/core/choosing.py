@@ -1,0 +1,137 @@
+"""From a request and the beliefs to what a policy may look at, and to the record of what it chose.
+
+One vectorised pass: the samples of each link (rows x samples) times what each arm takes (rows x arms), summed over rows in
+their order. Buffers are made once; elementwise products and ordered sums only, so every processor gives the same bits.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from hedgerow.core.arms import ArmTable, Floats, RunStep
+from hedgerow.core.beliefs import LinkBelief
+from hedgerow.core.budgets import Budgets
+from hedgerow.core.desk import Desk
+from hedgerow.core.flight import Flight
+from hedgerow.core.link import Link
+from hedgerow.core.policies import Choice, View
+from hedgerow.core.records import Criticality, Decision, Limits, Prices
+
+
+class Choosing:
+    """The arm table prepared for quick decisions; `fits` maps each local model to its latest start, None if none."""
+
+    def __init__(
+        self, table: ArmTable, limits: Limits, prices: Prices, links: Mapping[str, Link], desks: Mapping[str, Desk]
+    ) -> None:
+        self.table, self.prices = table, prices
+        self._links, self._desks = links, desks
+        self.whole = {
+            column: table.local(arm.model) for column, arm in enumerate(table.arms) if _is_whole(arm.steps, table)
+        }
+        self._needs = {
+            name: np.array([arm.crossing is not None and arm.crossing.link == name for arm in table.arms])
+            for name in links
+        }
+        self._rows = {name: table.rows(LinkBelief.ROWS, name)[:, None, :] for name in links}
+        shape = (len(LinkBelief.ROWS), limits.belief_samples_max if links else 1, len(table.arms))
+        self._products, self._latency = np.zeros(shape), np.zeros(shape[1:])
+        self._even = np.ones(shape[1])
+        self._no_money = np.zeros(len(table.arms))
+        self._busy_mj = table.busy_ns * (table.energy.active_mw * 1e-9) + table.is_remote * table.energy.radio_tail_mj
+
+    def view(
+        self, flight: Flight, fits: Mapping[str, int | None], own_start_ns: int | None, budgets: Budgets, now_ns: int
+    ) -> View:
+        """Everything a policy may look at for this request. The arrays are valid until the next call."""
+        table = self.table
+        background = flight.stream.criticality is Criticality.BACKGROUND
+        until = flight.captured_ns + flight.stream.expiry_ns if background else flight.due_ns
+        left = float(until - now_ns)
+        available = left if own_start_ns is None else float(own_start_ns - now_ns)
+        link = next(iter(self._links.values()), None)
+        energy, money = self._busy_mj, self._no_money
+        if link is not None:
+            energy = energy + table.up_bytes * (link.belief.latest()[0] * table.energy.radio_mw * 1e-9)
+            if self.prices.money_mj:
+                money = table.up_bytes * (table.money_per_mb * 1e-6) + table.cloud_ns * (table.money_per_cloud_s * 1e-9)
+                money = money * self.prices.money_mj
+        if budgets.energy_price != 1.0:
+            energy = energy * budgets.energy_price
+        admissible = table.busy_ns <= available
+        for name, each in self._links.items():
+            if not each.open_for_requests:
+                admissible &= ~self._needs[name]
+        if budgets.bytes_left < float("inf"):
+            admissible &= table.up_bytes <= budgets.bytes_left
+        if not background:
+            for column, model in self.whole.items():
+                admissible[column] = fits.get(model.name) is not None or (flight.guaranteed and admissible[column])
+        plan = flight.plan
+        return View(
+            table,
+            latency_ns=self._expected_latency(now_ns),
+            weights=self._even if link is None else link.belief.weights(now_ns),
+            admissible=admissible,
+            energy_mj=energy,
+            money_mj=money,
+            available_ns=available,
+            time_left_ns=left,
+            reserve_energy_mj=table.energy.busy_mj(plan.median_ns) if plan else 0.0,
+            reserve_quality=plan.model.quality if plan else 0.0,
+            prices=self.prices,
+        )
+
+    def _expected_latency(self, now_ns: int) -> Floats:
+        """Time from now to each arm's answer in each belief sample: (samples, arms)."""
+        latency = self._latency
+        latency.fill(float(max((desk.busy_for_ns(now_ns) for desk in self._desks.values()), default=0)))
+        for name, amounts in self.table.amounts.items():
+            if name.startswith("lane:"):
+                desk = self._desks.get(name[5:])
+                latency += amounts if desk is None else amounts * desk.belief.factor()
+        for name, link in self._links.items():
+            np.multiply(link.belief.samples[:, :, None], self._rows[name], out=self._products)
+            latency += np.add.reduce(self._products, axis=0)
+        return latency
+
+    def decision(
+        self, flight: Flight, choice: Choice | None, view: View, own_start_ns: int | None, now_ns: int
+    ) -> Decision:
+        """The record of a choice: what was expected of it, all counted from capture."""
+        plan = flight.plan
+        median = p90 = bound = float(plan.median_ns if plan else 0)
+        cost = probability = 0.0
+        if choice is not None:
+            cost, probability = choice.cost_mj, choice.reserve_probability
+            pairs = sorted(zip(view.latency_ns[:, choice.arm].tolist(), view.weights.tolist(), strict=True))
+            median, p90 = _quantile(pairs, 0.5), _quantile(pairs, 0.9)
+            bound = p90
+            crossing = self.table.arms[choice.arm].crossing
+            if crossing is not None:
+                fixed = float(self.table.busy_ns[choice.arm] + self.table.cloud_ns[choice.arm])
+                flight.predicted_network_ns = max(1.0, median - fixed)
+                bound = fixed + flight.predicted_network_ns * min(self._links[crossing.link].belief.bound.bound(), 1e3)
+        age = now_ns - flight.captured_ns
+        slack = (flight.due_ns if own_start_ns is None else own_start_ns) - now_ns
+        figures = (slack / 1e6, cost, (age + median) / 1e6, (age + p90) / 1e6, (age + bound) / 1e6, probability)
+        rounded = [round(each, 4) for each in figures]
+        return Decision(flight.request, flight.arm_name, flight.decided, plan.name if plan else "", *rounded)
+
+
+def _is_whole(steps: tuple[object, ...], table: ArmTable) -> bool:
+    """Whether an arm is nothing but a local model from end to end: then its local plan is the arm."""
+    only = steps[0]
+    if len(steps) != 1 or not isinstance(only, RunStep) or only.tier != "device":
+        return False
+    return only.first == 0 and only.last == table.local(only.model).last
+
+
+def _quantile(pairs: list[tuple[float, float]], share: float) -> float:
+    """Weighted quantile of (value, weight) pairs in ascending order."""
+    left = share * sum(weight for _, weight in pairs)
+    for value, weight in pairs:
+        left -= weight
+        if left <= 0:
+            return value
+    return pairs[-1][0]
