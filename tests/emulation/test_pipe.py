@@ -74,7 +74,7 @@ def test_two_flows_take_turns() -> None:
     out = drain(pipe, 20 * MS)
     passed = {owner: sum(len(data) for _, who, data in out if who == owner) for owner in (1, 2)}
     assert passed[2] == 3000
-    assert max(when for when, owner, _ in out if owner == 2) <= 8 * MS
+    assert max(when for when, owner, _ in out if owner == 2) <= 10 * MS
 
 
 def test_a_change_of_rate_counts_from_its_moment() -> None:
@@ -130,6 +130,7 @@ def test_the_queue_is_bounded_and_says_so() -> None:
     set_link(pipe, 0.0)
     pipe.offer(flow, bytes(32 * 1024), now_ns=0)
     assert pipe.room(flow) == 0
+    assert not pipe.worth_reading(flow)
 
 
 def test_the_delay_line_is_bounded() -> None:
@@ -147,7 +148,7 @@ def test_signs_keep_their_place_and_a_forgotten_flow_is_silent() -> None:
     set_link(pipe, 1e6, rtt_ms=10)
     flow, other = opened(pipe, 1), opened(pipe, 2)
     pipe.mark(flow, Kind.OPENED, now_ns=0)
-    pipe.offer(flow, b"x" * 1500, now_ns=0)
+    pipe.offer(flow, b"x" * 3000, now_ns=0)
     pipe.end(flow, now_ns=0)
     pipe.offer(other, b"y" * 100, now_ns=0)
     pipe.advance(now_ns=0)

@@ -40,10 +40,10 @@ class PipeLimits:
     """... or what the bottleneck sends in this time, if that is more ..."""
     queue_bytes_max: int = 256 * 1024
     """... but never more than this, which also serves when the rate is unlimited."""
-    chunk_s: float = 0.001
+    chunk_s: float = 0.002
     """A turn at the bottleneck is what it sends in this time ..."""
-    chunk_bytes_min: int = 512
-    """... but at least this ..."""
+    chunk_bytes_min: int = 1448
+    """... but at least this (an Ethernet packet's payload) ..."""
     chunk_bytes_max: int = 8 * 1024
     """... and at most this."""
     in_flight_bytes_max: int = 64 * 1024 * 1024
@@ -103,11 +103,11 @@ class Pipe:
 
     def room(self, flow: Flow) -> int:
         """How many more bytes this flow may offer now, 0 or more."""
-        limits = self.limits
-        size = limits.queue_bytes_max
-        if self._rate is not None:
-            size = min(size, max(limits.queue_bytes_min, round(self._rate * limits.queue_s)))
-        return max(0, size - flow.queued_bytes)
+        return max(0, self._queue_bytes() - flow.queued_bytes)
+
+    def worth_reading(self, flow: Flow) -> bool:
+        """Whether a quarter of the flow's queue is free: reading for less would only cost processor time."""
+        return self.room(flow) * 4 >= self._queue_bytes()
 
     def offer(self, flow: Flow, data: bytes, *, now_ns: int) -> None:
         """Take bytes in. The caller respects `room`."""
@@ -203,6 +203,12 @@ class Pipe:
             self._since_ns = max(self._since_ns, arrived_ns)
             return True
         return False
+
+    def _queue_bytes(self) -> int:
+        limits = self.limits
+        if self._rate is None:
+            return limits.queue_bytes_max
+        return min(limits.queue_bytes_max, max(limits.queue_bytes_min, round(self._rate * limits.queue_s)))
 
     def _chunk_bytes(self) -> int:
         limits = self.limits

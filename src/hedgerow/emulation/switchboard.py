@@ -118,9 +118,7 @@ class Switchboard:
         self.reset_all()
         self._listener.close()
 
-    def _wanted(
-        self,
-    ) -> tuple[dict[socket.socket, Callable[[int], None]], dict[socket.socket, Callable[[int], None]]]:
+    def _wanted(self) -> tuple[dict[socket.socket, Callable[[int], None]], dict[socket.socket, Callable[[int], None]]]:
         """Whom to read from (there is room) and whom to write to (something waits, or the connect is under way)."""
         readers: dict[socket.socket, Callable[[int], None]] = {}
         writers: dict[socket.socket, Callable[[int], None]] = {}
@@ -133,7 +131,7 @@ class Switchboard:
                     continue
                 if not side.connected or side.out:
                     writers[side.sock] = partial(self._write, connection, side)
-                if side.connected and not side.read_ended and pipe.room(side.flow):
+                if side.connected and not side.read_ended and pipe.worth_reading(side.flow):
                     readers[side.sock] = partial(self._read, connection, side)
         return readers, writers
 
