@@ -10,7 +10,7 @@ the segment's profiled median (see emulation.slow_device). None in real use.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
@@ -25,6 +25,12 @@ from hedgerow.models.tensors import Tensors
 
 Post = Callable[[r.Event], None]
 Stretch = Callable[[int], int]
+CrossingKey = tuple[str, int, str]
+
+
+def crossing_key(model: str, joint: int, codec: str) -> CrossingKey:
+    """How the profile names what crosses; the raw sample belongs to no model."""
+    return (model if joint >= 0 else "", joint, codec)
 
 
 @dataclass(slots=True)
@@ -57,7 +63,7 @@ class Lane:
         chains: dict[str, Chain],
         task: Task,
         table: ArmTable,
-        calibrations: dict[str, codecs.Calibration],
+        calibrations: Mapping[CrossingKey, codecs.Calibration],
         post: Post,
         stretch: Stretch | None = None,
     ) -> None:
@@ -71,7 +77,7 @@ class Lane:
             if isinstance(step, CrossStep)
         }
         self._calibrations = calibrations
-        self._codecs: dict[str, codecs.Codec] = {}
+        self._codecs: dict[CrossingKey, codecs.Codec] = {}
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._wake = threading.Event()
         self._lock = threading.Lock()
@@ -111,7 +117,7 @@ class Lane:
 
     def codec(self, spec: str, model: str, joint: int) -> codecs.Codec:
         """The codec for a crossing, with the calibration that the profile keeps for it."""
-        key = f"{model}@{joint}:{spec}"
+        key = crossing_key(model, joint, spec)
         if key not in self._codecs:
             self._codecs[key] = codecs.get(spec, calibration=self._calibrations.get(key))
         return self._codecs[key]

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from hedgerow.codecs import Calibration
 from hedgerow.core import records as r
-from hedgerow.device.lane import Post, Workpiece
+from hedgerow.device.lane import CrossingKey, Post, Workpiece, crossing_key
 from hedgerow.errors import HedgerowError, PeerError
 from hedgerow.models.task import Task
 from hedgerow.wire.channels import TlsFiles
@@ -45,7 +45,7 @@ class CloudNetwork:
         address: str,
         task: Task,
         chain_ids: Mapping[str, str],
-        calibrations: Mapping[str, Calibration],
+        calibrations: Mapping[CrossingKey, Calibration],
         post: Post,
         *,
         tls: TlsFiles | None = None,
@@ -70,7 +70,7 @@ class CloudNetwork:
     def send(self, action: r.Send, work: Workpiece, now_ns: int) -> None:
         key = self._key(action.request, action.attempt)
         self._works[key] = work
-        calibration = self._calibrations.get(f"{action.model}@{action.joint}:{action.codec}")
+        calibration = self._calibrations.get(crossing_key(action.model, action.joint, action.codec))
         crossing = Crossing(
             sample_id=key[0],
             attempt=key[1],

@@ -27,8 +27,9 @@ from hedgerow.device.network import CloudNetwork
 from hedgerow.errors import EngineError, UsageError
 from hedgerow.models.task import Task
 from hedgerow.models.tensors import Array, Tensors
-from hedgerow.planning import arm_table, calibrations, margins_of
-from hedgerow.profiling import Profile, make_profile, quick_frames
+from hedgerow.planning import arm_table
+from hedgerow.profiling import Profile, make_profile, margins
+from hedgerow.profiling.samples import Frames
 from hedgerow.wire.channels import TlsFiles
 
 _MAIN = "main"
@@ -47,7 +48,7 @@ class Session:
     """Answers one task's requests, each by its deadline.
 
     `task` is a Task, a task file or a model file; `server` "host:port" or None; `profile` a Profile, its file, or None for
-    a quick one made now; `deadline_ms` counts from capture; `criticality` "safety", "mission" or "background";
+    a quick one made now (from `frames`, raw samples, if given); `deadline_ms` counts from capture; `criticality` "safety", "mission" or "background";
     `safe_value` is delivered at the deadline when nothing else can be (None: the late answer is delivered instead);
     `period_ms` the least distance between two samples, when known; `journal` a file to keep every decision in.
     Raises UsageError, EngineError or HostError before anything is admitted; afterwards a failure of the cloud is never
@@ -69,6 +70,7 @@ class Session:
         budgets: BudgetSettings | None = None,
         limits: Limits | None = None,
         journal: str | Path | None = None,
+        frames: Frames = (),
         threads: int = 1,
         tls: TlsFiles | None = None,
         slow_device: SlowDevice | None = None,
@@ -76,15 +78,15 @@ class Session:
     ) -> None:
         self._say = say or (lambda text: print(f"hedgerow: {text}", file=sys.stderr))
         self.task = open_task(task)
-        self.profile = self._profile(profile, threads)
+        self.profile = self._profile(profile, frames, threads)
         factor = slow_device.factor if slow_device else 1.0
         self.table: ArmTable = arm_table(self.profile, self.task, device_factor=factor)
         chosen = by_name(policy) if isinstance(policy, str) else policy
-        margins = margins_of(self.profile)
-        core = Core(self.table, policy=chosen, limits=limits, margins=margins, prices=prices, budgets=budgets)
+        safe = margins(self.profile)
+        core = Core(self.table, policy=chosen, limits=limits, margins=safe, prices=prices, budgets=budgets)
         self._safe_values: dict[str, object] = {}
         self._streams: dict[str, Stream] = {}
-        header = Header(core.table, chosen.name, core.limits, margins, core.prices, budgets or BudgetSettings())
+        header = Header(core.table, chosen.name, core.limits, safe, core.prices, budgets or BudgetSettings())
         self._journal = Journal(journal, header) if journal else None
         self._driver = Driver(core, self.task, self._journal)
         self._chains = {model.name: self.task.open(model.name, threads) for model in self.task.models}
@@ -94,16 +96,16 @@ class Session:
             _MAIN, deadline_ms=deadline_ms, criticality=criticality, safe_value=safe_value, period_ms=period_ms
         )
 
-    def _profile(self, profile: Profile | str | Path | None, threads: int) -> Profile:
+    def _profile(self, profile: Profile | str | Path | None, frames: Frames, threads: int) -> Profile:
         if profile is None:
             self._say("no profile given: making a quick one (seconds); `hedgerow profile` makes a better one")
-            return make_profile(self.task, quick_frames(self.task), quick=True, threads=threads, progress=self._say)
+            return make_profile(self.task, frames, quick=True, threads=threads, progress=self._say)
         loaded = profile if isinstance(profile, Profile) else Profile.load(profile)
         loaded.check(self.task)
         return loaded
 
     def _start(self, server: str | None, tls: TlsFiles | None, slow: SlowDevice | None) -> None:
-        kept = calibrations(self.profile)
+        kept = self.profile.calibrations()
         stretch = (lambda median_ns: slow.extra_ns(round(median_ns / slow.factor))) if slow else None
         lanes = {}
         for name in sorted({model.lane for model in self.table.locals}):
