@@ -139,7 +139,6 @@ def _amounts(step: Step) -> dict[str, float]:
                 f"lane:{step.lane}": step.encode_median_ns,
                 f"bytes:{step.link}": step.up_bytes,
                 f"trips:{step.link}": 1.0,
-                f"queue:{step.link}": 1.0,
                 f"tier:{step.link}": step.decode_ns,
             }
         case GateStep():

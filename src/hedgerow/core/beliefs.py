@@ -91,18 +91,19 @@ class QuantileBound:
 class LinkBelief:
     """Joint recent samples of one link and the cloud behind it.
 
-    `samples` (4, samples) has the rows of `ROWS`: what one unit of each resource of the arm matrix takes, in ns. Column 0
+    `samples` (3, samples) has the rows of `ROWS` (a trip includes the cloud's queue): what one unit of each resource of the arm matrix takes, in ns. Column 0
     is the prior, the others a ring of what was observed.
     """
 
-    ROWS = ("trips", "bytes", "tier", "queue")
+    ROWS = ("trips", "bytes", "tier")
 
     def __init__(self, limits: Limits) -> None:
         columns = limits.belief_samples_max
         self.samples: Floats = np.zeros((len(self.ROWS), columns))
-        self.samples[:, 0] = (60e6, 2000.0, 1.0, 0.0)  # 60 ms, 4 Mbit/s: weak, and gone with the first observations
+        self.samples[:, 0] = (60e6, 2000.0, 1.0)  # 60 ms, 4 Mbit/s: weak, and gone with the first observations
         self._at_ns = np.zeros(columns)
         self._base = np.zeros(columns)
+        self._queue_ns = np.zeros(columns)
         self._base[0] = _PRIOR_WEIGHT
         self._newest = 0
         self.bound = QuantileBound(window_max=limits.belief_window_max)
@@ -110,7 +111,8 @@ class LinkBelief:
     def observe(self, *, now_ns: int, trip_ns: float, ns_per_byte: float, factor: float, queue_ns: float) -> None:
         """One crossing or probe that came back; `factor`: cloud time over what was planned."""
         self._newest = self._newest % (len(self._base) - 1) + 1
-        self.samples[:, self._newest] = (trip_ns, ns_per_byte, factor, queue_ns)
+        self.samples[:, self._newest] = (trip_ns + queue_ns, ns_per_byte, factor)
+        self._queue_ns[self._newest] = queue_ns
         self._at_ns[self._newest], self._base[self._newest] = now_ns, 1.0
 
     def lost(self, now_ns: int) -> None:
@@ -136,7 +138,8 @@ class LinkBelief:
 
     def set_queue(self, queue_ns: float) -> None:
         """The cloud told of its queue: it holds for whatever sample the network will resemble."""
-        self.samples[3] = queue_ns
+        self.samples[0] += queue_ns - self._queue_ns
+        self._queue_ns[:] = queue_ns
 
 
 class LaneBelief:

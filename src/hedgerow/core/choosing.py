@@ -35,7 +35,8 @@ class Choosing:
         }
         self._rows = {name: table.rows(LinkBelief.ROWS, name)[:, None, :] for name in links}
         shape = (len(LinkBelief.ROWS), limits.belief_samples_max if links else 1, len(table.arms))
-        self._products, self._latency = np.zeros(shape), np.zeros(shape[1:])
+        self._products, self._sum, self._latency = np.zeros(shape), np.zeros(shape[1:]), np.zeros(shape[1:])
+        self._lane_amounts = {name[5:]: row for name, row in table.amounts.items() if name.startswith("lane:")}
         self._even = np.ones(shape[1])
         self._no_money = np.zeros(len(table.arms))
         self._busy_mj = table.busy_ns * (table.energy.active_mw * 1e-9) + table.is_remote * table.energy.radio_tail_mj
@@ -84,15 +85,16 @@ class Choosing:
 
     def _expected_latency(self, now_ns: int) -> Floats:
         """Time from now to each arm's answer in each belief sample: (samples, arms)."""
+        fixed = self._no_money + float(max((desk.busy_for_ns(now_ns) for desk in self._desks.values()), default=0))
+        for name, amounts in self._lane_amounts.items():
+            fixed += amounts * self._desks[name].belief.factor() if name in self._desks else amounts
         latency = self._latency
-        latency.fill(float(max((desk.busy_for_ns(now_ns) for desk in self._desks.values()), default=0)))
-        for name, amounts in self.table.amounts.items():
-            if name.startswith("lane:"):
-                desk = self._desks.get(name[5:])
-                latency += amounts if desk is None else amounts * desk.belief.factor()
-        for name, link in self._links.items():
+        if not self._links:
+            latency[:] = fixed
+        for place, (name, link) in enumerate(self._links.items()):
             np.multiply(link.belief.samples[:, :, None], self._rows[name], out=self._products)
-            latency += np.add.reduce(self._products, axis=0)
+            total = np.add.reduce(self._products, axis=0, out=self._sum)
+            np.add(latency if place else fixed, total, out=latency)
         return latency
 
     def decision(
@@ -104,8 +106,7 @@ class Choosing:
         cost = probability = 0.0
         if choice is not None:
             cost, probability = choice.cost_mj, choice.reserve_probability
-            pairs = sorted(zip(view.latency_ns[:, choice.arm].tolist(), view.weights.tolist(), strict=True))
-            median, p90 = _quantile(pairs, 0.5), _quantile(pairs, 0.9)
+            median, p90 = _quantiles(view.latency_ns[:, choice.arm].tolist(), view.weights.tolist(), 0.5, 0.9)
             bound = p90
             crossing = self.table.arms[choice.arm].crossing
             if crossing is not None:
@@ -127,11 +128,13 @@ def _is_whole(steps: tuple[object, ...], table: ArmTable) -> bool:
     return only.first == 0 and only.last == table.local(only.model).last
 
 
-def _quantile(pairs: list[tuple[float, float]], share: float) -> float:
-    """Weighted quantile of (value, weight) pairs in ascending order."""
-    left = share * sum(weight for _, weight in pairs)
+def _quantiles(values: list[float], weights: list[float], *shares: float) -> list[float]:
+    """Weighted quantiles at these shares, in ascending order."""
+    pairs = sorted(zip(values, weights, strict=True))
+    total, reached = sum(weights), 0.0
+    found: list[float] = []
     for value, weight in pairs:
-        left -= weight
-        if left <= 0:
-            return value
-    return pairs[-1][0]
+        reached += weight
+        while len(found) < len(shares) and reached >= shares[len(found)] * total:
+            found.append(value)
+    return found + [pairs[-1][0]] * (len(shares) - len(found))

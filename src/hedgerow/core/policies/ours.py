@@ -30,15 +30,15 @@ class LeastExpectedCost:
 
     def choose(self, view: View) -> Choice | None:
         """The admissible arm of least expected cost; ties go to the earlier row of the table."""
-        table, prices = view.table, view.prices
+        quality, prices = view.table.quality, view.prices
         share = view.weights / np.add.reduce(view.weights)
-        needed = np.add.reduce((view.latency_ns > view.available_ns) * share[:, None], axis=0)
-        missed = np.add.reduce((view.latency_ns > view.time_left_ns) * share[:, None], axis=0)
-        needed *= table.is_remote
-        wrong = 1.0 - table.quality
-        wrong += missed * (table.quality - view.reserve_quality)
+        limits = np.array([[[view.available_ns]], [[view.time_left_ns]]])
+        needed, missed = np.add.reduce((view.latency_ns > limits) * share[:, None], axis=1)
+        needed *= view.table.is_remote
         cost = view.energy_mj + view.money_mj
-        cost += prices.disagreement_mj * wrong
+        cost += (1.0 - quality) * prices.disagreement_mj
+        missed *= (quality - view.reserve_quality) * prices.disagreement_mj
+        cost += missed
         cost += needed * (prices.reserve_mj + view.reserve_energy_mj)
         cost[~view.admissible] = np.inf
         arm = int(np.rint(cost * _STEPS_PER_MJ).argmin())
