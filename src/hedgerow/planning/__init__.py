@@ -1,5 +1,7 @@
 """From a profile to the table of arms, and from a table to what would be chosen on a given link, and why."""
 
 from hedgerow.planning.arms import arm_table, every_arm
+from hedgerow.planning.plan import Plan, plan
+from hedgerow.planning.settings import calibrations, margins_of
 
-__all__ = ["arm_table", "every_arm"]
+__all__ = ["Plan", "arm_table", "calibrations", "every_arm", "margins_of", "plan"]

@@ -63,7 +63,7 @@ class Tiers:
 
 def arm_table(
     profile: Profile,
-    task: Task,
+    task: Task | None = None,
     *,
     cloud_factor: float = 1.0,
     device_factor: float = 1.0,
@@ -78,7 +78,8 @@ def arm_table(
     """The undominated arms of `profile`, at most `arms_max`, and the local models behind the reserves.
 
     `server_models` names what the server offers (None: everything). `cloud_factor` multiplies cloud times: those that the
-    profile measured there, else this machine's. UsageError where the profile does not belong to `task`.
+    profile measured there, else this machine's. UsageError where the profile does not belong to
+    `task` (None: not checked).
     """
     every = every_arm(
         profile,
@@ -94,7 +95,7 @@ def arm_table(
 
 def every_arm(
     profile: Profile,
-    task: Task,
+    task: Task | None = None,
     *,
     tiers: Tiers | None = None,
     server_models: Collection[str] | None = None,
@@ -103,7 +104,8 @@ def every_arm(
     money_per_cloud_s: float = 0.0,
 ) -> ArmTable:
     """All arms of the profile, dominated ones included."""
-    profile.check(task)
+    if task is not None:
+        profile.check(task)
     tiers = tiers or Tiers()
     arms = [_local_arm(profile, model, tiers) for model in profile.models]
     for crossing in profile.crossings:

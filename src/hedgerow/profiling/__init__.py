@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hedgerow.profiling.measure import make_profile
-    from hedgerow.profiling.profile import Profile, margins
-    from hedgerow.profiling.samples import read_folder
+    from hedgerow.profiling.profile import Profile
+    from hedgerow.profiling.samples import quick_frames, read_folder
 
-_HOMES = {"Profile": "profile", "make_profile": "measure", "margins": "profile", "read_folder": "samples"}
+_HOMES = {"Profile": "profile", "make_profile": "measure", "quick_frames": "samples", "read_folder": "samples"}
 
-__all__ = ["Profile", "make_profile", "margins", "read_folder"]
+__all__ = ["Profile", "make_profile", "quick_frames", "read_folder"]
 
 
 def __getattr__(name: str) -> object:

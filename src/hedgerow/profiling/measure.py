@@ -1,7 +1,8 @@
 """Makes a profile: opens the task's models and measures, in a stated order and within a stated time, what plans need.
 
-Order: open and warm up; what is alive at each joint; agreement of each arm (all cores, untimed); then, one thing at a
-time, codecs and segments on the quiet machine, the same beside a busy process, timer and cancellation; last the server.
+Order: open and warm up; the server, if there is one; what is alive at each joint; agreement of each arm (all cores,
+untimed); then, one thing at a time, codecs and segments on the quiet machine, the same beside a busy process, timers and
+cancellation.
 Rule: whatever is cut short to keep to the time is said through `progress`.
 """
 
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from hedgerow.errors import UsageError
+from hedgerow.errors import LinkError, PeerError, UsageError
 from hedgerow.models.chain import Chain
 from hedgerow.models.task import Task
 from hedgerow.profiling.agreement import Judge, run_to_joints
@@ -27,7 +28,15 @@ from hedgerow.profiling.crossings import (
 )
 from hedgerow.profiling.host import machine
 from hedgerow.profiling.interrupts import cancellation_ns, timer_lateness_ns
-from hedgerow.profiling.profile import FORMAT, Agreement, CrossingProfile, ModelProfile, Profile, SegmentProfile
+from hedgerow.profiling.profile import (
+    FORMAT,
+    Agreement,
+    CloudProfile,
+    CrossingProfile,
+    ModelProfile,
+    Profile,
+    SegmentProfile,
+)
 from hedgerow.profiling.runs import RunTimes, time_runs
 from hedgerow.profiling.samples import Frames, Sample, generated, samples_of
 from hedgerow.profiling.server import ServerClient, measure_server, unmeasured
@@ -37,6 +46,7 @@ SECONDS_QUICK = 4.0
 SECONDS_FULL = 90.0
 SECONDS_MIN = 1.0
 BUSY_PROCESSES = 1
+GENERATED_SAMPLES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +73,7 @@ class Effort:
 
 QUICK = Effort(
     samples_max=24,
-    samples_min=4,
+    samples_min=12,
     frame_codecs=(RAW, "jpeg:50", "jpeg:75"),
     tensor_codecs=(RAW, "q8"),
     feature_codecs=("q4:channel",),
@@ -113,14 +123,15 @@ def make_profile(
     """Measure `task` on this machine within about `seconds` (4 when quick, else 90) and return its profile.
 
     `frames` are raw samples, by name if a mapping; without any, inputs are generated. Errors: UsageError (a sample that does
-    not fit the task, too few seconds), EngineError (a model fails), LinkError or PeerError (the server).
+    not fit the task, too few seconds), EngineError (a model fails). A server that cannot be measured is no error: `progress`
+    says so, and its times are then an estimate.
     """
     seconds = (SECONDS_QUICK if quick else SECONDS_FULL) if seconds is None else seconds
     if not seconds >= SECONDS_MIN:
         raise UsageError(f"a profile takes at least {SECONDS_MIN:g} s, not {seconds:g}")
     effort = QUICK if quick else FULL
     given = samples_of(task, frames)
-    samples = (given or generated(task, effort.samples_min))[: effort.samples_max]
+    samples = (given or generated(task, GENERATED_SAMPLES))[: effort.samples_max]
     if len(given) > len(samples):
         progress(f"using {len(samples)} of {len(given)} samples")
     pictures = task.model(task.reference).preparation is not None
@@ -155,6 +166,17 @@ class _Work:
             self.chains[model.name] = self.task.open(model.name, threads=threads)
             self.chains[model.name].warm_up()
             self.open_seconds[model.name] = round(time.monotonic() - started, 4)
+
+    def server(self, client: ServerClient | None) -> CloudProfile:
+        """What the server takes; a server that cannot be asked leaves an estimate, and that is said."""
+        if client is None:
+            return unmeasured(tuple(self.chains))
+        self.progress(f"asking the server at {client.address}")
+        try:
+            return measure_server(client, self.task, self.chains, self.samples, count=self.effort.server_answers)
+        except (LinkError, PeerError) as error:
+            self.progress(f"WARNING: the server was not measured: {error} [at fault: {error.at_fault}]")
+            return unmeasured(tuple(self.chains))
 
     def joints(self) -> Alive:
         """What is alive at each joint; samples are cut to those that there was time for."""
@@ -206,6 +228,7 @@ class _Work:
 
 def _measure(work: _Work, client: ServerClient | None, *, inputs: str, quick: bool, threads: int, lane: str) -> Profile:
     task, effort = work.task, work.effort
+    cloud = work.server(client)
     alive = work.joints()
     crossings = work.crossings(alive)
     agreement, judge = work.agreement(alive, crossings)
@@ -226,10 +249,6 @@ def _measure(work: _Work, client: ServerClient | None, *, inputs: str, quick: bo
     work.progress("timing timers and cancellation beside a running model")
     late_ns = timer_lateness_ns(chain, work.samples, count=effort.timer_waits)
     cancel_ns = cancellation_ns(chain, work.samples, count=effort.cancellations, median_ns=slowest_ns)
-    cloud = unmeasured(tuple(work.chains))
-    if client is not None:
-        work.progress(f"asking the server at {client.address}")
-        cloud = measure_server(client, task, work.chains, work.samples, count=effort.server_answers)
     return Profile(
         format=FORMAT,
         made=datetime.now(UTC).isoformat(timespec="seconds"),

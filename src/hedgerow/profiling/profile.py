@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 
 from hedgerow.codecs import Calibration
-from hedgerow.core.records import Margins
 from hedgerow.errors import HostError, UsageError
 from hedgerow.models.home import write_whole
 from hedgerow.models.task import Task
@@ -140,18 +139,10 @@ class Profile(msgspec.Struct, frozen=True):
             if _as_sets(names) != _as_sets(wanted.joints):
                 raise UsageError(f"the profile was measured with other joints of model '{wanted.name}'; {again}")
 
-    def check_chain(self, model: str, chain_id: str) -> None:
-        """UsageError unless `model` was measured as this very chain."""
-        if self.model(model).chain_id != chain_id:
-            raise UsageError(
-                f"the profile was measured with another chain of model '{model}'; measure it again with"
-                " `hedgerow profile`"
-            )
-
-    def calibrations(self) -> dict[tuple[str, int, str], Calibration]:
-        """Calibrations by (model, joint, codec): for this side's codecs and for the server's."""
+    def calibrations(self) -> dict[str, Calibration]:
+        """Calibrations by "MODEL@JOINT:CODEC": for this side's codecs and for the server's."""
         return {
-            (each.model, each.joint, each.codec): Calibration.from_dict(each.calibration)
+            f"{each.model}@{each.joint}:{each.codec}": Calibration.from_dict(each.calibration)
             for each in self.crossings
             if each.calibration is not None
         }
@@ -164,15 +155,6 @@ class Profile(msgspec.Struct, frozen=True):
     def load(cls, path: str | Path) -> "Profile":
         """Read a file; UsageError, naming it, when it is missing, cut short, of another format or not a profile."""
         return _load(Path(path))
-
-
-def margins(profile: Profile, *, deliver_ns: int = 1_000_000) -> Margins:
-    """What the calendar must add to each reserve; `deliver_ns` is not measured here."""
-    least = Margins()
-    timer_ns = profile.timer_lateness.bound_ns
-    if profile.timer_lateness.samples < 1000:  # too few to have seen the tail: no less than the modest default
-        timer_ns = max(timer_ns, least.timer_ns)
-    return Margins(timer_ns=timer_ns, cancel_ns=profile.cancellation.bound_ns, deliver_ns=deliver_ns)
 
 
 def _as_sets(names: Any) -> list[frozenset[str]]:

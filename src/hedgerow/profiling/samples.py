@@ -12,13 +12,15 @@ import numpy as np
 
 from hedgerow.errors import HostError, UsageError
 from hedgerow.models.frames import load_frame
+from hedgerow.models.home import home
 from hedgerow.models.preparation import FRAME
-from hedgerow.models.shapes import assumed_axes, assumed_shape
+from hedgerow.models.samples import generate_inputs
 from hedgerow.models.task import Task
-from hedgerow.models.tensors import Array, Tensors, TensorSpec
+from hedgerow.models.tensors import Array, Tensors
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
 SAMPLES_MAX = 500
+QUICK_FRAMES_MAX = 24
 GENERATED_FRAME_PX = (480, 640)
 Frames = Mapping[str, "Array | Tensors"] | Sequence["Array | Tensors"]
 
@@ -49,6 +51,14 @@ def read_folder(folder: str | Path, *, samples_max: int = SAMPLES_MAX) -> dict[s
     return {paths[index].name: load_frame(paths[index]) for index in chosen}
 
 
+def quick_frames(task: Task) -> dict[str, Array]:
+    """What a quick profile is made on when nothing is given: the fetched photographs; nothing where they do not serve."""
+    folder = home() / "photographs"
+    if task.model(task.reference).preparation is None or not folder.is_dir():
+        return {}
+    return read_folder(folder, samples_max=QUICK_FRAMES_MAX)
+
+
 def samples_of(task: Task, frames: Frames) -> tuple[Sample, ...]:
     """`frames` checked against the task, by their names or numbers."""
     named = frames if isinstance(frames, Mapping) else {f"sample {index}": each for index, each in enumerate(frames)}
@@ -57,13 +67,11 @@ def samples_of(task: Task, frames: Frames) -> tuple[Sample, ...]:
 
 def generated(task: Task, count: int, *, seed: int = 0) -> tuple[Sample, ...]:
     """Inputs for a task without any: smooth frames with noise, or tensors of the declared shapes; the same each time."""
-    random = np.random.default_rng(seed)
     if task.model(task.reference).preparation is not None:
+        random = np.random.default_rng(seed)
         return tuple(Sample(f"generated {index}", {FRAME: _frame(random)}) for index in range(count))
-    assumed = assumed_axes([(spec.name, spec.shape) for spec in task.inputs])
     return tuple(
-        Sample(f"generated {index}", {spec.name: _tensor(spec, assumed, random) for spec in task.inputs})
-        for index in range(count)
+        Sample(f"generated {index}", generate_inputs(task.inputs, seed=seed + index)) for index in range(count)
     )
 
 
@@ -73,10 +81,3 @@ def _frame(random: np.random.Generator) -> Array:
     smooth = coarse.repeat(height // 6, axis=0).repeat(width // 8, axis=1)
     noisy = smooth + random.normal(0.0, 8.0, smooth.shape)
     return noisy.clip(0, 255).astype(np.uint8)
-
-
-def _tensor(spec: TensorSpec, assumed: dict[str, int], random: np.random.Generator) -> Array:
-    shape, dtype = assumed_shape(spec.shape, assumed), np.dtype(spec.dtype)
-    if dtype.kind == "f":
-        return random.standard_normal(shape).astype(dtype)
-    return random.integers(0, 2, shape).astype(dtype)  # indices and masks: 0 and 1 are valid wherever any are

@@ -1,0 +1,106 @@
+"""What the core would see of each arm on a steady link: the same figures, put into the same `View` for the same policy.
+
+One belief sample stands for the link: a steady one has no spread. The device is idle, the deadline counts from now, and the
+reserve is the local model that the core would hold: of those that fit, the one of least energy and disagreement.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hedgerow.core.arms import ArmTable, Flags, Floats, LocalModel
+from hedgerow.core.policies import View
+from hedgerow.core.records import MS, Margins, Prices
+from hedgerow.errors import UsageError
+
+_LARGEST = 1e7
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFigures:
+    """A steady link: uplink in Mbit/s, round trip and the cloud's queue in ms. UsageError unless they can be."""
+
+    uplink_mbps: float
+    rtt_ms: float
+    queue_ms: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.uplink_mbps <= _LARGEST:
+            raise UsageError(f"an uplink of {self.uplink_mbps:g} Mbit/s cannot be planned for: give a number above 0")
+        if not (0 <= self.rtt_ms <= _LARGEST and 0 <= self.queue_ms <= _LARGEST):
+            raise UsageError(f"a round trip of {self.rtt_ms:g} ms cannot be planned for: give 0 or more")
+
+    def ns_per_unit(self, kind: str) -> float:
+        """What one unit of a resource takes; a lane or a cloud runs as profiled."""
+        by_kind = {"bytes": 8e3 / self.uplink_mbps, "trips": self.rtt_ms * MS, "queue": self.queue_ms * MS}
+        return by_kind.get(kind, 1.0)
+
+
+def latency_ns(table: ArmTable, link: LinkFigures) -> Floats:
+    """Time to the answer of each arm, (arms,)."""
+    total = np.zeros(len(table.arms))
+    for name, row in table.amounts.items():
+        total += row * link.ns_per_unit(name.partition(":")[0])
+    return total
+
+
+def energy_mj(table: ArmTable, link: LinkFigures) -> Floats:
+    """The device's energy for each arm, (arms,): its processor while busy, its radio while sending and after."""
+    radio_mj_per_byte = link.ns_per_unit("bytes") * table.energy.radio_mw * 1e-9
+    used = table.busy_ns * (table.energy.active_mw * 1e-9) + table.up_bytes * radio_mj_per_byte
+    return used + table.is_remote * table.energy.radio_tail_mj
+
+
+def money_mj(table: ArmTable, prices: Prices) -> Floats:
+    """What each arm costs in money, in mJ at the given price, (arms,)."""
+    money = table.up_bytes * (table.money_per_mb * 1e-6) + table.cloud_ns * (table.money_per_cloud_s * 1e-9)
+    return money * prices.money_mj
+
+
+def reserve_of(table: ArmTable, due_ns: int, prices: Prices) -> LocalModel | None:
+    """The local model that would be held in reserve; None where none fits before `due_ns`."""
+    fitting = [model for model in table.locals if model.tail_bound_ns[0] <= due_ns]
+
+    def cost(model: LocalModel) -> float:
+        return table.energy.busy_mj(model.tail_median_ns[0]) + prices.disagreement_mj * (1.0 - model.quality)
+
+    return min(fitting, key=cost, default=None)
+
+
+def whole_model(table: ArmTable, column: int) -> LocalModel | None:
+    """The local model that this arm is, from its input to its end; None for a remote arm."""
+    if table.is_remote[column]:
+        return None
+    return table.local(table.arms[column].model)
+
+
+def view_of(
+    table: ArmTable, link: LinkFigures, *, deadline_ms: float, prices: Prices, margins: Margins
+) -> tuple[View, LocalModel | None]:
+    """What the core's policy would look at for one request that arrives now, and the reserve it would hold."""
+    if not 0 < deadline_ms <= _LARGEST:
+        raise UsageError(f"a deadline of {deadline_ms:g} ms cannot be kept: give a number above 0")
+    due_ns = int(deadline_ms * MS) - margins.deliver_ns
+    reserve = reserve_of(table, due_ns, prices)
+    fallback = reserve or min(table.locals, key=lambda model: model.tail_bound_ns[0], default=None)
+    available_ns = float(due_ns - reserve.tail_bound_ns[0]) if reserve else float(due_ns)
+    admissible: Flags = table.busy_ns <= available_ns
+    for column in range(len(table.arms)):
+        model = whole_model(table, column)
+        if model is not None:
+            fits = model.tail_bound_ns[0] <= due_ns
+            admissible[column] = fits or (reserve is not None and admissible[column])
+    view = View(
+        table=table,
+        latency_ns=latency_ns(table, link)[None, :],
+        weights=np.ones(1),
+        admissible=admissible,
+        energy_mj=energy_mj(table, link),
+        money_mj=money_mj(table, prices),
+        available_ns=available_ns,
+        time_left_ns=float(due_ns),
+        reserve_energy_mj=table.energy.busy_mj(fallback.tail_median_ns[0]) if fallback else 0.0,
+        reserve_quality=fallback.quality if fallback else 0.0,
+        prices=prices,
+    )
+    return view, reserve

@@ -1,0 +1,199 @@
+"""What would be chosen on a given link, what else there is, and where the choice turns.
+
+The choice is the core's: its policy is run on the view that `outlook` makes; nothing of its formula is repeated here. Costs
+of the other arms come from the same policy, asked about each alone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hedgerow.core.arms import ArmTable, Flags
+from hedgerow.core.policies import Choice, Policy, View, by_name
+from hedgerow.core.records import MS, Margins, Prices
+from hedgerow.planning.outlook import LinkFigures, view_of, whole_model
+from hedgerow.planning.prune import undominated
+
+UPLINKS_MBPS = (0.05, 2000.0)
+ROUND_TRIPS_MS = (0.5, 2000.0)
+_GRID = 120
+_HALVINGS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ArmOutlook:
+    """One arm on this link. `cost_mj` is what the policy expects it to cost, None where it may not be chosen.
+
+    `obstacle` says why not, or what is wrong with it although it may; `on_front`: no other admissible arm is as good in
+    latency, energy and agreement.
+    """
+
+    name: str
+    latency_ms: float
+    energy_mj: float
+    up_bytes: int
+    quality: float
+    cost_mj: float | None
+    reserve_probability: float
+    on_front: bool
+    obstacle: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """At this value of the varied quantity, with all else as planned, the choice turns."""
+
+    at: float
+    below: str
+    above: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The answer to "what would be done on this link". `chosen` is None where no arm may be chosen."""
+
+    link: LinkFigures
+    deadline_ms: float
+    chosen: str | None
+    reason: str
+    because: str
+    reserve: str | None
+    arms: tuple[ArmOutlook, ...]
+    uplink_turns: tuple[Turn, ...]
+    rtt_turns: tuple[Turn, ...]
+
+    @property
+    def front(self) -> tuple[ArmOutlook, ...]:
+        """The arms between which latency, energy and agreement are traded."""
+        return tuple(arm for arm in self.arms if arm.on_front)
+
+
+def plan(
+    table: ArmTable,
+    uplink_mbps: float,
+    rtt_ms: float,
+    deadline_ms: float = 100.0,
+    prices: Prices | None = None,
+    *,
+    margins: Margins | None = None,
+    policy: str = "ours",
+) -> Plan:
+    """Look at every arm of `table` on a steady link and choose; UsageError for figures that cannot be."""
+    prices, margins = prices or Prices(), margins or Margins()
+    link, chooser = LinkFigures(uplink_mbps, rtt_ms), by_name(policy)
+
+    def ask(figures: LinkFigures) -> str:
+        view, _ = view_of(table, figures, deadline_ms=deadline_ms, prices=prices, margins=margins)
+        choice = chooser.choose(view)
+        return "none" if choice is None else table.arms[choice.arm].name
+
+    view, reserve = view_of(table, link, deadline_ms=deadline_ms, prices=prices, margins=margins)
+    choice = chooser.choose(view)
+    alone = [_alone(chooser, view, column) for column in range(len(table.arms))]
+    return Plan(
+        link=link,
+        deadline_ms=deadline_ms,
+        chosen=None if choice is None else table.arms[choice.arm].name,
+        reason="no arm may be chosen" if choice is None else choice.reason.value,
+        because=_because(view, choice, alone, deadline_ms),
+        reserve=None if reserve is None else reserve.name,
+        arms=_outlooks(view, alone, deadline_ms),
+        uplink_turns=_turns(lambda mbps: ask(replace(link, uplink_mbps=mbps)), UPLINKS_MBPS),
+        rtt_turns=_turns(lambda ms: ask(replace(link, rtt_ms=ms)), ROUND_TRIPS_MS),
+    )
+
+
+def _alone(policy: Policy, view: View, column: int) -> Choice | None:
+    """What the policy says of this arm if there were no other; None where it may not be chosen."""
+    only: Flags = np.zeros(len(view.table.arms), dtype=np.bool_)
+    only[column] = view.admissible[column]
+    return policy.choose(replace(view, admissible=only))
+
+
+def _outlooks(view: View, alone: list[Choice | None], deadline_ms: float) -> tuple[ArmOutlook, ...]:
+    table, front = view.table, pareto_front(view)
+    found = []
+    for column, arm in enumerate(table.arms):
+        mine = alone[column]
+        found.append(
+            ArmOutlook(
+                name=arm.name,
+                latency_ms=round(float(view.latency_ns[0, column]) / MS, 3),
+                energy_mj=round(float(view.energy_mj[column]), 3),
+                up_bytes=round(float(table.up_bytes[column])),
+                quality=round(arm.quality, 4),
+                cost_mj=None if mine is None else round(mine.cost_mj, 3),
+                reserve_probability=0.0 if mine is None else round(mine.reserve_probability, 4),
+                on_front=bool(front[column]),
+                obstacle=_obstacle(view, column, deadline_ms),
+            )
+        )
+    return tuple(sorted(found, key=lambda each: (each.cost_mj is None, each.cost_mj or 0.0, each.name)))
+
+
+def pareto_front(view: View) -> Flags:
+    """(arms,): admissible, and no other admissible arm is as good in latency, energy and agreement."""
+    columns = np.flatnonzero(view.admissible)
+    front: Flags = np.zeros(len(view.table.arms), dtype=np.bool_)
+    if len(columns):
+        figures = np.vstack([view.latency_ns[0], view.energy_mj, 1.0 - view.table.quality])
+        front[columns] = undominated(figures[:, columns])
+    return front
+
+
+def _obstacle(view: View, column: int, deadline_ms: float) -> str:
+    """Why an arm may not be chosen, or would not help, in words; "" for neither."""
+    table, latency_ns = view.table, float(view.latency_ns[0, column])
+    model = whole_model(table, column)
+    if not view.admissible[column]:
+        if model is not None:
+            return f"its bound of {model.tail_bound_ns[0] / MS:.1f} ms is beyond the deadline of {deadline_ms:g} ms"
+        return (
+            f"it holds the device for {table.busy_ns[column] / MS:.1f} ms, but the reserve must start after"
+            f" {view.available_ns / MS:.1f} ms"
+        )
+    if table.is_remote[column] and latency_ns > view.time_left_ns:
+        return f"its answer comes after the deadline of {deadline_ms:g} ms: the reserve's is delivered"
+    if table.is_remote[column] and latency_ns > view.available_ns:
+        return f"the reserve starts after {view.available_ns / MS:.1f} ms, before its answer"
+    return ""
+
+
+def _because(view: View, choice: Choice | None, alone: list[Choice | None], deadline_ms: float) -> str:
+    """The chosen arm's cost in its parts, against the next best."""
+    if choice is None:
+        return f"no local model's bound fits {deadline_ms:g} ms: the fastest one runs and its answer is marked late"
+    table, column = view.table, choice.arm
+    energy, money = float(view.energy_mj[column]), float(view.money_mj[column])
+    parts = [f"energy {energy:.1f}"]
+    parts += [f"money {money:.1f}"] if money else []
+    parts += [f"disagreement and reserve {choice.cost_mj - energy - money:.1f}"]
+    text = f"{choice.cost_mj:.1f} mJ expected ({', '.join(parts)})"
+    others = [each for each in alone if each is not None and each.arm != column]
+    if others:
+        second = min(others, key=lambda each: each.cost_mj)
+        text += f"; next {table.arms[second.arm].name} at {second.cost_mj:.1f} mJ"
+    return text
+
+
+def _turns(ask: Callable[[float], str], span: tuple[float, float]) -> tuple[Turn, ...]:
+    """Where the choice changes as one quantity grows from one end of `span` to the other, each place within 0.1 %."""
+    grid = np.geomspace(*span, _GRID).tolist()
+    names = [ask(value) for value in grid]
+    found = []
+    for low, high, before, after in zip(grid, grid[1:], names, names[1:], strict=False):
+        if before != after:
+            found.append(Turn(_boundary(ask, low, high, before), before, after))
+    return tuple(found)
+
+
+def _boundary(ask: Callable[[float], str], low: float, high: float, before: str) -> float:
+    """The value between `low`, where the answer is `before`, and `high`, where it is not, at which it changes."""
+    for _ in range(_HALVINGS):
+        middle = (low * high) ** 0.5
+        if ask(middle) == before:
+            low = middle
+        else:
+            high = middle
+    return float(f"{high:.4g}")
