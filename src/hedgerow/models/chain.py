@@ -8,6 +8,7 @@ Rules: each weight is held once (unless two segments read it); the file is not k
 chain may run in several threads at once; `cancel` ends every run in flight and spoils none that starts later.
 """
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -20,7 +21,7 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from hedgerow.errors import UsageError
+from hedgerow.errors import EngineError, UsageError
 from hedgerow.models.cuts import Cut, choose_cuts
 from hedgerow.models.engines import Call, Cancelled, Engine, Program, get_engine
 from hedgerow.models.graph import Graph
@@ -179,11 +180,17 @@ class Chain:
                 call.cancel()
 
     def warm_up(self) -> None:
-        """Run the pieces once on zeros, dynamic axes as assumed, so that the first real run finds memory in place."""
-        named = [(spec.name, spec.shape) for spec in self._joints[0]]
-        assumed = assumed_axes(named)
-        zeros = {spec.name: np.zeros(assumed_shape(spec.shape, assumed), spec.dtype) for spec in self._joints[0]}
-        self.run(zeros, first=1)
+        """Run the pieces once on zeros, dynamic axes as assumed, so that the first real run finds memory in place.
+
+        A kindness, not a check: inputs that no rule can make (strings) or that the model refuses are passed over.
+        """
+        specs = self._joints[0]
+        if any(spec.dtype == "object" for spec in specs):
+            return
+        assumed = assumed_axes((spec.name, spec.shape) for spec in specs)
+        zeros = {spec.name: np.zeros(assumed_shape(spec.shape, assumed), spec.dtype) for spec in specs}
+        with contextlib.suppress(EngineError):
+            self.run(zeros, first=1)
 
     def close(self) -> None:
         """Cancel what runs and let go of the segments; running afterwards is a UsageError."""

@@ -26,7 +26,8 @@ def generate_inputs(specs: Sequence[TensorSpec], seed: int = 0, axes: Mapping[st
 def load_inputs(path: Path, specs: Sequence[TensorSpec]) -> Tensors:
     """The arrays of an .npz file, named as the model's inputs; UsageError unless they fit these specs."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise UsageError(f"'{path}' holds one array; give an .npz file with an array for each input")
             tensors: Tensors = {name: archive[name] for name in archive.files}
