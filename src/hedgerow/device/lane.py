@@ -25,12 +25,11 @@ from hedgerow.models.tensors import Tensors
 
 Post = Callable[[r.Event], None]
 Stretch = Callable[[int], int]
-CrossingKey = tuple[str, int, str]
 
 
-def crossing_key(model: str, joint: int, codec: str) -> CrossingKey:
-    """How the profile names what crosses; the raw sample belongs to no model."""
-    return (model if joint >= 0 else "", joint, codec)
+def crossing_key(model: str, joint: int, codec: str) -> str:
+    """How the profile names the calibration of what crosses."""
+    return f"{model}@{joint}:{codec}"
 
 
 @dataclass(slots=True)
@@ -63,7 +62,7 @@ class Lane:
         chains: dict[str, Chain],
         task: Task,
         table: ArmTable,
-        calibrations: Mapping[CrossingKey, codecs.Calibration],
+        calibrations: Mapping[str, codecs.Calibration],
         post: Post,
         stretch: Stretch | None = None,
     ) -> None:
@@ -77,7 +76,7 @@ class Lane:
             if isinstance(step, CrossStep)
         }
         self._calibrations = calibrations
-        self._codecs: dict[CrossingKey, codecs.Codec] = {}
+        self._codecs: dict[str, codecs.Codec] = {}
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._wake = threading.Event()
         self._lock = threading.Lock()

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from hedgerow.codecs import Calibration
 from hedgerow.core import records as r
-from hedgerow.device.lane import CrossingKey, Post, Workpiece, crossing_key
+from hedgerow.device.lane import Post, Workpiece, crossing_key
 from hedgerow.errors import HedgerowError, PeerError
 from hedgerow.models.task import Task
 from hedgerow.wire.channels import TlsFiles
@@ -45,7 +45,7 @@ class CloudNetwork:
         address: str,
         task: Task,
         chain_ids: Mapping[str, str],
-        calibrations: Mapping[CrossingKey, Calibration],
+        calibrations: Mapping[str, Calibration],
         post: Post,
         *,
         tls: TlsFiles | None = None,

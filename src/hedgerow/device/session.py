@@ -27,8 +27,8 @@ from hedgerow.device.network import CloudNetwork
 from hedgerow.errors import EngineError, UsageError
 from hedgerow.models.task import Task
 from hedgerow.models.tensors import Array, Tensors
-from hedgerow.planning import arm_table
-from hedgerow.profiling import Profile, make_profile, margins
+from hedgerow.planning import arm_table, calibrations, margins_of
+from hedgerow.profiling import Profile, make_profile, quick_frames
 from hedgerow.profiling.samples import Frames
 from hedgerow.wire.channels import TlsFiles
 
@@ -82,7 +82,7 @@ class Session:
         factor = slow_device.factor if slow_device else 1.0
         self.table: ArmTable = arm_table(self.profile, self.task, device_factor=factor)
         chosen = by_name(policy) if isinstance(policy, str) else policy
-        safe = margins(self.profile)
+        safe = margins_of(self.profile)
         core = Core(self.table, policy=chosen, limits=limits, margins=safe, prices=prices, budgets=budgets)
         self._safe_values: dict[str, object] = {}
         self._streams: dict[str, Stream] = {}
@@ -99,13 +99,15 @@ class Session:
     def _profile(self, profile: Profile | str | Path | None, frames: Frames, threads: int) -> Profile:
         if profile is None:
             self._say("no profile given: making a quick one (seconds); `hedgerow profile` makes a better one")
-            return make_profile(self.task, frames, quick=True, threads=threads, progress=self._say)
+            return make_profile(
+                self.task, frames or quick_frames(self.task), quick=True, threads=threads, progress=self._say
+            )
         loaded = profile if isinstance(profile, Profile) else Profile.load(profile)
         loaded.check(self.task)
         return loaded
 
     def _start(self, server: str | None, tls: TlsFiles | None, slow: SlowDevice | None) -> None:
-        kept = self.profile.calibrations()
+        kept = calibrations(self.profile)
         stretch = (lambda median_ns: slow.extra_ns(round(median_ns / slow.factor))) if slow else None
         lanes = {}
         for name in sorted({model.lane for model in self.table.locals}):
