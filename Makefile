@@ -1,0 +1,75 @@
+# One word each: make setup | demo | test | check | bench | clean. Needs Python 3.11 or later and pip; nothing else.
+# Everything is installed into .venv and fetched below it; `make clean` removes all of that.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PYTEST := $(BIN)/python -m pytest -rs
+DEMO_SECONDS_SMOKE := 3
+
+.DEFAULT_GOAL := help
+.PHONY: help setup models demo demo-smoke test test-slow check bench clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make setup  install hedgerow into .venv and fetch the two models and 20 photographs (once)"
+	@echo "make demo   set up, then drive through a tunnel: figures below out/"
+	@echo "make test   set up, then the everyday tests (make test-slow: the minutes-long ones)"
+	@echo "make check  ruff, mypy --strict, import arrows, house rules, the blocks of the README"
+	@echo "make bench  every benchmark in bench/, its quick form"
+	@echo "make clean  remove .venv, caches and out/"
+
+setup: models
+
+# A virtual environment of a Python that is new enough; it says what is missing when it cannot be made.
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "hedgerow needs Python 3.11 or later, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1);" \
+	       "name another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "making .venv"
+	@$(PYTHON) -m venv .venv || { \
+	  echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu install the package python3-venv" >&2; \
+	  rm -rf .venv; exit 1; }
+
+# What a user needs: the core and the plots.
+.venv/.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "installing hedgerow into .venv (about half a minute)"
+	@$(PIP) --editable '.[plots]'
+	@touch $@
+
+# What a developer needs on top; it contains the above.
+.venv/.stamp-dev: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "installing hedgerow and its development tools into .venv (about a minute)"
+	@$(PIP) --editable '.[dev]'
+	@touch .venv/.stamp $@
+
+# The models are checked by their digests and not fetched again when they are there.
+models: .venv/.stamp
+	@$(BIN)/hedgerow model fetch imagenet >/dev/null
+
+demo: models
+	@$(BIN)/hedgerow demo
+
+demo-smoke: models
+	@$(BIN)/hedgerow demo --seconds $(DEMO_SECONDS_SMOKE)
+
+test: .venv/.stamp-dev
+	@$(PYTEST) -m "not slow"
+
+test-slow: .venv/.stamp-dev
+	@$(PYTEST) -m slow
+
+check: .venv/.stamp-dev models
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python tools/check_arrows.py
+	$(BIN)/python tools/check_house.py
+	$(BIN)/python tools/readme_blocks.py
+
+bench: models
+	@set -e; for script in bench/[!_]*.py; do echo "== $$script --quick"; $(BIN)/python "$$script" --quick; done
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis out build dist src/*.egg-info
+	find src tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} +
