@@ -40,27 +40,29 @@ class LoopThread:
             self.loop.call_soon_threadsafe(call, *arguments)
             return True
 
-    def wait_for(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
+    def wait_for(self, work: Callable[[], Coroutine[Any, Any, T]], timeout_s: float) -> T:
         """Run `work` on the loop and wait for it. LinkError when it takes longer than `timeout_s` or after `close`."""
+
+        async def there() -> T:  # what `work` reads is read on the loop, after everything posted before
+            return await work()
+
         with self._lock:
             if self._closed:
-                work.close()
                 raise LinkError("the client is closed; open a new one")
-            future = asyncio.run_coroutine_threadsafe(work, self.loop)
+            future = asyncio.run_coroutine_threadsafe(there(), self.loop)
         try:
             return future.result(timeout_s)
         except concurrent.futures.TimeoutError:
             future.cancel()
             raise LinkError(f"no answer within {timeout_s:g} s") from None
 
-    def close(self, last: Coroutine[Any, Any, None], timeout_s: float) -> None:
+    def close(self, last: Callable[[], Coroutine[Any, Any, None]], timeout_s: float) -> None:
         """Run `last` on the loop, then end the loop and its thread. A second call does nothing."""
         with self._lock:
             if self._closed:
-                last.close()
                 return
             self._closed = True
-            future = asyncio.run_coroutine_threadsafe(last, self.loop)
+            future = asyncio.run_coroutine_threadsafe(last(), self.loop)
         try:
             future.result(timeout_s)
         except concurrent.futures.TimeoutError:
