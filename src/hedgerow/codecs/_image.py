@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from hedgerow.codecs.base import CodecLimits, Kind
+from hedgerow.codecs.base import WORKING_FACTOR, CodecLimits, Kind
 from hedgerow.codecs.envelope import Item, check_maker, item_of, seal, unseal
 from hedgerow.errors import PeerError, UsageError
 from hedgerow.models.tensors import Array, Tensors, TensorSpec
@@ -105,8 +105,11 @@ class ImageCodec:
         height, width, _ = item.shape
         if height * width > limits.pixels_max:
             raise PeerError(f"frame of {width} x {height} pixels, {limits.pixels_max} at most are taken")
-        if height * width * self.format.working_bytes_per_pixel > limits.working_bytes_max:
-            raise PeerError(f"frame of {width} x {height} pixels needs more than {limits.working_bytes_max} bytes")
+        working_bytes = height * width * self.format.working_bytes_per_pixel
+        if working_bytes > WORKING_FACTOR * limits.tensor_bytes_max:
+            raise PeerError(
+                f"frame of {width} x {height} pixels needs {working_bytes} bytes to decode; send a smaller one"
+            )
         file = bytes(item.body)
         if self.format.read_size(file) != (width, height):
             raise PeerError(f"image in frame '{item.name}' is not of the declared {width} x {height} pixels")

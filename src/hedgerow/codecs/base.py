@@ -11,6 +11,8 @@ from typing import Literal, Protocol, TypeAlias
 from hedgerow.errors import UsageError
 from hedgerow.models.tensors import Tensors, TensorSpec
 
+WORKING_FACTOR = 4  # of the bytes of the decoded tensors
+
 Kind: TypeAlias = Literal["input", "features", "any"]
 
 
@@ -35,8 +37,8 @@ class CodecLimits:
 
     @property
     def working_bytes_max(self) -> int:
-        """The most that one decode call holds at a time, its result included, the payload not."""
-        return 4 * self.tensor_bytes_max
+        """The most that one decode call holds at a time: its result, working memory, copies of parts of the payload."""
+        return WORKING_FACTOR * self.tensor_bytes_max + 2 * self.payload_bytes_max
 
 
 class Codec(Protocol):
