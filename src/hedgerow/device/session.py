@@ -39,7 +39,8 @@ Sample = Array | str | Path | Mapping[str, Array]
 class SlowDevice(Protocol):
     """What emulates a slower device (see hedgerow.emulation); real devices have none."""
 
-    factor: float
+    @property
+    def factor(self) -> float: ...
 
     def extra_ns(self, profiled_median_ns: int) -> int: ...
 
