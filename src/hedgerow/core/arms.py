@@ -161,6 +161,7 @@ class ArmTable:
     amounts: dict[str, Floats] = field(init=False)
     spent: dict[str, Floats] = field(init=False)
     quality: Floats = field(init=False)
+    disagreement: Floats = field(init=False)
     busy_ns: Floats = field(init=False)
     up_bytes: Floats = field(init=False)
     cloud_ns: Floats = field(init=False)
@@ -180,6 +181,7 @@ class ArmTable:
                 if isinstance(step, GateStep):
                     share *= 1.0 - step.stop_share
         self.quality = np.array([arm.quality for arm in self.arms], dtype=np.float64)
+        self.disagreement = 1.0 - self.quality
         self.busy_ns, self.up_bytes, self.cloud_ns = (self._all(kind) for kind in ("lane", "bytes", "tier"))
         self.is_remote = np.array([arm.crossing is not None for arm in self.arms], dtype=np.bool_)
 

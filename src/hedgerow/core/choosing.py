@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from hedgerow.core.arms import ArmTable, Floats, RunStep
-from hedgerow.core.beliefs import LinkBelief
+from hedgerow.core.beliefs import LOST_NS, LinkBelief
 from hedgerow.core.budgets import Budgets
 from hedgerow.core.desk import Desk
 from hedgerow.core.flight import Flight
@@ -85,9 +85,9 @@ class Choosing:
 
     def _expected_latency(self, now_ns: int) -> Floats:
         """Time from now to each arm's answer in each belief sample: (samples, arms)."""
-        fixed = self._no_money + float(max((desk.busy_for_ns(now_ns) for desk in self._desks.values()), default=0))
+        fixed: Floats | float = float(max((desk.busy_for_ns(now_ns) for desk in self._desks.values()), default=0))
         for name, amounts in self._lane_amounts.items():
-            fixed += amounts * self._desks[name].belief.factor() if name in self._desks else amounts
+            fixed = amounts * (self._desks[name].belief.factor() if name in self._desks else 1.0) + fixed
         latency = self._latency
         if not self._links:
             latency[:] = fixed
@@ -112,7 +112,8 @@ class Choosing:
             if crossing is not None:
                 fixed = float(self.table.busy_ns[choice.arm] + self.table.cloud_ns[choice.arm])
                 flight.predicted_network_ns = max(1.0, median - fixed)
-                bound = fixed + flight.predicted_network_ns * min(self._links[crossing.link].belief.bound.bound(), 1e3)
+                ratio = self._links[crossing.link].belief.bound.bound()
+                bound = min(fixed + flight.predicted_network_ns * ratio, LOST_NS)
         age = now_ns - flight.captured_ns
         slack = (flight.due_ns if own_start_ns is None else own_start_ns) - now_ns
         figures = (slack / 1e6, cost, (age + median) / 1e6, (age + p90) / 1e6, (age + bound) / 1e6, probability)

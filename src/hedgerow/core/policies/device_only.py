@@ -28,7 +28,7 @@ class DeviceOnly:
         allowed = view.admissible & ~view.table.is_remote
         if not allowed.any():
             return None
-        cost = view.energy_mj + view.prices.disagreement_mj * (1.0 - view.table.quality)
+        cost = view.energy_mj + view.prices.disagreement_mj * view.table.disagreement
         cost[~allowed] = np.inf
         arm = int(cost.argmin())
         return Choice(arm, Reason.POLICY_FIXED, float(cost[arm]))

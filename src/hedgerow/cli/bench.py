@@ -1,0 +1,46 @@
+"""`hedgerow bench`: what Hedgerow itself costs on this machine."""
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    bench = typer.Typer(no_args_is_help=True, help="Measure what Hedgerow itself costs on this machine.")
+    bench.command(name="decide")(decide)
+    bench.command(name="overhead")(overhead)
+    app.add_typer(bench, name="bench")
+
+
+def decide(
+    arms: Annotated[int, typer.Option(min=3, max=4096, help="Arms to choose from.")] = 64,
+    count: Annotated[int, typer.Option(min=100, help="Decisions to time.")] = 3000,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Time one decision, with a new fact, deadline and link state before each."""
+    from hedgerow.benchmarks.decide import bench_decide
+
+    _print(bench_decide(arms, count), as_json)
+
+
+def overhead(
+    runs: Annotated[int, typer.Option(min=120, help="Runs of each kind.")] = 300,
+    timers: Annotated[int, typer.Option(min=100, help="Timers to time.")] = 2000,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Compare MobileNetV2 through a session with bare ONNX Runtime, and remote answers with their parts."""
+    from hedgerow.benchmarks.overhead import bench_overhead
+
+    sys.setswitchinterval(0.0005)
+    _print(bench_overhead(runs=runs, timers=timers, say=lambda text: print(text, file=sys.stderr)), as_json)
+
+
+def _print(figures: dict[str, float], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(figures))
+        return
+    for name, value in figures.items():
+        print(f"{name:26} {value:g}")
