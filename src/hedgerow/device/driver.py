@@ -40,6 +40,14 @@ class Pending:
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Helper:
+    """A caller who waits anyway: the jobs of his own request, to be run on his thread."""
+
+    request: int = -1
+    jobs: list[Job] = field(default_factory=list)
+
+
 class Driver:
     """Owns the core. `lanes` and `network` are attached after construction, for they post here."""
 
@@ -80,7 +88,7 @@ class Driver:
         """Admit one sample. `help_out`: the caller will wait anyway, so its thread runs the request's lane jobs."""
         future: Future[Answer] = Future()
         length = stream.deadline_ns if deadline_ns is None else deadline_ns
-        mine: list[Job] | None = [] if help_out else None
+        mine = Helper() if help_out else None
         pending = Pending(
             -1, stream, captured_ns, captured_ns + length, Workpiece(sample), future, safe_value, on_advice
         )
@@ -89,11 +97,13 @@ class Driver:
             pending.request = self._numbers
             self._numbers += 1
             self._pending[pending.request] = pending
+            if mine is not None:
+                mine.request = pending.request
             return r.RequestArrived(pending.request, stream.name, captured_ns, deadline_ns)
 
         self._step(arrival, mine)
-        while mine:
-            job = mine.pop()
+        while mine is not None and mine.jobs:
+            job = mine.jobs.pop()
             event = self._lanes[job.action.lane].execute(job)
             self._step(lambda event=event: event, mine)  # type: ignore[misc]
         return future
@@ -102,7 +112,7 @@ class Driver:
         """Take one event, from any thread."""
         self._step(lambda: event, None)
 
-    def _step(self, make: Callable[[], r.Event], mine: list[Job] | None) -> None:
+    def _step(self, make: Callable[[], r.Event], mine: Helper | None) -> None:
         ended: list[tuple[Pending, Answer]] = []
         advised: list[Pending] = []
         with self._lock:
@@ -134,7 +144,7 @@ class Driver:
         self,
         action: r.Action,
         now_ns: int,
-        mine: list[Job] | None,
+        mine: Helper | None,
         ended: list[tuple[Pending, Answer]],
         advised: list[Pending],
     ) -> None:
@@ -142,8 +152,8 @@ class Driver:
             case r.Run() | r.Encode():
                 lane = self._lanes[action.lane]
                 job = lane.begin(action, self._pending[action.request].work)
-                if mine is not None:
-                    mine.append(job)
+                if mine is not None and action.request == mine.request:
+                    mine.jobs.append(job)
                 else:
                     lane.enqueue(job)
             case r.Preempt():
