@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hedgerow.errors import HostError, UsageError
-from hedgerow.models.samples import generate_inputs, load_inputs
+from hedgerow.errors import EngineError, HostError, UsageError
+from hedgerow.models.graph import Graph
+from hedgerow.models.samples import generate_inputs, generate_working_inputs, load_inputs
 from hedgerow.models.tensors import TensorSpec
+from tests.models import graphs
 
 SPECS = (TensorSpec("x", "float32", (1, 4)), TensorSpec("ids", "int64", ("batch", "length")))
 
@@ -40,6 +42,17 @@ def test_dynamic_axes_are_the_callers_or_the_defaults() -> None:
 def test_what_cannot_be_generated_asks_for_a_file() -> None:
     with pytest.raises(UsageError, match="'words' cannot be generated"):
         generate_inputs([TensorSpec("words", "object", (1,))])
+
+
+def test_sizes_are_tried_until_the_model_runs() -> None:
+    pads = {"pads": np.array([0, 20, 0, 20], np.int64)}
+    nodes = [graphs.node("Pad", "x pads", "a", mode="reflect"), graphs.node("Neg", "a", "y")]
+    made = graphs.model(nodes, [graphs.value("x", ("batch", "length"))], [graphs.value("y", ("batch", None))], pads)
+    graph = Graph.open(made.SerializeToString())
+    assert generate_working_inputs(graph)["x"].shape == (1, 64)
+    assert generate_working_inputs(graph, axes={"length": 40})["x"].shape == (1, 40)
+    with pytest.raises(EngineError, match="--axis"):
+        generate_working_inputs(graph, axes={"length": 3})
 
 
 def test_a_file_gives_the_inputs_it_names(tmp_path: Path) -> None:

@@ -130,9 +130,20 @@ def test_progress_is_told() -> None:
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
+def test_inputs_are_generated_where_none_are_given() -> None:
+    report = verify(opened(graphs.dynamic_axes()), seed=3, axes={"side": 12})
+    assert report.wrong == []
+    assert report.candidates == 6
+
+
+def test_without_candidates_nothing_is_run() -> None:
+    graph = opened(graphs.model([], [graphs.value("words", element=8)], [graphs.value("words", element=8)]))
+    assert verify(graph).to_dict() == {"cuts": 0, "bit_equal": 0, "worst_relative": None, "top1_agree": 0, "wrong": 0}
+
+
 def test_random_models_cannot_be_verified() -> None:
     made = graphs.model(
-        [graphs.node("RandomNormalLike", "x", "a"), graphs.node("Add", "a x", "y")],
+        [graphs.node("RandomNormalLike", "x", "a"), graphs.node("Add", "a x", "b"), graphs.node("Neg", "b", "y")],
         [graphs.value("x")],
         [graphs.value("y")],
     )

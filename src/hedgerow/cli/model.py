@@ -65,13 +65,13 @@ def verify(
 ) -> None:
     """Run a model whole and as head + tail at every candidate cut, and compare. Exit code 1 if any cut is wrong."""
     from hedgerow.models.graph import Graph
-    from hedgerow.models.samples import generate_inputs, load_inputs
+    from hedgerow.models.samples import load_inputs
     from hedgerow.models.verify import verify as verify_cuts
 
     sizes = _axes(axis)
     graph = Graph.open(file, axes=sizes)
-    tensors = load_inputs(inputs, graph.inputs) if inputs else generate_inputs(graph.inputs, seed, sizes)
-    report = verify_cuts(graph, tensors, k=k, limit=limit, threads=threads, progress=_progress())
+    tensors = load_inputs(inputs, graph.inputs) if inputs else None
+    report = verify_cuts(graph, tensors, k=k, seed=seed, axes=sizes, limit=limit, threads=threads, progress=_progress())
     tried = len(report.verdicts)
     if tried < report.candidates:
         print(f"NOTE: only {tried} of {report.candidates} cuts were tried (--limit {limit})", file=sys.stderr)

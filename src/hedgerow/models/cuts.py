@@ -21,9 +21,10 @@ from itertools import combinations, pairwise
 from hedgerow.errors import UsageError
 from hedgerow.models.graph import Graph
 from hedgerow.models.tensors import TensorSpec
+from hedgerow.models.ways import Ways
 
 TENSORS_MAX = 8  # in one cut
-STEPS_MAX = 200_000  # of the search for cuts of more than one tensor: some seconds
+STEPS_MAX = 100_000  # of the search for cuts of more than one tensor: some ten seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +189,11 @@ def _between(graph: Graph, nested: list[_Place], k: int) -> Iterator[_Place]:
     """Places with 2..k tensors alive that lie strictly between two neighbours of the nested ones, or after the last.
 
     A minimal cut of several tensors never straddles a single one, nor holds its tensor. Depth first with its own
-    stack: a block may be a thousand nodes deep.
+    stack: a block may be a thousand nodes deep. A tensor is kept only where the rest can still cross in what is left.
     """
     steps = 0
-    ends = [place.head for place in nested[1:]] + [graph.everything]
+    ways = Ways(graph)
+    ends = [*nested[1:], _Place(graph.everything, frozenset())]
     for start, end in zip(nested, ends, strict=True):
         waiting: list[tuple[_Place, frozenset[str]]] = [(start, frozenset())]
         while waiting:
@@ -201,7 +203,7 @@ def _between(graph: Graph, nested: list[_Place], k: int) -> Iterator[_Place]:
                     f"too many ways to cut this model with {k} tensors ({STEPS_MAX:,} steps); ask for fewer"
                 )
             place, kept = waiting.pop()
-            if not kept <= place.alive or place.head & end == end:
+            if not kept <= place.alive or place.head & end.head == end.head:
                 continue
             free = place.alive - kept
             if not free:
@@ -211,5 +213,6 @@ def _between(graph: Graph, nested: list[_Place], k: int) -> Iterator[_Place]:
             name = graph.first(free)
             if name not in graph.output_names:
                 waiting.append((place.absorb(graph, name), kept))
-            if len(kept) < k:
-                waiting.append((place, kept | {name}))
+            more = kept | {name}
+            if len(more) <= k and not ways.more_than(k - len(more), free - {name}, more, end.alive):
+                waiting.append((place, more))

@@ -11,9 +11,13 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from hedgerow.errors import HostError, UsageError
+from hedgerow.errors import EngineError, HostError, UsageError
+from hedgerow.models.chain import Chain
+from hedgerow.models.graph import Graph
 from hedgerow.models.shapes import assumed_axes, assumed_shape
 from hedgerow.models.tensors import Array, Tensors, TensorSpec
+
+SIZES = (None, 64, 256, 512, 32)  # of every dynamic axis but first ones, tried in this order; None: as assumed
 
 
 def generate_inputs(specs: Sequence[TensorSpec], seed: int = 0, axes: Mapping[str, int] | None = None) -> Tensors:
@@ -21,6 +25,23 @@ def generate_inputs(specs: Sequence[TensorSpec], seed: int = 0, axes: Mapping[st
     random = np.random.default_rng(seed)
     sizes = assumed_axes((spec.name, spec.shape) for spec in specs) | dict(axes or {})
     return {spec.name: _generate(spec, assumed_shape(spec.shape, sizes), random) for spec in specs}
+
+
+def generate_working_inputs(graph: Graph, seed: int = 0, axes: Mapping[str, int] | None = None) -> Tensors:
+    """Generated inputs on which the model runs whole: dynamic axes as assumed, else the next of `SIZES`.
+
+    EngineError if it runs on none of them, saying what could be given instead.
+    """
+    with Chain(graph, ()) as chain:
+        for size in SIZES:
+            sizes = {} if size is None else _all_axes(graph.inputs, size)
+            inputs = generate_inputs(graph.inputs, seed, sizes | dict(axes or {}))
+            try:
+                chain.run(inputs)
+                return inputs
+            except EngineError as error:
+                last = error
+    raise EngineError(f"{last}; it may want other inputs (--input) or sizes of dynamic axes (--axis)") from last
 
 
 def load_inputs(path: Path, specs: Sequence[TensorSpec]) -> Tensors:
@@ -44,6 +65,12 @@ def load_inputs(path: Path, specs: Sequence[TensorSpec]) -> Tensors:
         odd = sorted(wanted ^ set(tensors))[0]
         raise UsageError(f"'{path}' {'lacks' if odd in wanted else 'has, but the model lacks,'} an input '{odd}'")
     return {spec.name: _fitted(spec, tensors[spec.name]) for spec in specs}
+
+
+def _all_axes(specs: Sequence[TensorSpec], size: int) -> dict[str, int]:
+    """This size for every symbolic axis that the defaults do not take for a batch."""
+    assumed = assumed_axes((spec.name, spec.shape) for spec in specs)
+    return {name: size for name, default in assumed.items() if default > 1}
 
 
 def _generate(spec: TensorSpec, shape: tuple[int, ...], random: np.random.Generator) -> Array:

@@ -5,7 +5,7 @@ largest magnitude of that output as computed whole. Smaller differences are the 
 the graph ends elsewhere. Head and tail are loaded from separately extracted models, on the engine that serves.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from hedgerow.errors import EngineError, UsageError
 from hedgerow.models.chain import Chain
 from hedgerow.models.cuts import Cut, find_cuts
-from hedgerow.models.engines import get_engine
 from hedgerow.models.graph import Graph
+from hedgerow.models.samples import generate_working_inputs
 from hedgerow.models.split import Piece, split
 from hedgerow.models.tensors import Array, Tensors
 
@@ -63,9 +63,11 @@ class Report:
 
 def verify(
     graph: Graph,
-    inputs: Tensors,
+    inputs: Tensors | None = None,
     *,
     k: int = 1,
+    seed: int = 0,
+    axes: Mapping[str, int] | None = None,
     limit: int | None = None,
     threads: int = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -73,14 +75,19 @@ def verify(
 ) -> Report:
     """Try candidates of 1..k tensors (at most `limit`, spread over the depth), telling `progress(done, of)` of each.
 
+    Without `inputs` they are generated from `seed`, with `axes` for the sizes of dynamic axes. Without candidates
+    nothing is run.
+
     EngineError if the model does not run whole on these inputs, or draws random numbers (no two runs are equal).
     """
-    if graph.random_operators:
-        raise EngineError(f"the model draws random numbers ({graph.random_operators[0]}): no two runs of it can agree")
     cuts = find_cuts(graph, k)
     chosen = _spread(cuts, limit)
-    engine = get_engine("onnxruntime")
-    with Chain(graph, (), threads=threads, engine=engine) as chain:
+    if not chosen:
+        return Report(candidates=0, verdicts=())
+    if graph.random_operators:
+        raise EngineError(f"the model draws random numbers ({graph.random_operators[0]}): no two runs of it can agree")
+    inputs = generate_working_inputs(graph, seed, axes) if inputs is None else inputs
+    with Chain(graph, (), threads=threads) as chain:
         whole = chain.run(inputs).tensors
     verdicts = []
     for count, cut in enumerate(chosen, start=1):
