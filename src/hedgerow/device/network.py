@@ -50,6 +50,7 @@ class CloudNetwork:
         *,
         tls: TlsFiles | None = None,
         timeout_s: float = 2.0,
+        plain: bool = False,
     ) -> None:
         self._task, self._chain_ids, self._post = task, dict(chain_ids), post
         self._calibrations = dict(calibrations)
@@ -62,7 +63,7 @@ class CloudNetwork:
         self._threads: list[threading.Thread] = []
         self._works: dict[Key, Workpiece] = {}
         self.problem: str | None = None
-        self.plain = False
+        self._plain = plain
         self.on_problem: Callable[[str], None] = lambda problem: None
 
     # ------------------------------------------------------------------------------------------- called under the core
@@ -123,7 +124,7 @@ class CloudNetwork:
                     self._client.reconnect()
                     self._check(self._client.describe(self._timeout_s, models=tuple(self._chain_ids)))
                     for calibration in self._calibrations.values():
-                        if not self.plain:
+                        if not self._plain:
                             self._client.put_calibration(calibration, self._timeout_s)
                     self._described = True
             except HedgerowError as error:
@@ -135,8 +136,14 @@ class CloudNetwork:
 
     def _check(self, description: Description) -> None:
         """PeerError unless the server has this task with the same models, cut the same way."""
-        self.plain = description.plain
-        if description.plain:
+        if description.plain != self._plain:
+            kind = (
+                "only the Open Inference Protocol; give it as"
+                if description.plain
+                else "Hedgerow's protocol; give it without"
+            )
+            raise PeerError(f"the server at {self._address} speaks {kind} oip://")
+        if self._plain:
             return
         served = {task.task_id: task for task in description.tasks}
         task = served.get(self._task.task_id)

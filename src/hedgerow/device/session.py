@@ -15,7 +15,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from hedgerow.core import Core, Criticality, Prices, Stream
-from hedgerow.core.arms import ArmTable
+from hedgerow.core.arms import ArmTable, CrossStep
 from hedgerow.core.budgets import BudgetSettings
 from hedgerow.core.policies import Policy, by_name
 from hedgerow.core.records import MS, Limits, Status, StreamOpened
@@ -27,12 +27,14 @@ from hedgerow.device.network import CloudNetwork
 from hedgerow.errors import EngineError, UsageError
 from hedgerow.models.task import Task
 from hedgerow.models.tensors import Array, Tensors
-from hedgerow.planning import arm_table, calibrations, margins_of
+from hedgerow.planning import arm_table, calibrations, every_arm, margins_of
+from hedgerow.planning.arms import Tiers
 from hedgerow.profiling import Profile, make_profile, quick_frames
 from hedgerow.profiling.samples import Frames
 from hedgerow.wire.channels import TlsFiles
 
 _MAIN = "main"
+PLAIN = "oip://"
 Sample = Array | str | Path | Mapping[str, Array]
 
 
@@ -48,7 +50,8 @@ class SlowDevice(Protocol):
 class Session:
     """Answers one task's requests, each by its deadline.
 
-    `task` is a Task, a task file or a model file; `server` "host:port" or None; `profile` a Profile, its file, or None for
+    `task` is a Task, a task file or a model file; `server` "host:port", "oip://host:port" for a server that only speaks the
+    Open Inference Protocol (it gets prepared tensors for whole models), or None; `profile` a Profile, its file, or None for
     a quick one made now (from `frames`, raw samples, if given); `deadline_ms` counts from capture; `criticality` "safety", "mission" or "background";
     `safe_value` is delivered at the deadline when nothing else can be (None: the late answer is delivered instead);
     `period_ms` the least distance between two samples, when known; `journal` a file to keep every decision in.
@@ -81,7 +84,12 @@ class Session:
         self.task = open_task(task)
         self.profile = self._profile(profile, frames, threads)
         factor = slow_device.factor if slow_device else 1.0
-        self.table: ArmTable = arm_table(self.profile, self.task, device_factor=factor)
+        plain = server is not None and server.startswith(PLAIN)
+        self.table: ArmTable = (
+            plain_table(self.profile, self.task, factor)
+            if plain
+            else arm_table(self.profile, self.task, device_factor=factor)
+        )
         chosen = by_name(policy) if isinstance(policy, str) else policy
         safe = margins_of(self.profile)
         core = Core(self.table, policy=chosen, limits=limits, margins=safe, prices=prices, budgets=budgets)
@@ -118,7 +126,8 @@ class Session:
         network = None
         if server is not None:
             ids = {name: chain.chain_id for name, chain in self._chains.items()}
-            network = CloudNetwork(server, self.task, ids, kept, self._driver.post, tls=tls)
+            plain, address = server.startswith(PLAIN), server.removeprefix(PLAIN)
+            network = CloudNetwork(address, self.task, ids, kept, self._driver.post, tls=tls, plain=plain)
             network.on_problem = lambda problem: self._say(f"{problem} [at fault: peer]; the device answers alone")
         self._driver.attach(lanes, network)
 
@@ -237,3 +246,15 @@ def open_task(task: Task | str | Path) -> Task:
     if isinstance(task, Task):
         return task
     return Task.load(task) if Path(task).suffix == ".toml" else Task.of_model(task)
+
+
+def plain_table(profile: Profile, task: Task, device_factor: float) -> ArmTable:
+    """The arms that a plain Open Inference Protocol server can serve: whole models on raw tensors; and all local ones."""
+    every = every_arm(profile, task, tiers=Tiers(device_factor))
+    joint = -1 if task.model(task.reference).preparation is None else 0
+    kept = []
+    for arm in every.arms:
+        crossings = [position for position, step in enumerate(arm.steps) if isinstance(step, CrossStep)]
+        if all(arm.sends(at)[1] == joint and arm.crossing and arm.crossing.codec == "raw" for at in crossings):
+            kept.append(arm)
+    return ArmTable(tuple(kept), every.locals, every.energy)
