@@ -76,13 +76,14 @@ def verify(
     """Try candidates of 1..k tensors (at most `limit`, spread over the depth), telling `progress(done, of)` of each.
 
     Without `inputs` they are generated from `seed`, with `axes` for the sizes of dynamic axes. Without candidates
-    nothing is run.
+    the model is loaded whole and nothing is run.
 
     EngineError if the model does not run whole on these inputs, or draws random numbers (no two runs are equal).
     """
     cuts = find_cuts(graph, k)
     chosen = _spread(cuts, limit)
     if not chosen:
+        Chain(graph, (), threads=threads).close()
         return Report(candidates=0, verdicts=())
     if graph.random_operators:
         raise EngineError(f"the model draws random numbers ({graph.random_operators[0]}): no two runs of it can agree")
