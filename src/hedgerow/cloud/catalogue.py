@@ -26,13 +26,20 @@ class SegmentTimes:
         self._lock = threading.Lock()
         self._samples: list[deque[int]] = [deque(maxlen=SAMPLES_PER_SEGMENT) for _ in range(segments)]
         self._medians_ns = [0] * segments
+        self._runs = [0] * segments
 
     def note(self, segment: int, duration_ns: int) -> None:
         """One measured run of `segment`."""
         with self._lock:
             samples = self._samples[segment]
             samples.append(duration_ns)
+            self._runs[segment] += 1
             self._medians_ns[segment] = int(statistics.median(samples))
+
+    @property
+    def runs(self) -> tuple[int, ...]:
+        """How often each segment was run, warming up included."""
+        return tuple(self._runs)
 
     def expected_ns(self, first: int, last: int) -> int:
         """Sum of the medians of first..last; a segment never measured counts as 0."""

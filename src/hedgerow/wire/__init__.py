@@ -7,15 +7,7 @@ from hedgerow.wire.channels import TlsFiles
 from hedgerow.wire.client import CloudClient
 from hedgerow.wire.faults import Fault, FaultError, FaultKind
 from hedgerow.wire.limits import ClientLimits
-from hedgerow.wire.messages import (
-    RAW_SAMPLE,
-    Crossing,
-    Description,
-    Key,
-    ModelInfo,
-    RemoteAnswer,
-    TaskInfo,
-)
+from hedgerow.wire.messages import RAW_SAMPLE, Crossing, Description, Key, ModelInfo, RemoteAnswer, TaskInfo
 
 __all__ = [
     "RAW_SAMPLE",

@@ -66,9 +66,7 @@ def server_credentials(certificate: Path, key: Path, client_ca: Path | None) -> 
     assert certificate_pem is not None
     assert key_pem is not None
     return grpc.ssl_server_credentials(
-        [(key_pem, certificate_pem)],
-        root_certificates=read_pem(client_ca),
-        require_client_auth=client_ca is not None,
+        [(key_pem, certificate_pem)], root_certificates=read_pem(client_ca), require_client_auth=client_ca is not None
     )
 
 

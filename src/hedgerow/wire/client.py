@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from grpc import aio
 
 from hedgerow import codecs
-from hedgerow.errors import PeerError, UsageError
+from hedgerow.errors import LinkError, PeerError, UsageError
 from hedgerow.models.tensors import Tensors
 from hedgerow.wire import control
 from hedgerow.wire.channels import CONTROL_SERVICE, TlsFiles, client_credentials, open_channel, unary
@@ -25,15 +25,7 @@ from hedgerow.wire.flight import Line, carry, fault_of
 from hedgerow.wire.generated import crossing_pb2 as pb
 from hedgerow.wire.limits import SECOND_NS, ClientLimits
 from hedgerow.wire.loop import LoopThread
-from hedgerow.wire.messages import (
-    SAMPLE_ID_BYTES,
-    Crossing,
-    Description,
-    Key,
-    RemoteAnswer,
-    opening,
-    probe_opening,
-)
+from hedgerow.wire.messages import SAMPLE_ID_BYTES, Crossing, Description, Key, RemoteAnswer, opening, probe_opening
 from hedgerow.wire.oip import PlainServer
 
 if TYPE_CHECKING:
@@ -68,20 +60,22 @@ class CloudClient:
         self._probes: set[asyncio.Task[tuple[int, int, int]]] = set()
         self._raw = codecs.get("raw")
         self._thread = LoopThread(THREAD_NAME)
-        self._thread.wait_for(self._open_both(), self._limits.connect_timeout_s)
+        self._thread.wait_for(self._open_both, self._limits.connect_timeout_s)
 
     # --- start and end ---
 
     def describe(self, timeout_s: float = 5.0, *, models: Sequence[str] = ()) -> Description:
         """Ask the server what it offers; blocks. A server without Hedgerow's services is described as `plain`, after
         each of `models` was found ready on it. Raises LinkError, or PeerError (FaultError) for what it answers."""
-        description = self._thread.wait_for(_translated(self._describe(timeout_s, models)), timeout_s + 1.0)
+        ask = partial(control.describe, timeout_s=timeout_s, models=models)
+        description = self._thread.wait_for(lambda: _translated(ask(self._control.channel)), timeout_s + 1.0)
         self._plain = description.plain
         return description
 
     def put_calibration(self, calibration: "Calibration", timeout_s: float = 5.0) -> str:
         """Give the server a calibration; blocks; returns its id. Raises LinkError or PeerError."""
-        return self._thread.wait_for(_translated(self._put_calibration(calibration, timeout_s)), timeout_s + 1.0)
+        put = partial(control.put_calibration, calibration=calibration, timeout_s=timeout_s)
+        return self._thread.wait_for(lambda: _translated(put(self._control.channel)), timeout_s + 1.0)
 
     def reconnect(self) -> None:
         """Use new connections from now on; the old ones close when the crossings on them have ended."""
@@ -89,7 +83,7 @@ class CloudClient:
 
     def close(self) -> None:
         """End every crossing with Fault(CANCELLED); leaves no thread and no socket behind."""
-        self._thread.close(self._close(), self._limits.close_timeout_s)
+        self._thread.close(self._close, self._limits.close_timeout_s)
 
     def __enter__(self) -> "CloudClient":
         return self
@@ -138,12 +132,6 @@ class CloudClient:
         self._control = Line(self._open())
         self._bulk = Line(self._open())
 
-    async def _describe(self, timeout_s: float, models: Sequence[str]) -> Description:
-        return await control.describe(self._control.channel, timeout_s=timeout_s, models=models)
-
-    async def _put_calibration(self, calibration: "Calibration", timeout_s: float) -> str:
-        return await control.put_calibration(self._control.channel, calibration, timeout_s=timeout_s)
-
     def _swap(self, bulk: Line | None = None) -> None:
         old = (self._control, self._bulk)
         self._control, self._bulk = Line(self._open()), bulk or Line(self._open())
@@ -161,6 +149,7 @@ class CloudClient:
         await asyncio.sleep(0)  # let their callbacks run
         for line in (self._control, self._bulk):
             await line.channel.close(None)
+        del line, self._control, self._bulk  # gRPC's own thread ends with the last channel that anyone holds
         others = asyncio.all_tasks() - {asyncio.current_task()}
         if others:
             await asyncio.wait(others, timeout=self._limits.close_timeout_s)
@@ -312,7 +301,10 @@ async def _translated(work: Coroutine[Any, Any, T]) -> T:
     try:
         return await work
     except aio.AioRpcError as error:
-        raise fault_of(error).error() from None
+        fault = fault_of(error)
+        if fault.kind is FaultKind.TOO_LATE:
+            raise LinkError(f"the server did not answer in time ({fault.message})") from None
+        raise fault.error() from None
 
 
 def _fault(error: BaseException) -> Fault:

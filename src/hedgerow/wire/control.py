@@ -47,7 +47,7 @@ async def _describe_plain(server: PlainServer, timeout_s: float, models: Sequenc
     )
 
 
-async def put_calibration(channel: aio.Channel, calibration: "Calibration", *, timeout_s: float) -> str:
+async def put_calibration(channel: aio.Channel, *, calibration: "Calibration", timeout_s: float) -> str:
     """Give the server a calibration and return its id. Raises AioRpcError, FaultError."""
     text = json.dumps(calibration.to_dict(), sort_keys=True, allow_nan=False)
     request = pb.PutCalibrationRequest(calibration_json=text).SerializeToString()
