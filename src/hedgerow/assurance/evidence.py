@@ -1,0 +1,152 @@
+"""What a journal shows of the device's side: which bounds were exceeded and when, who held the lane, what fitted.
+
+Nothing is inferred from lateness itself: only records, and times between an order to cancel and its end. The figures of
+energy and bytes that fall outside a request's own account (work that went on after its answer, probes) are added up here
+too, so that no strategy gets them for nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from hedgerow.core import records as r
+from hedgerow.core.arms import Energy
+from hedgerow.core.records import Margins, Reason
+
+Step = tuple[int, r.Event, r.Outcome]
+SYMPTOM = "reserve start"
+"""A reserve begun too late is no cause: what delayed it (a timer, a job, a cancellation) has a record of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """A device-side time beyond its bound, noted at `at_ns` for `request` (-1: the timer, which serves them all)."""
+
+    request: int
+    at_ns: int
+    what: str
+    by_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A request's job on a lane, from `started_ns` to `ended_ns`."""
+
+    request: int
+    lane: str
+    started_ns: int
+    ended_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeCost:
+    """A probe that had an outcome: what it put on the uplink, all of it even if it was lost on the way."""
+
+    sent_ns: int
+    uplink_bytes: int
+    energy_mj: float
+
+
+@dataclass(slots=True)
+class Evidence:
+    """Made by `of`. `unfit`: requests for which no local arm fitted; `reserved`: those that held a reserve."""
+
+    margins: Margins
+    excesses: list[Excess] = field(default_factory=list)
+    holds: list[Hold] = field(default_factory=list)
+    unfit: set[int] = field(default_factory=set)
+    reserved: set[int] = field(default_factory=set)
+    delivered_ns: dict[int, int] = field(default_factory=dict)
+    energy_after_mj: dict[int, float] = field(default_factory=dict)
+    probes: list[ProbeCost] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, steps: Iterable[Step], *, margins: Margins, energy: Energy | None = None) -> "Evidence":
+        """Out of a journal's steps, (now_ns, event, outcome), in their order; `margins` and `energy` are its header's."""
+        reader = _Reader(cls(margins), energy or Energy())
+        for now_ns, event, outcome in steps:
+            reader.take(now_ns, event, outcome)
+        return reader.evidence
+
+    def last_start_ns(self, request: int) -> int | None:
+        """When the last of the request's jobs began; None if none did."""
+        return max((hold.started_ns for hold in self.holds if hold.request == request), default=None)
+
+
+class _Reader:
+    """Walks once through the steps; keeps what is open."""
+
+    def __init__(self, evidence: Evidence, energy: Energy) -> None:
+        self.evidence, self._energy = evidence, energy
+        self._open: dict[tuple[str, int], tuple[int, int]] = {}  # (lane, job) -> (request, started)
+        self._cancelled_ns: dict[tuple[str, int], int] = {}
+        self._probes: dict[int, tuple[int, int]] = {}
+
+    def take(self, now_ns: int, event: r.Event, outcome: r.Outcome) -> None:
+        self._event(now_ns, event)
+        for record in outcome.records:
+            self._record(now_ns, record)
+        for action in outcome.actions:
+            match action:
+                case r.Run() | r.Encode():
+                    self._open[action.lane, action.job] = (action.request, now_ns)
+                case r.Cancel():
+                    self._cancelled_ns.setdefault((action.lane, action.job), now_ns)
+                case r.Probe():
+                    self._probes[action.probe] = (now_ns, action.payload_bytes)
+                case _:
+                    pass
+
+    def _event(self, now_ns: int, event: r.Event) -> None:
+        match event:
+            case r.RunDone():
+                self._ended(now_ns, event.lane, event.job, sum(event.segment_ns))
+            case r.EncodeDone():
+                self._ended(now_ns, event.lane, event.job, event.duration_ns)
+            case r.JobEnded():
+                self._ended(now_ns, event.lane, event.job, None)
+            case r.ProbeAnswered() | r.ProbeLost():
+                self._probe_ended(event)
+            case _:
+                pass
+
+    def _probe_ended(self, event: r.ProbeAnswered | r.ProbeLost) -> None:
+        sent = self._probes.pop(event.probe, None)
+        if sent is None:
+            return
+        sending_ns = 0
+        if isinstance(event, r.ProbeAnswered):
+            sending_ns = max(0, event.transfer_ns - event.round_trip_ns)
+        self.evidence.probes.append(ProbeCost(*sent, self._energy.radio_mj(sending_ns)))
+
+    def _ended(self, now_ns: int, lane: str, job: int, busy_ns: int | None) -> None:
+        found = self._open.pop((lane, job), None)
+        if found is None:
+            return
+        request, started_ns = found
+        evidence = self.evidence
+        evidence.holds.append(Hold(request, lane, started_ns, now_ns))
+        told_ns = self._cancelled_ns.pop((lane, job), None)
+        if told_ns is not None and now_ns - told_ns > evidence.margins.cancel_ns:
+            by_ns = now_ns - told_ns - evidence.margins.cancel_ns
+            evidence.excesses.append(Excess(request, now_ns, "cancellation", by_ns))
+        if request in evidence.delivered_ns:
+            spent = self._energy.busy_mj(now_ns - started_ns if busy_ns is None else busy_ns)
+            evidence.energy_after_mj[request] = evidence.energy_after_mj.get(request, 0.0) + spent
+
+    def _record(self, now_ns: int, record: r.Record) -> None:
+        evidence = self.evidence
+        match record:
+            case r.BoundExceeded() if record.what != SYMPTOM:
+                by_ns = round((record.measured_ms - record.bound_ms) * 1e6)
+                evidence.excesses.append(Excess(record.request, now_ns, record.what, by_ns))
+            case r.Decision():
+                if record.reserve:
+                    evidence.reserved.add(record.request)
+                if record.reason is Reason.NOTHING_FITS:
+                    evidence.unfit.add(record.request)
+            case r.Delivered():
+                evidence.delivered_ns[record.request] = now_ns
+                if record.status is r.Status.DROPPED and record.reason is Reason.NEWER_SAMPLE:
+                    evidence.unfit.add(record.request)  # it gave way because the lane had no room for both
+            case _:
+                pass

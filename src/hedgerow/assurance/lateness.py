@@ -1,0 +1,90 @@
+"""Why a request was late: the device's side only where the journal shows it, else the link.
+
+The rule. A late request counts as `device` if
+
+1. no local arm fitted it when it was decided (or it was dropped for want of room), or
+2. a bound of the device was exceeded on its own way: one of its jobs, its cancellation, or its delivery (from the core's
+   decision to the consumer) beyond the stated margin, or
+3. that happened to the timer, or to a job that held a lane, between its capture and the last start of its own jobs.
+
+For a request that held no reserve (cloud-only, background), 2 and 3 count only if the excesses together are at least as
+long as it was late: an encoder 1 ms over its bound does not excuse a blackout. All else is `link`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hedgerow.assurance.evidence import Evidence, Excess
+from hedgerow.assurance.rows import Timed
+
+
+class Cause(StrEnum):
+    """The second column of lateness."""
+
+    LINK = "link"
+    DEVICE = "device"
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """One late request: `because` says in words what the journal shows, empty for the link."""
+
+    index: int
+    request: int
+    by_ms: float
+    cause: Cause
+    because: str = ""
+
+
+def late_requests(rows: Iterable[Timed], evidence: Evidence) -> list[Late]:
+    """Every late row with its cause; `late == late_link + late_device` by construction."""
+    found = []
+    for row in rows:
+        by_ns = row.late_by_ns
+        if by_ns is not None:
+            because = device_side(row, by_ns, evidence)
+            cause = Cause.DEVICE if because else Cause.LINK
+            found.append(Late(row.index, row.request, by_ns / 1e6, cause, because))
+    return found
+
+
+def device_side(row: Timed, by_ns: int, evidence: Evidence) -> str:
+    """What of the device's side made this row late, in words; empty if nothing did."""
+    if row.request in evidence.unfit:
+        return "no local arm fits"
+    own = [each for each in _own(row, evidence) if each.by_ns > 0]
+    blocking = list(_blocking(row, evidence))
+    if not own and not blocking:
+        return ""
+    if row.request not in evidence.reserved and sum(each.by_ns for each in (*own, *blocking)) < by_ns:
+        return ""
+    worst = max((*own, *blocking), key=lambda each: each.by_ns)
+    whose = "" if worst.request in (row.request, -1) else f" of request {worst.request} before it"
+    return f"{worst.what}{whose} {worst.by_ns / 1e6:.1f} ms over its bound"
+
+
+def _own(row: Timed, evidence: Evidence) -> Iterable[Excess]:
+    yield from (each for each in evidence.excesses if each.request == row.request and each.at_ns <= row.told_ns)
+    delivered_ns = evidence.delivered_ns.get(row.request)
+    if delivered_ns is not None:
+        over_ns = row.told_ns - delivered_ns - evidence.margins.deliver_ns
+        yield Excess(row.request, row.told_ns, "delivery", over_ns)
+
+
+def _blocking(row: Timed, evidence: Evidence) -> Iterable[Excess]:
+    """Excesses of others that ended while this request could have been waiting for the lane."""
+    until_ns = evidence.last_start_ns(row.request)
+    if until_ns is None:
+        if row.request not in evidence.reserved:
+            return  # it never wanted the lane
+        until_ns = row.told_ns
+    for each in evidence.excesses:
+        if each.request != row.request and row.captured_ns < each.at_ns <= until_ns:
+            yield each
+
+
+def late_above_device_only(rows: Sequence[Timed], evidence: Evidence, device_only: Sequence[Timed]) -> int:
+    """How many were late with no bound exceeded while the device-only twin (the row of the same index) was in time."""
+    in_time = {row.index for row in device_only if row.in_time}
+    return sum(late.cause is Cause.LINK and late.index in in_time for late in late_requests(rows, evidence))

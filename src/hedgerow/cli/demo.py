@@ -1,0 +1,47 @@
+"""`hedgerow demo`: one drive, three times, on this machine: device-only, cloud-only and Hedgerow."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("demo")(demo)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for result.json, the picture, journals and logs.")] = Path(
+        "out/demo"
+    ),
+    profile: Annotated[Path | None, typer.Option(help="A profile to use again (else a quick one is measured).")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as one JSON object and nothing else.")
+    ] = False,
+    seconds: Annotated[float, typer.Option(hidden=True)] = 15.0,
+) -> None:
+    """Drive through a squeeze, a blackout and a server crash with each strategy, live, and compare them in one table.
+
+    Real server, relay and device processes on this machine; the link and a slower device are EMULATED. About a minute.
+    """
+    from rich.console import Console
+
+    from hedgerow.demo.runner import Settings, drives_of, run_demo
+    from hedgerow.views.drives import DrivesScreen
+    from hedgerow.views.table import result_table
+
+    settings = Settings(out=out, seconds=seconds, profile=profile)
+    errors = Console(stderr=True)
+    with DrivesScreen(drives_of(settings), errors, live=errors.is_terminal and not as_json) as screen:
+        result = run_demo(settings, screen)
+    about = result.pop("about")
+    if as_json:
+        print(json.dumps(result))
+        return
+    console = Console(width=None if sys.stdout.isatty() else 130)
+    console.print(result_table(result["strategies"], title=f"deadline {settings.deadline_ms:g} ms; emulated link"))
+    console.print(f"[dim]{about['emulated']['device']}; {about['seconds_in_all']:.0f} s in all[/dim]", highlight=False)
+    console.print(f"{about['picture']}\n{out / 'result.json'}", highlight=False, soft_wrap=True)

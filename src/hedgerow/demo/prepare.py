@@ -1,0 +1,137 @@
+"""Makes what every drive shares, in a process of its own: `python -m hedgerow.demo.prepare OUT [PROFILE]`.
+
+Frames, their labels, the reference's and the other models' answers on the uncompressed frames, and a quick profile
+(measured on other crops than those driven) unless one is given. Says a line for each stage.
+"""
+
+import json
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hedgerow.demo.frames import PROFILE_FRAMES, PROFILE_SEED, Frames, cut_frames
+from hedgerow.errors import HedgerowError, UsageError
+from hedgerow.models.fetch import fetch, read_index
+from hedgerow.models.task import Task
+from hedgerow.profiling import Profile, make_profile
+
+SLOW_SHARE = 1.15
+"""The emulated device is as slow as makes the reference's median this many deadlines."""
+PROFILE_SECONDS = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the drives and the scoring need; answers are ImageNet class indices, one for each frame."""
+
+    task: str
+    reference: str
+    profile: str
+    frames: str
+    labels: list[int]
+    reference_answers: list[int]
+    agreement_of_models: dict[str, float]
+    reference_median_ms: float
+
+    @classmethod
+    def load(cls, path: Path) -> "Prepared":
+        return cls(**json.loads(path.read_text()))
+
+    def factor(self, deadline_ms: float) -> float:
+        """How much slower the emulated device is than this machine (never faster)."""
+        return max(1.0, round(SLOW_SHARE * deadline_ms / self.reference_median_ms, 3))
+
+
+def answers(task: Task, model: str, frames: Frames) -> list[int]:
+    """The class that `model` gives each frame, computed on all usable cores."""
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    chains = [task.open(model) for _ in range(workers)]
+
+    def some(place: int) -> list[int]:
+        found = []
+        for frame in frames[place::workers]:
+            index = task.interpret(chains[place].run(task.sample(frame)).tensors).label_index
+            assert index is not None
+            found.append(index)
+        return found
+
+    all_answers = np.empty(len(frames), np.int64)
+    with ThreadPoolExecutor(workers) as pool:
+        for place, found in enumerate(pool.map(some, range(workers))):
+            all_answers[place::workers] = found
+    for chain in chains:
+        chain.close()
+    return [int(each) for each in all_answers]
+
+
+def prepare(out: Path, profile: Path | None) -> Prepared:
+    """Do it and write prepared.json, frames.npy and profile.json into `out`."""
+    path = fetch("imagenet")
+    task = Task.load(path)
+    photographs = read_index(fetch("photographs"))
+    frames, labels = cut_frames(photographs)
+    np.save(out / "frames.npy", frames)
+    given = {}
+    for model in task.models:
+        say(f"answering {len(frames)} uncompressed frames with {model.name}, for comparison")
+        given[model.name] = answers(task, model.name, frames)
+    right = given[task.reference]
+    agreement = {
+        name: sum(a == b for a, b in zip(each, right, strict=True)) / len(right)
+        for name, each in given.items()
+        if name != task.reference
+    }
+    measured = _profile(task, photographs, out, profile)
+    median_ms = measured.model(task.reference).segments[0].tail.median_ns / 1e6
+    done = Prepared(
+        task=str(path),
+        reference=task.reference,
+        profile=str(profile or out / "profile.json"),
+        frames=str(out / "frames.npy"),
+        labels=labels,
+        reference_answers=right,
+        agreement_of_models=agreement,
+        reference_median_ms=median_ms,
+    )
+    (out / "prepared.json").write_text(json.dumps(asdict(done)))
+    return done
+
+
+def _profile(task: Task, photographs: list[tuple[Path, int]], out: Path, given: Path | None) -> Profile:
+    if given is not None:
+        loaded = Profile.load(given)
+        loaded.check(task)
+        return loaded
+    say(f"measuring a quick profile ({PROFILE_SECONDS:g} s)")
+    frames, _ = cut_frames(photographs, PROFILE_FRAMES, PROFILE_SEED)
+    made = make_profile(task, list(frames), seconds=PROFILE_SECONDS, quick=True)
+    made.save(out / "profile.json")
+    return made
+
+
+def say(text: str) -> None:
+    """One stage, for the screen."""
+    print(text, flush=True)
+
+
+def main(words: list[str]) -> int:
+    """Run; an error of Hedgerow's is one line and its exit code."""
+    if len(words) not in (1, 2):
+        raise UsageError("give OUT and, if there is one, PROFILE")
+    started_s = time.monotonic()
+    try:
+        prepare(Path(words[0]), Path(words[1]) if len(words) == 2 else None)
+    except HedgerowError as error:
+        print(f"{error} [at fault: {error.at_fault}]", file=sys.stderr)
+        return error.exit_code
+    say(f"prepared in {time.monotonic() - started_s:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,45 @@
+"""Five ways in which a request can end, and how each is drawn; the same in every view."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from hedgerow.core.records import Source
+
+
+class Kind(StrEnum):
+    """Who gave the answer."""
+
+    DEVICE = "device"  # a local arm, chosen as such
+    RESERVE = "reserve"  # the device, in place of a remote arm that did not come
+    SPLIT = "split"  # begun on the device, ended in the cloud
+    CLOUD = "cloud"  # the compressed input went to the cloud
+    NONE = "no answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """`terminal`: a colour name of Rich; `picture`: of matplotlib (Okabe and Ito's palette, apart for most eyes)."""
+
+    terminal: str
+    picture: str
+    marker: str
+    letter: str
+
+
+LOOKS: Final[dict[Kind, Look]] = {
+    Kind.DEVICE: Look("yellow", "#E69F00", "s", "d"),
+    Kind.RESERVE: Look("magenta", "#CC79A7", "D", "r"),
+    Kind.SPLIT: Look("cyan", "#009E73", "^", "s"),
+    Kind.CLOUD: Look("bright_blue", "#0072B2", "o", "c"),
+    Kind.NONE: Look("red", "#D55E00", "X", "x"),
+}
+
+
+def kind_of(source: str, arm: str) -> Kind:
+    """From an answer's source and arm name ("cloud:...", "split:...", else local)."""
+    if source == Source.REMOTE:
+        return Kind.SPLIT if arm.startswith("split:") else Kind.CLOUD
+    if source == Source.LOCAL:
+        return Kind.RESERVE if arm.startswith(("cloud:", "split:")) else Kind.DEVICE
+    return Kind.NONE
