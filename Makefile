@@ -13,10 +13,10 @@ DEMO_SECONDS_SMOKE := 3
 
 help:
 	@echo "make setup  install hedgerow into .venv and fetch the two models and 20 photographs (once)"
-	@echo "make demo   set up, then drive through a tunnel: figures below out/"
+	@echo "make demo   set up, then one drive three ways: a table here, a picture below out/"
 	@echo "make test   set up, then the everyday tests (make test-slow: the minutes-long ones)"
 	@echo "make check  ruff, mypy --strict, import arrows, house rules, the blocks of the README"
-	@echo "make bench  every benchmark in bench/, its quick form"
+	@echo "make bench  the benchmarks, their quick forms"
 	@echo "make clean  remove .venv, caches and out/"
 
 setup: models
@@ -45,6 +45,7 @@ setup: models
 
 # The models are checked by their digests and not fetched again when they are there.
 models: .venv/.stamp
+	@[ -e .venv/var/hedgerow/tasks/imagenet ] || echo "fetching two models and 20 photographs (seconds)"
 	@$(BIN)/hedgerow model fetch imagenet >/dev/null
 
 demo: models
@@ -67,8 +68,12 @@ check: .venv/.stamp-dev models
 	$(BIN)/python tools/check_house.py
 	$(BIN)/python tools/readme_blocks.py
 
+# Quick forms; the figures of the README name the commands that made them.
 bench: models
-	@set -e; for script in bench/[!_]*.py; do echo "== $$script --quick"; $(BIN)/python "$$script" --quick; done
+	$(BIN)/hedgerow bench decide
+	$(BIN)/hedgerow bench overhead --runs 120 --timers 100
+	$(BIN)/python bench/link_accuracy.py --quick
+	$(BIN)/python bench/codec_costs.py --runs 20
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis out build dist src/*.egg-info

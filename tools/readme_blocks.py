@@ -213,7 +213,7 @@ def main() -> int:
         ran, left_out, wrong = ran + more_ran, left_out + more_left_out, wrong + more_wrong
         todo += file.read_text(encoding="utf-8").count("TODO")
     print("\n".join(wrong), end="\n" if wrong else "")
-    waiting = f", {todo} figures still TODO" if todo else ""
+    waiting = f", {todo} marks TODO still there" if todo else ""
     print(f"blocks: {ran} ran, {left_out} left out, {len(wrong)} problems{waiting}")
     return int(bool(wrong) or not ran)
 
