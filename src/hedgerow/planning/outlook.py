@@ -31,8 +31,8 @@ class LinkFigures:
             raise UsageError(f"a round trip of {self.rtt_ms:g} ms cannot be planned for: give 0 or more")
 
     def ns_per_unit(self, kind: str) -> float:
-        """What one unit of a resource takes; a lane or a cloud runs as profiled."""
-        by_kind = {"bytes": 8e3 / self.uplink_mbps, "trips": self.rtt_ms * MS, "queue": self.queue_ms * MS}
+        """What one unit of a resource takes (a trip waits in the cloud's queue too); lanes and clouds run as profiled."""
+        by_kind = {"bytes": 8e3 / self.uplink_mbps, "trips": (self.rtt_ms + self.queue_ms) * MS}
         return by_kind.get(kind, 1.0)
 
 

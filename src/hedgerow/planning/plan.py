@@ -17,8 +17,8 @@ from hedgerow.planning.prune import undominated
 
 UPLINKS_MBPS = (0.05, 2000.0)
 ROUND_TRIPS_MS = (0.5, 2000.0)
-_GRID = 120
-_HALVINGS = 20
+_GRID = 80
+_HALVINGS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,22 +178,28 @@ def _because(view: View, choice: Choice | None, alone: list[Choice | None], dead
 
 
 def _turns(ask: Callable[[float], str], span: tuple[float, float]) -> tuple[Turn, ...]:
-    """Where the choice changes as one quantity grows from one end of `span` to the other, each place within 0.1 %."""
+    """Where the choice changes as one quantity grows from one end of `span` to the other, each place within 0.1 %.
+
+    An arm that wins only between two points of the grid, with the same arm on both sides, is not seen.
+    """
     grid = np.geomspace(*span, _GRID).tolist()
     names = [ask(value) for value in grid]
-    found = []
+    found: list[Turn] = []
     for low, high, before, after in zip(grid, grid[1:], names, names[1:], strict=False):
-        if before != after:
-            found.append(Turn(_boundary(ask, low, high, before), before, after))
+        while before != after:
+            low = _boundary(ask, low, high, before)
+            following = ask(low)
+            found.append(Turn(float(f"{low:.4g}"), before, following))
+            before = following
     return tuple(found)
 
 
 def _boundary(ask: Callable[[float], str], low: float, high: float, before: str) -> float:
-    """The value between `low`, where the answer is `before`, and `high`, where it is not, at which it changes."""
+    """The least value found between `low`, where the answer is `before`, and `high` at which it is another."""
     for _ in range(_HALVINGS):
         middle = (low * high) ** 0.5
         if ask(middle) == before:
             low = middle
         else:
             high = middle
-    return float(f"{high:.4g}")
+    return high

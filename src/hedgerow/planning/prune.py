@@ -3,6 +3,7 @@
 An arm is dominated if another one takes no more of every resource, holds the device's lane no longer (median, bound and
 longest piece), and agrees at least as often. Latency, energy and money are sums of resources with weights that are never
 negative, so whatever the link, the load and the prices are, the other arm is as good or better. Of equals the first stays.
+(A policy may find an arm cheaper for coming too late, when the reserve agrees more often than it does; none is kept for that.)
 """
 
 import numpy as np

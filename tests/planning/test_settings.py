@@ -1,0 +1,30 @@
+"""Margins come from measured bounds; calibrations are the profile's."""
+
+import msgspec
+
+from hedgerow.core.records import Margins
+from hedgerow.planning import calibrations, margins_of
+from hedgerow.profiling import Profile
+from hedgerow.profiling.times import times
+
+
+def _with(profile: Profile, timer: int, count: int) -> Profile:
+    return msgspec.structs.replace(
+        profile, timer_lateness=times([timer] * count), cancellation=times([3_000_000] * 200)
+    )
+
+
+def test_a_thousand_timers_speak_for_themselves(tensor_profile: Profile) -> None:
+    found = margins_of(_with(tensor_profile, 1_000_000, 1000))
+    assert (found.timer_ns, found.cancel_ns) == (1_100_000, 3_600_000)
+    assert found.deliver_ns == Margins().deliver_ns
+
+
+def test_fewer_never_lower_the_declared_margin_but_may_raise_it(tensor_profile: Profile) -> None:
+    assert margins_of(_with(tensor_profile, 1_000_000, 60)).timer_ns == Margins().timer_ns
+    assert margins_of(_with(tensor_profile, 8_000_000, 60)).timer_ns == 12_000_000
+
+
+def test_calibrations_are_found_by_place_and_codec(tensor_profile: Profile) -> None:
+    assert calibrations(tensor_profile) == tensor_profile.calibrations()
+    assert "tiny@2:q4:channel" in calibrations(tensor_profile)
