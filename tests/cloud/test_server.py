@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from hedgerow.cloud.limits import ServerLimits
 from hedgerow.cloud.server import Endpoint
 from hedgerow.errors import LinkError, UsageError
-from hedgerow.wire import CloudClient, FaultKind, TlsFiles
+from hedgerow.wire import CloudClient, FaultKind, RemoteAnswer, TlsFiles
 from tests.wire.serving import (
     PATIENCE_S,
     Device,
@@ -132,10 +132,10 @@ def test_work_that_outlives_the_shutdown_is_stopped(slow_task: Path, slow_device
 def test_more_streams_and_connections_than_allowed_wait_or_fail_but_do_no_harm(tiny_task: Path, device: Device) -> None:
     limits = ServerLimits(streams_per_connection_max=2, calls_max=4, connections_max=3)
     with local_server(tiny_task, limits=limits) as server, CloudClient(server.address) as client:
-        send(client, device.crossing(device.sample())).answer()  # now the client knows the limit and queues
         sends = [send(client, device.crossing(device.sample())) for _ in range(20)]
-        for sent in sends:
-            sent.answer()
+        ends = [sent.end() for sent in sends]
+        assert all(isinstance(end, RemoteAnswer) or end.kind is FaultKind.OVERLOADED for end in ends), ends
+        send(client, device.crossing(device.sample())).answer()
         idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(20)]
         send(client, device.crossing(device.sample())).answer()
         for connection in idle:

@@ -34,9 +34,15 @@ _KINDS = {
 }
 
 
+_STREAM_REFUSED = "RST_STREAM with error code 7"
+"""How gRPC words HTTP/2's REFUSED_STREAM: more streams than the other side takes; it has not looked at this one."""
+
+
 def fault_of(error: aio.AioRpcError) -> Fault:
     """The fault behind gRPC's own status."""
     kind = _KINDS.get(error.code(), FaultKind.PEER)
+    if _STREAM_REFUSED in (error.details() or ""):
+        kind = FaultKind.OVERLOADED
     return Fault(kind, f"{error.code().name.lower()}: {(error.details() or 'no details').splitlines()[0][:300]}")
 
 
