@@ -8,7 +8,8 @@ PYTEST := $(BIN)/python -m pytest -rs
 DEMO_SECONDS_SMOKE := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo demo-smoke test test-slow check bench clean
+.PHONY: help setup models demo demo-smoke test test-slow bench clean
+.PHONY: check check-style check-types check-arrows check-house check-blocks
 .DELETE_ON_ERROR:
 
 help:
@@ -24,7 +25,7 @@ setup: models
 # A virtual environment of a Python that is new enough; it says what is missing when it cannot be made.
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "hedgerow needs Python 3.11 or later, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1);" \
+	  echo "hedgerow needs Python 3.11 or later, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1 | head -n 1);" \
 	       "name another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@echo "making .venv"
 	@$(PYTHON) -m venv .venv || { \
@@ -60,12 +61,23 @@ test: .venv/.stamp-dev
 test-slow: .venv/.stamp-dev
 	@$(PYTEST) -m slow
 
-check: .venv/.stamp-dev models
+# Each can be asked for alone; `make -k check` goes on after a failure.
+check: check-style check-types check-arrows check-house check-blocks
+
+check-style: .venv/.stamp-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+check-types: .venv/.stamp-dev
 	$(BIN)/mypy
+
+check-arrows: .venv/.stamp-dev
 	$(BIN)/python tools/check_arrows.py
+
+check-house: .venv/.stamp-dev
 	$(BIN)/python tools/check_house.py
+
+check-blocks: .venv/.stamp-dev models
 	$(BIN)/python tools/readme_blocks.py
 
 # Quick forms; the figures of the README name the commands that made them.
