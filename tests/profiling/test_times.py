@@ -36,11 +36,13 @@ def test_from_a_thousand_samples_the_bound_is_above_the_quantile_and_not_the_lar
     assert times(durations).bound_ns == 1100
 
 
-def test_the_promise_is_the_larger_bound_and_the_expectation_the_idle_median() -> None:
-    idle, loaded = times([10, 10, 90]), times([20, 20, 30])
-    both = IdleAndLoaded(idle, loaded)
-    assert both.median_ns == 10
-    assert both.bound_ns == max(idle.bound_ns, loaded.bound_ns) == 135
+def test_the_promise_counts_both_and_takes_the_larger_and_the_expectation_is_the_idle_median() -> None:
+    few = IdleAndLoaded(times([10, 10, 90]), times([20, 20, 30]))
+    assert (few.median_ns, few.bound_ns) == (10, 135)
+    some = IdleAndLoaded(times([10] * 40), times([20] * 59 + [100]))
+    assert some.bound_ns == 120
+    many = IdleAndLoaded(times([10] * 400), times([20] * 599 + [100]))
+    assert many.bound_ns == 110
 
 
 def test_nothing_measured_is_refused() -> None:

@@ -102,7 +102,7 @@ FULL = Effort(
     loaded_until=0.92,
     runs_min=20,
     runs_max=3000,
-    encodings_loaded=40,
+    encodings_loaded=30,
     timer_waits=1000,
     cancellations=60,
     server_answers=20,
@@ -238,12 +238,10 @@ def _measure(work: _Work, client: ServerClient | None, *, inputs: str, quick: bo
     idle = work.runs(effort.idle_until)
     work.progress("timing the same beside a busy process")
     with busy_processes(BUSY_PROCESSES):
-        loaded = work.runs(effort.loaded_until)
         count = effort.encodings_loaded
         loaded_ns = [encode_times_ns(each, place, count=count) for each, place in zip(crossings, places, strict=True)]
-    models = tuple(
-        _model_profile(work, judge, name, idle[name], loaded[name], lane) for name in work.chains
-    )  # fmt: skip
+        loaded = work.runs(effort.loaded_until)
+    models = tuple(_model_profile(work, judge, name, idle[name], loaded[name], lane) for name in work.chains)
     slowest = max(models, key=lambda model: model.segments[0].tail.median_ns)
     chain, slowest_ns = work.chains[slowest.name], slowest.segments[0].tail.median_ns
     work.progress("timing timers and cancellation beside a running model")

@@ -37,9 +37,13 @@ class Times(msgspec.Struct, frozen=True):
     @property
     def bound_ns(self) -> int:
         """What the next such duration is taken not to exceed; see the module's docstring."""
-        if self.samples >= SAMPLES_FOR_QUANTILE:
-            return round(self.p999_ns * (1 + MARGIN_SHARE))
-        return round(self.max_ns * (1 + (MARGIN_SHARE_SOME if self.samples >= SAMPLES_SOME else MARGIN_SHARE_FEW)))
+        return _bound_ns(self.samples, self.p999_ns, self.max_ns)
+
+
+def _bound_ns(samples: int, p999_ns: int, max_ns: int) -> int:
+    if samples >= SAMPLES_FOR_QUANTILE:
+        return round(p999_ns * (1 + MARGIN_SHARE))
+    return round(max_ns * (1 + (MARGIN_SHARE_SOME if samples >= SAMPLES_SOME else MARGIN_SHARE_FEW)))
 
 
 def times(durations_ns: Iterable[int]) -> Times:
@@ -64,5 +68,8 @@ class IdleAndLoaded(msgspec.Struct, frozen=True):
 
     @property
     def bound_ns(self) -> int:
-        """The larger of both bounds: what is promised."""
-        return max(self.idle.bound_ns, self.loaded.bound_ns)
+        """What is promised: the bound of both together, by their common count and the larger of their quantiles."""
+        idle, loaded = self.idle, self.loaded
+        return _bound_ns(
+            idle.samples + loaded.samples, max(idle.p999_ns, loaded.p999_ns), max(idle.max_ns, loaded.max_ns)
+        )
