@@ -10,7 +10,7 @@ The rules it keeps:
 5. Time is an argument and never runs back; nothing grows past its limit.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import assert_never
 
 from hedgerow.core import records as r
@@ -186,7 +186,7 @@ class Core:
         if not self.policy.uses_reserve:
             view.admissible = self.table.is_remote
         choice = self.policy.choose(view)
-        self._begin(flight, choice)
+        self._begin(flight, choice, fits)
         self._records.append(self._choosing.decision(flight, choice, view, own_start, now))
         if flight.plan is not None:
             reason, latest = flight.eager or Reason.LATEST_START, 0 if flight.eager or own_start is None else own_start
@@ -219,12 +219,15 @@ class Core:
 
         return min(plans, key=cost, default=None)
 
-    def _begin(self, flight: Flight, choice: Choice | None) -> None:
-        """Set the flight on its way along the chosen arm; a whole local run is the local plan, started at once."""
+    def _begin(self, flight: Flight, choice: Choice | None, fits: Mapping[str, int | None]) -> None:
+        """Set the flight on its way along the chosen arm; a whole local run that fits is the local plan, started at once.
+
+        One that does not fit by its bounds is only tried, like any other arm, while the reserve waits behind it.
+        """
         if choice is not None:
             arm, whole = self.table.arms[choice.arm], self._choosing.whole.get(choice.arm)
             flight.arm_name, flight.decided = arm.name, choice.reason
-            if whole is None or flight.background or not flight.guaranteed:
+            if whole is None or fits.get(whole.name) is None:
                 flight.arm = arm
                 self._advance(flight, None)
             else:
@@ -283,8 +286,8 @@ class Core:
             flight.plan = None  # a local answer stands: the reserve has done its work
         else:
             self._replan(flight)
-        if flight.primary is Primary.ON_LANE and job.step is not None:
-            self._advance(flight, event.confidence)
+        if flight.primary is Primary.WAITING or (flight.primary is Primary.ON_LANE and job.step is not None):
+            self._advance(flight, event.confidence)  # the reserve may have done a waiting arm's next steps as well
         self._settle(flight)
 
     def _watch(self, job: Job, model: LocalModel, event: r.RunDone) -> None:

@@ -57,7 +57,7 @@ class Desk:
         for name, forecast in found.items():
             if name in self._forecasts:
                 found[name] = replace(forecast, earliest_ns=self._forecasts[name].earliest_ns)
-        keeps_up = sustainable(list(found.values()), blocking_ns=self._longest_ns)
+        keeps_up = sustainable(list(found.values()), blocking_ns=self._longest_ns + self._margins.timer_ns)
         self._forecasts = found if keeps_up else {}
 
     def arrived(self, stream: str, now_ns: int) -> None:
@@ -73,13 +73,28 @@ class Desk:
         promised = self._reservations(others, now_ns)
         behind = backward_start([each for each in promised if each.due_ns > due_ns])
         end = due_ns if behind is None else min(due_ns, behind)
-        free = self._free_ns(due_ns, now_ns)
+        shortest = min(model.tail_bound_ns[0] for model in self.models.values())
         found: dict[str, int | None] = {}
         for name, model in self.models.items():
             bound = model.tail_bound_ns[0]
-            together = backward_start([*promised, Reservation(due_ns, bound)])
-            found[name] = end - bound if together is not None and together >= free else None
+            jobs = [*promised, Reservation(due_ns, bound)]
+            fits = self._fits(jobs, now_ns)
+            if fits and bound > shortest:  # a longer plan may not take the room of those that will come
+                fits = self._may_block(jobs, 0, now_ns)
+            found[name] = end - bound if fits else None
         return found
+
+    def _fits(self, jobs: list[Reservation], now_ns: int) -> bool:
+        """Whether these can all be done in time, behind what the lane cannot leave before its next joint."""
+        job, free = self.running, now_ns
+        if job is not None:
+            free = max(now_ns, min(job.started_ns + job.bound_ns, now_ns + job.segment_ns)) + self._margins.timer_ns
+        mandatory = job is not None and job.mandatory  # then it is one of `jobs`, and delays only those due before it
+        sooner = [each for each in jobs if job is not None and mandatory and each.due_ns < job.flight.due_ns]
+        together, first = backward_start(jobs), backward_start(sooner)
+        if together is None:
+            return True
+        return together >= (now_ns if mandatory else free) and (first is None or first >= free)
 
     def busy_for_ns(self, now_ns: int) -> int:
         """How long the mandatory work that runs may still hold the lane."""
@@ -99,23 +114,16 @@ class Desk:
             found.append(Reservation(flight.due_ns, max(plan.bound_ns - done, 0)))
         return found
 
-    def _free_ns(self, due_ns: int, now_ns: int) -> int:
-        """The moment by which the lane can have turned to work that is due then."""
-        job = self.running
-        if job is None or (job.mandatory and job.flight.due_ns <= due_ns):
-            return now_ns  # earlier mandatory work is in the reservations itself
-        return max(now_ns, min(job.started_ns + job.bound_ns, now_ns + job.segment_ns)) + self._margins.timer_ns
-
     def _start_ns(self, flights: list[Flight], now_ns: int) -> int | None:
         """The calendar's latest start for these requests' plans, with room for those that may come; None without any."""
         promised = self._reservations(flights, now_ns)
         return latest_start(promised, list(self._forecasts.values()), blocking_ns=self._longest_ns, now_ns=now_ns)
 
-    def _may_block(self, flights: list[Flight], busy_ns: int, now_ns: int) -> bool:
+    def _may_block(self, promised: list[Reservation], busy_ns: int, now_ns: int) -> bool:
         """Whether every promise still holds if the lane is taken for so long from now."""
         until = now_ns + busy_ns + self._margins.timer_ns
-        promised, coming = self._reservations(flights, now_ns), list(self._forecasts.values())
-        return fits_behind(promised, coming, busy_until_ns=until, now_ns=now_ns)
+        coming, held = list(self._forecasts.values()), self._longest_ns
+        return fits_behind(promised, coming, blocking_ns=held, busy_until_ns=until, now_ns=now_ns)
 
     # ------------------------------------------------------------------------------------------------- what is started
 
@@ -123,10 +131,10 @@ class Desk:
         """Start what may start, stop what must give way, and note when to look again."""
         mine = sorted((flight for flight in flights if not flight.closed), key=lambda flight: flight.due_ns)
         self.wake_ns = None
+        if self.running is None and mine and not self._start_mandatory(mine, now_ns):
+            any(self._start_optional(flight, mine, now_ns) for flight in mine)
         if self.running is not None:
             self._give_way(self.running, mine, now_ns)
-        elif mine and not self._start_mandatory(mine, now_ns):
-            any(self._start_optional(flight, mine, now_ns) for flight in mine)
 
     def _waits(self, flight: Flight) -> bool:
         return flight.plan is not None and flight.plan.model.lane == self.lane and flight.job is None
@@ -178,13 +186,13 @@ class Desk:
         if flight.guaranteed or flight.plan is None or not self._waits(flight):
             return False
         longest = flight.plan.model.segment_longest_ns(flight.plan.first)
-        allowed = self._may_block(flights, longest, now_ns)
+        allowed = self._may_block(self._reservations(flights, now_ns), longest, now_ns)
         return allowed and self._start_plan(flight, Reason.NOTHING_FITS, now_ns)
 
     def _start_head(self, flight: Flight, step: RunStep, flights: list[Flight], now_ns: int) -> bool:
         first = max(step.first, flight.joints.get(step.model, -1) + 1)
         bounds = self.models[step.model].segment_bound_ns[first : step.last + 1]
-        if not self._may_block(flights, max(bounds), now_ns):
+        if not self._may_block(self._reservations(flights, now_ns), max(bounds), now_ns):
             return False
         job = self._start(flight, step, step.model, sum(bounds), max(bounds), now_ns)
         self._actions.append(Run(self.lane, job, flight.request, step.model, first, step.last))
@@ -196,7 +204,7 @@ class Desk:
         if joint >= 0 and flight.joints.get(model, -1) != joint:
             flight.primary = Primary.ENDED  # the reserve went on past this joint: what should cross is no longer kept
             return False
-        if not self._may_block(flights, step.encode_bound_ns, now_ns):
+        if not self._may_block(self._reservations(flights, now_ns), step.encode_bound_ns, now_ns):
             return False
         job = self._start(flight, step, model, step.encode_bound_ns, step.encode_bound_ns, now_ns)
         self._actions.append(Encode(self.lane, job, flight.request, model, joint, step.codec))
@@ -211,7 +219,8 @@ class Desk:
             first, last = max(step.first, flight.joints.get(model, -1) + 1), step.last
         elif step is None and flight.plan is not None:
             first, last = flight.plan.first, flight.plan.model.last
-        mandatory = step is None and flight.guaranteed
+        ahead = isinstance(step, RunStep) and flight.plan is not None and flight.plan.model.name == model
+        mandatory = flight.guaranteed and (step is None or ahead)  # a head of the reserve's own model is a part of it
         self.running = Job(
             self._jobs, flight, self.lane, step, model, first, last, now_ns, bound_ns, segment_ns, mandatory
         )
@@ -224,14 +233,16 @@ class Desk:
         """Preempt the running job at its next joint if waiting work with an earlier claim would else start late."""
         if job.preempting or job.cancelling or isinstance(job.step, CrossStep):
             return
-        waiting = [each for each in flights if each is not job.flight and each.guaranteed and self._waits(each)]
+        waiting = [each for each in flights if each.guaranteed and self._waits(each)]
         if job.mandatory:
             waiting = [each for each in waiting if each.due_ns < job.flight.due_ns]
+        elif job.flight.guaranteed and job.flight.plan is not None:
+            waiting.append(job.flight)  # what is only tried may not use up its own reserve's time either
         start = self._start_ns(waiting, now_ns)
         if start is None:
             return
         turn = start - job.segment_ns - self._margins.timer_ns
-        if now_ns >= turn or (not job.mandatory and any(each.eager is not None for each in waiting)):
+        if now_ns >= turn or (not job.mandatory and any(each.eager for each in waiting if each is not job.flight)):
             job.preempting = True
             self._actions.append(Preempt(self.lane, job.job))
         else:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hedgerow.core.records import MS
 
 _ROUNDS_MAX = 24
-_ARRIVALS_MAX = 3
+_ARRIVALS_MAX = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +70,16 @@ def latest_start(
 
 
 def fits_behind(
-    reservations: Sequence[Reservation], forecasts: Sequence[Forecast], *, busy_until_ns: int, now_ns: int
+    reservations: Sequence[Reservation],
+    forecasts: Sequence[Forecast],
+    *,
+    blocking_ns: int,
+    busy_until_ns: int,
+    now_ns: int,
 ) -> bool:
     """Whether everything promised, and what the streams may yet send, still fits if the lane is taken until then."""
     jobs = sorted(reservations, key=_due)
-    return _worst_excess(jobs, forecasts, busy_until_ns, 0, released_ns=now_ns) <= 0
+    return _worst_excess(jobs, forecasts, busy_until_ns, blocking_ns, released_ns=now_ns) <= 0
 
 
 def sustainable(forecasts: Sequence[Forecast], *, blocking_ns: int) -> bool:
@@ -98,22 +103,32 @@ def _worst_excess(
     `released_ns` None: the streams' next requests count from `start` on, and moments at which none of `jobs` is due do not
     matter, for putting the jobs off did not cause their excess. Else they count from `released_ns`, and all moments do.
     """
-    arrivals = [
-        (max(each.earliest_ns, start if released_ns is None else released_ns) + count * each.period_ns + each.within_ns,
-         each.bound_ns)
-        for each in forecasts
-        for count in range(_ARRIVALS_MAX)
-    ]  # fmt: skip
-    last_due = max([job.due_ns for job in jobs] + [start + each.within_ns for each in forecasts], default=start)
+    begin = start if released_ns is None else released_ns
+    firsts = [(max(each.earliest_ns, begin) + each.within_ns, each) for each in forecasts]
+    horizon = _busy_until(jobs, forecasts, begin, start - begin + blocking_ns)
+    moments = {job.due_ns for job in jobs}
+    for first, each in firsts:
+        last = min(horizon, first + _ARRIVALS_MAX * each.period_ns)
+        moments.update(range(first, last + 1, each.period_ns))
     worst = -1
-    for moment in sorted({job.due_ns for job in jobs} | {due for due, _ in arrivals if due <= last_due}):
+    for moment in sorted(moments):
         known = sum(job.bound_ns for job in jobs if job.due_ns <= moment)
         if known == 0 and released_ns is None:
             continue
-        coming = sum(bound for due, bound in arrivals if due <= moment)
+        counts = [(moment - first) // each.period_ns + 1 for first, each in firsts]
+        coming = sum(max(0, count) * each.bound_ns for count, (_, each) in zip(counts, firsts, strict=True))
         held = blocking_ns if coming and jobs and jobs[-1].due_ns > moment else 0
         worst = max(worst, known + coming + held - (moment - start))
     return worst
+
+
+def _busy_until(jobs: Sequence[Reservation], forecasts: Sequence[Forecast], begin: int, lost_ns: int) -> int:
+    """When the lane has caught up at the latest, after `lost_ns` and with all arrivals at their densest: later moments
+    cannot be missed on account of what is known now."""
+    work = lost_ns + sum(job.bound_ns for job in jobs) + sum(each.bound_ns for each in forecasts)
+    spare = 1.0 - sum(each.bound_ns / each.period_ns for each in forecasts)
+    last_due = max((job.due_ns for job in jobs), default=begin)
+    return max(last_due, begin + int(work / max(spare, 0.01)))
 
 
 def _due(job: Reservation) -> int:

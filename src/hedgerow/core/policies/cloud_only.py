@@ -1,7 +1,7 @@
 """Everything to the cloud and no reserve: the other choice that is made by hand today. For comparison only.
 
-Idea     the remote arm that is expected soonest among those of the best quality.
-Formula  argmin over remote arms of mean latency, quality within 0.02 of the best remote arm
+Idea     the remote arm with the most answers that are in time and right, as if by a careful engineer who may only offload.
+Formula  argmax over remote arms of quality * P(in time), over the recent samples; equal ones by mean latency
 Source   DESIGN.md section 5; the common REST-call design.
 Fails    whenever the network does: nothing answers in its place.
 
@@ -17,7 +17,7 @@ import numpy as np
 from hedgerow.core.policies import Choice, View
 from hedgerow.core.records import Reason
 
-_QUALITY_SLACK = 0.02
+_STEPS = 100.0  # quality in time is compared in hundredths
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,15 @@ class CloudOnly:
     uses_reserve: bool = False
 
     def choose(self, view: View) -> Choice | None:
-        """The quickest of the good remote arms, whatever the link looks like."""
+        """The best remote arm, whatever the link looks like."""
         remote = view.table.is_remote & view.admissible
         if not remote.any():
             return None
-        good = remote & (view.table.quality >= view.table.quality[remote].max() - _QUALITY_SLACK)
-        latency = np.add.reduce(view.latency_ns * view.weights[:, None], axis=0) / np.add.reduce(view.weights)
-        latency[~good] = np.inf
+        share = view.weights / np.add.reduce(view.weights)
+        in_time = np.add.reduce((view.latency_ns <= view.time_left_ns) * share[:, None], axis=0)
+        worth = np.rint(view.table.quality * in_time * _STEPS)
+        latency = np.add.reduce(view.latency_ns * share[:, None], axis=0)
+        latency[~remote | (worth < worth[remote].max())] = np.inf
         return Choice(int(latency.argmin()), Reason.POLICY_FIXED)
 
 
