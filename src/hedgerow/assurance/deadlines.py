@@ -1,8 +1,8 @@
 """The deadline figures of a run: how many, how many in time, and how long it took.
 
-Rules: a request that ended without an answer is late, and counts in the quantiles with the time until that was known (so
-they are, if anything, too low). Quantiles are order statistics: the smallest latency that at least that share does not
-exceed; with fewer than 100 requests p99 is the largest.
+Rules: a request that ended without an answer is late, and in the quantiles no answer is worse than the slowest one: it
+counts with the longest time of the run, its own deadline at least (a failure that is known at once is not quick). Quantiles
+are order statistics: the smallest latency that at least that share does not exceed; below 100 requests p99 is the largest.
 """
 
 import math
@@ -26,7 +26,8 @@ class DeadlineFigures:
 
 def deadline_figures(rows: Sequence[Timed]) -> DeadlineFigures:
     """Count and sort; nothing is left out."""
-    latencies = sorted(row.latency_ms for row in rows)
+    longest = max((max(row.latency_ms, 0.0 if row.answered else row.deadline_ns / 1e6) for row in rows), default=0.0)
+    latencies = sorted(row.latency_ms if row.answered else longest for row in rows)
     in_time = sum(row.in_time for row in rows)
     return DeadlineFigures(
         requests=len(rows),

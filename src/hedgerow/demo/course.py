@@ -1,8 +1,8 @@
 """The course of the drive: what happens to link and server, and when. The same for every strategy.
 
-    0.0  good        25 Mbit/s, 30 ms           8.0  blackout      nothing crosses
-    4.5  squeeze     1.5 Mbit/s, 120 ms        10.0  good          again
-    6.5  good        again                     11.0  server down   killed; started again at 12.5
+    0.0  good        25 Mbit/s, 30 ms           7.2  blackout      nothing crosses
+    4.0  squeeze     1.5 Mbit/s, 120 ms         9.2  good          again
+    6.0  good        again                     10.7  server down   killed; started again at 11.8
 
 Written for 15 s; another length stretches all times alike.
 """
@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from hedgerow.views.timeline import Band
 
 WRITTEN_FOR_S = 15.0
-RATE_HZ = 12.0
+RATE_HZ = 10.0
 GOOD = "set uplink_mbps=25 downlink_mbps=30 rtt_ms=30"
 SQUEEZE = "set uplink_mbps=1.5 downlink_mbps=3 rtt_ms=120"
 KILL, RESTART = "kill", "restart"
 _SCRIPT = (
     (0.0, "good", (GOOD,)),
-    (4.5, "squeeze", (SQUEEZE,)),
-    (6.5, "good", (GOOD,)),
-    (8.0, "blackout", ("blackout on",)),
-    (10.0, "good", ("blackout off",)),
-    (11.0, "server down", (KILL,)),
-    (12.5, "server down", (RESTART,)),
+    (4.0, "squeeze", (SQUEEZE,)),
+    (6.0, "good", (GOOD,)),
+    (7.2, "blackout", ("blackout on",)),
+    (9.2, "good", ("blackout off",)),
+    (10.7, "server down", (KILL,)),
+    (11.8, "server down", (RESTART,)),
 )
 
 

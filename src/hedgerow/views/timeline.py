@@ -123,7 +123,16 @@ def _draw_dots(axes: "Axes", dots: Sequence[Dot], deadline_ms: float) -> None:
     if over:
         words = f"{len(over)} above {top_ms:.0f} ms, drawn at the edge; the longest {max(over):,.0f} ms"
         axes.text(
-            0.995, 0.90, words, transform=axes.transAxes, ha="right", va="top", fontsize=10, color="#B22222", zorder=4
+            0.995,
+            0.90,
+            words,
+            transform=axes.transAxes,
+            ha="right",
+            va="top",
+            fontsize=10,
+            color="#B22222",
+            zorder=4,
+            bbox={"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 2},
         )
 
 
