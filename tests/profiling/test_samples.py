@@ -9,7 +9,7 @@ from PIL import Image
 
 from hedgerow.errors import UsageError
 from hedgerow.models.task import Task
-from hedgerow.profiling.samples import generated, quick_frames, read_folder, samples_of
+from hedgerow.profiling.samples import generated, quick_frames, read_folder, samples_of, shuffled
 from tests.profiling.tasks import pictures, tensor_samples
 
 
@@ -70,3 +70,11 @@ def test_a_quick_profile_takes_the_fetched_photographs_where_they_serve(
 ) -> None:
     assert set(quick_frames(picture_task)) == {path.name for path, _ in photographs}
     assert quick_frames(tensor_task) == {}
+
+
+def test_shuffling_keeps_every_sample_and_its_order_is_fixed(tensor_task: Task) -> None:
+    samples = samples_of(tensor_task, tensor_samples(20))
+    mixed = shuffled(samples)
+    assert [each.name for each in mixed] != [each.name for each in samples]
+    assert [each.name for each in mixed] == [each.name for each in shuffled(samples)]
+    assert sorted(each.name for each in mixed) == sorted(each.name for each in samples)

@@ -38,7 +38,7 @@ from hedgerow.profiling.profile import (
     SegmentProfile,
 )
 from hedgerow.profiling.runs import RunTimes, time_runs
-from hedgerow.profiling.samples import Frames, Sample, generated, samples_of
+from hedgerow.profiling.samples import Frames, Sample, generated, samples_of, shuffled
 from hedgerow.profiling.server import ServerClient, measure_server, unmeasured
 from hedgerow.profiling.times import IdleAndLoaded, times
 
@@ -130,7 +130,7 @@ def make_profile(
     if not seconds >= SECONDS_MIN:
         raise UsageError(f"a profile takes at least {SECONDS_MIN:g} s, not {seconds:g}")
     effort = QUICK if quick else FULL
-    given = samples_of(task, frames)
+    given = shuffled(samples_of(task, frames))
     samples = (given or generated(task, GENERATED_SAMPLES))[: effort.samples_max]
     if len(given) > len(samples):
         progress(f"using {len(samples)} of {len(given)} samples")

@@ -65,6 +65,12 @@ def samples_of(task: Task, frames: Frames) -> tuple[Sample, ...]:
     return tuple(Sample(name, task.sample(value)) for name, value in named.items())
 
 
+def shuffled(samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
+    """The same samples in an order that is always the same and not theirs: time may allow only the first of them, and
+    folders are often sorted by what is in the pictures."""
+    return tuple(samples[index] for index in np.random.default_rng(0).permutation(len(samples)))
+
+
 def generated(task: Task, count: int, *, seed: int = 0) -> tuple[Sample, ...]:
     """Inputs for a task without any: smooth frames with noise, or tensors of the declared shapes; the same each time."""
     if task.model(task.reference).preparation is not None:
