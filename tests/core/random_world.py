@@ -4,12 +4,14 @@ Everything random is decided before the core runs, as a function of request, seg
 the very same world.
 """
 
+import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from hypothesis import assume
 from hypothesis import strategies as st
 
-from hedgerow.core import Arm, ArmTable, Core, CrossStep, Criticality, Margins, RunStep, Stream
+from hedgerow.core import Arm, ArmTable, Core, Criticality, CrossStep, Margins, RunStep, Stream
 from hedgerow.core import records as r
 from hedgerow.core.lanes import Forecast, sustainable
 from hedgerow.core.policies import by_name
@@ -55,7 +57,10 @@ class Scene:
             Arm("local:big", (RunStep("device", "big", 0, big.last, big.tail_median_ns[0]),), 1.0),
             Arm(
                 "cloud:big:jpeg:75",
-                (CrossStep("cloud", "jpeg:75", 11_000, ENCODE_NS, 2 * ENCODE_NS), RunStep("cloud", "big", 0, big.last, MS)),
+                (
+                    CrossStep("cloud", "jpeg:75", 11_000, ENCODE_NS, 2 * ENCODE_NS),
+                    RunStep("cloud", "big", 0, big.last, MS),
+                ),
                 0.97,
             ),
         ]
@@ -72,7 +77,8 @@ class Scene:
         table = self.table
         bound = min(model.tail_bound_ns[0] for model in table.locals)
         longest = max(model.segment_longest_ns() for model in table.locals)
-        each = [Forecast(0, s.period_ns or 0, s.deadline_ns - MARGINS.deliver_ns, bound) for s in self.streams]
+        reserved = [s for s in self.streams if s.criticality is not Criticality.BACKGROUND]
+        each = [Forecast(0, s.period_ns or 0, s.deadline_ns - MARGINS.deliver_ns, bound) for s in reserved]
         return sustainable(each, blocking_ns=longest + MARGINS.timer_ns)
 
 
@@ -81,7 +87,6 @@ class RandomWorld(World):
     """A World whose lane times, cancellations and timers follow a Scene; it checks the core after every event."""
 
     scene: Scene | None = None
-    stale_timers: dict[int, int] = field(default_factory=dict)
 
     def run(self, until: int) -> None:
         assert self.scene is not None
@@ -104,8 +109,6 @@ class RandomWorld(World):
             assert after is None or after > self.now, f"wake-up in the past after {event}"
 
     def pop(self) -> r.Event | None:
-        import heapq
-
         event = heapq.heappop(self.queue)[2]
         return None if self._stale(event) else event
 
@@ -168,7 +171,12 @@ def in_time(scene: Scene, world: World, request: int) -> bool:
 
 
 @st.composite
-def scenes(draw: Callable[..., object], *, criticalities: tuple[Criticality, ...] = tuple(Criticality)[:2]) -> Scene:
+def scenes(
+    draw: Callable[..., object],
+    *,
+    criticalities: tuple[Criticality, ...] = (Criticality.SAFETY, Criticality.MISSION),
+    sustainable_only: bool = False,
+) -> Scene:
     """One to three streams over about two seconds, moods of the link in between."""
 
     def number(low: int, high: int) -> int:
@@ -177,8 +185,8 @@ def scenes(draw: Callable[..., object], *, criticalities: tuple[Criticality, ...
         return value
 
     segments = number(1, 5)
-    small = tuple([float(number(0, 3)), *(float(number(1, 15)) for _ in range(segments))])
-    big = tuple([float(number(0, 3)), *(float(number(10, 60)) for _ in range(number(1, 4)))])
+    small = (float(number(0, 3)), *(float(number(1, 15)) for _ in range(segments)))
+    big = (float(number(0, 3)), *(float(number(10, 60)) for _ in range(number(1, 4))))
     streams, arrivals = [], []
     for index in range(number(1, 3)):
         period = number(30, 250)
@@ -198,4 +206,7 @@ def scenes(draw: Callable[..., object], *, criticalities: tuple[Criticality, ...
         moods.append((number(0, 2500) * MS, mood))  # type: ignore[arg-type]
     moods.sort(key=lambda each: each[0])
     late = number(0, 2) * MS
-    return Scene(tuple(streams), tuple(sorted(arrivals)), small, big, number(0, 9), tuple(moods), late)
+    scene = Scene(tuple(streams), tuple(sorted(arrivals)), small, big, number(0, 9), tuple(moods), late)
+    if sustainable_only:
+        assume(scene.sustainable)
+    return scene

@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
-from hedgerow.core import Criticality, Stream
+from hedgerow.core import ArmTable, Criticality, Stream
 from hedgerow.core import records as r
 from hedgerow.errors import UsageError
-from tests.core.world import MS, world
+from tests.core.world import MS, small_table, world
 
 CAMERA = Stream("camera", 150 * MS, period_ns=90 * MS)
 
@@ -48,8 +48,6 @@ def test_blackout_in_mid_drive_costs_no_deadline_and_ends_with_the_cloud_again()
 def test_two_streams_through_a_blackout_at_every_phase_are_never_late() -> None:
     fast = Stream("fast", 60 * MS, period_ns=60 * MS)
     slow = Stream("slow", 100 * MS, period_ns=100 * MS)
-    from tests.core.world import small_table
-
     for phase in range(0, 60, 3):
         w = world(
             fast,
@@ -142,3 +140,16 @@ def test_time_never_runs_back_and_wrong_callers_are_told() -> None:
         w.core.step(r.TimerFired(), now_ns=9)
     with pytest.raises(UsageError, match="no stream 'x'"):
         w.core.step(r.RequestArrived(0, "x", 0), now_ns=10)
+
+
+def test_when_bounds_are_hopeless_the_device_answers_at_once_as_it_would_alone() -> None:
+    from tests.core.world import local_model
+
+    base = small_table(small_ms=40.0)
+    wild = local_model("small", (1.0, 40 / 3, 40 / 3, 40 / 3), 0.8, bound_factor=5.0)
+    table = ArmTable(base.arms, (wild, base.locals[1]))
+    for answer in (30 * MS, 200 * MS, None):
+        w = world(CAMERA, table=table, answer_ns=lambda now: answer)  # noqa: B023
+        w.periodic(CAMERA, 60)
+        w.run(20_000 * MS)
+        assert w.late(CAMERA.deadline_ns) == [], answer
