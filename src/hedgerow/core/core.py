@@ -182,6 +182,9 @@ class Core:
                 plans = (Plan(model, 0) for model in self.table.locals)
                 flight.plan = min(plans, key=lambda plan: plan.bound_ns, default=None)
         own_start = fits.get(flight.plan.model.name) if flight.plan else None
+        if flight.plan is not None and own_start is None and now + flight.plan.likely_ns <= flight.due_ns:
+            own_start = flight.due_ns - flight.plan.likely_ns  # unproven, yet likely: then it is not put off at all
+            flight.eager = Reason.NOTHING_FITS
         view = self._choosing.view(flight, fits, own_start, self._budgets, now)
         if not self.policy.uses_reserve:
             view.admissible = self.table.is_remote

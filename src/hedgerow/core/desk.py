@@ -204,6 +204,11 @@ class Desk:
         if joint >= 0 and flight.joints.get(model, -1) != joint:
             flight.primary = Primary.ENDED  # the reserve went on past this joint: what should cross is no longer kept
             return False
+        plan = flight.plan
+        likely = plan is not None and not flight.guaranteed and flight.eager is not None
+        if likely and plan is not None and now_ns + step.encode_bound_ns + plan.likely_ns > flight.due_ns:
+            flight.primary = Primary.ENDED  # the answer that is likely in time comes from the device: that goes first
+            return False
         if not self._may_block(self._reservations(flights, now_ns), step.encode_bound_ns, now_ns):
             return False
         job = self._start(flight, step, model, step.encode_bound_ns, step.encode_bound_ns, now_ns)

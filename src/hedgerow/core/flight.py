@@ -36,6 +36,11 @@ class Plan:
         return self.model.tail_median_ns[self.first]
 
     @property
+    def likely_ns(self) -> int:
+        """What it takes on a usual day, for plans that nothing guarantees."""
+        return self.median_ns + self.median_ns // 4
+
+    @property
     def name(self) -> str:
         return self.model.name if self.first == 0 else f"{self.model.name}@{self.first}"
 
