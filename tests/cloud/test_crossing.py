@@ -80,6 +80,12 @@ def test_what_breaks_the_protocol_is_a_fault(server: LocalServer, device: Device
     assert fault_kind(ask(server, up(open=opened(crossing, payload_bytes=2**40)))) == "too_large"
 
 
+def test_a_fault_reaches_a_sender_in_the_middle_of_its_upload(client: CloudClient, device: Device) -> None:
+    for _ in range(20):
+        crossing = device.crossing({}, payload=bytes(4 << 20), model="unknown")
+        assert send(client, crossing).fault().kind is FaultKind.WRONG_MODEL
+
+
 def test_a_damaged_payload_is_refused(server: LocalServer, device: Device) -> None:
     crossing = device.crossing(device.sample())
     for place in range(0, len(crossing.payload), 37):

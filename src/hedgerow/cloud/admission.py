@@ -99,8 +99,7 @@ class Admission:
         remaining_ns = deadline_ns - now_ns
         if remaining_ns <= 0 or expected_ns > remaining_ns:
             raise refuse(
-                FaultKind.TOO_LATE,
-                f"{_ms(remaining_ns)} left, but segments {first} to {last} take {_ms(expected_ns)}",
+                FaultKind.TOO_LATE, f"{_ms(remaining_ns)} left, but segments {first} to {last} take {_ms(expected_ns)}"
             )
         wait_ns = self._lanes.expected_wait_ns(deadline_ns, now_ns=now_ns)
         if wait_ns + expected_ns > remaining_ns:

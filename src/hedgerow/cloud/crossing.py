@@ -24,6 +24,9 @@ from hedgerow.wire.generated import crossing_pb2 as pb
 from hedgerow.wire.limits import SECOND_NS
 from hedgerow.wire.messages import RAW_SAMPLE, parse
 
+FAULT_READ_S = 2.0
+"""How long a client may take to read its fault."""
+
 
 class Stream(Protocol):
     """The part of gRPC's servicer context that a crossing needs."""
@@ -66,8 +69,11 @@ class CrossingService:
         except HedgerowError as error:
             fault = fault_of(error)
             end = pb.Down(fault=pb.Fault(kind=fault.kind.value, message=fault.message))
-        if end is not None:
-            await stream.write(end.SerializeToString())
+        if end is None:
+            return
+        await stream.write(end.SerializeToString())
+        if end.HasField("fault"):
+            await _let_it_be_read(stream)
 
     async def _serve(self, stream: Stream) -> pb.Down | None:
         try:
@@ -161,3 +167,16 @@ async def _read(stream: Stream) -> pb.Up:
     if not isinstance(data, bytes):
         raise refuse(FaultKind.BAD_PAYLOAD, "the stream ended in the middle of a payload")
     return parse(pb.Up, data)
+
+
+async def _let_it_be_read(stream: Stream) -> None:
+    """Take what the client still sends until it has read its fault and cancels, or ends the stream.
+
+    Were the stream ended while the client writes, its gRPC would report the failed write and lose the fault.
+    """
+    try:
+        async with asyncio.timeout(FAULT_READ_S):
+            while isinstance(await stream.read(), bytes):
+                pass
+    except TimeoutError:
+        return

@@ -129,12 +129,7 @@ class InferenceService:
         deadline_ns = now_ns + self._remaining_ns(context)
         expected_ns = self._admission.check_time(served, 1, served.last, deadline_ns=deadline_ns, now_ns=now_ns)
         job = job_for(
-            served,
-            1,
-            served.last,
-            lambda: _inputs(request, served),
-            deadline_ns=deadline_ns,
-            expected_ns=expected_ns,
+            served, 1, served.last, lambda: _inputs(request, served), deadline_ns=deadline_ns, expected_ns=expected_ns
         )
         outcome = await self._lanes.run(job)
         return _response(request, outcome, wanted, job.queue_ns)

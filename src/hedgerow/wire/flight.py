@@ -36,6 +36,8 @@ _KINDS = {
 
 _STREAM_REFUSED = "RST_STREAM with error code 7"
 """How gRPC words HTTP/2's REFUSED_STREAM: more streams than the other side takes; it has not looked at this one."""
+_CALL_BROKE = "Internal error from Core"
+"""How grpc.aio words a write on a connection that has just died, before it knows the call's status."""
 
 
 def fault_of(error: aio.AioRpcError) -> Fault:
@@ -43,6 +45,8 @@ def fault_of(error: aio.AioRpcError) -> Fault:
     kind = _KINDS.get(error.code(), FaultKind.PEER)
     if _STREAM_REFUSED in (error.details() or ""):
         kind = FaultKind.OVERLOADED
+    if error.details() == _CALL_BROKE:
+        kind = FaultKind.LINK
     return Fault(kind, f"{error.code().name.lower()}: {(error.details() or 'no details').splitlines()[0][:300]}")
 
 
