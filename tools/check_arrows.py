@@ -53,6 +53,7 @@ ARROWS: dict[str, list[str]] = {
 PACKAGES: dict[str, list[str]] = {
     # package from outside: the rooms, folders or files that may import it; core may import NumPy alone
     "numpy": [
+        "cli",
         "assurance",
         "cloud",
         "codecs",
