@@ -46,7 +46,8 @@ ARROWS: dict[str, list[str]] = {
     "assurance": ["core", "errors"],
     "views": ["core", "assurance", "errors"],
     "demo": BELOW_DEMO,
-    "cli": [*BELOW_DEMO, "demo"],
+    "benchmarks": BELOW_DEMO,
+    "cli": [*BELOW_DEMO, "demo", "benchmarks"],
     "__init__": ["core", "device", "models", "profiling", "errors"],  # the public names
 }
 
@@ -55,6 +56,7 @@ PACKAGES: dict[str, list[str]] = {
     "numpy": [
         "cli",
         "assurance",
+        "benchmarks",
         "cloud",
         "codecs",
         "core",

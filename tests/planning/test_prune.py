@@ -58,9 +58,8 @@ def test_no_link_price_or_deadline_is_worse_off_for_pruning(table: ArmTable) -> 
     assert {arm.name for arm in few.arms} <= {arm.name for arm in table.arms}
     assert few.locals == table.locals
     for link, prices, deadline_ms in itertools.product(LINKS, PRICES, DEADLINES_MS):
-        view, reserve = view_of(table, link, deadline_ms=deadline_ms, prices=prices, margins=Margins())
-        if reserve is not None:
-            view.admissible &= ~(table.is_remote & (table.quality < reserve.quality))
+        view, _ = view_of(table, link, deadline_ms=deadline_ms, prices=prices, margins=Margins())
+        view.admissible &= ~(table.is_remote & (table.quality < view.reserve_quality))
         best = policy.choose(view)
         kept = policy.choose(view_of(few, link, deadline_ms=deadline_ms, prices=prices, margins=Margins())[0])
         if best is not None:

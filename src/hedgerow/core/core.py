@@ -176,7 +176,7 @@ class Core:
         if self.policy.uses_reserve and not flight.background:
             fits = self._make_room(flight)
             fitting = [Plan(self.table.local(name), 0) for name, start in fits.items() if start is not None]
-            flight.plan = self._cheapest(fitting)
+            flight.plan = min(fitting, key=lambda plan: plan.median_ns, default=None)  # leaves the network most time
             if flight.plan is None:
                 flight.guaranteed = False
                 plans = (Plan(model, 0) for model in self.table.locals)
@@ -206,12 +206,25 @@ class Core:
         others = [each for each in self._flights.values() if each is not flight]
         older = [each for each in others if each.stream is flight.stream and each.only_waits]
         while True:
-            fits: dict[str, int | None] = {}
-            for desk in self._desks.values():
-                fits.update(desk.starts(others, flight.due_ns, self._now_ns))
+            fits = self._starts(others, flight.due_ns)
             if not older or any(start is not None for start in fits.values()):
                 return fits
             self._deliver(older.pop(0), Status.DROPPED, Source.NONE, Reason.NEWER_SAMPLE)
+
+    def _starts(self, others: list[Flight], due_ns: int) -> dict[str, int | None]:
+        fits: dict[str, int | None] = {}
+        for desk in self._desks.values():
+            fits.update(desk.starts(others, due_ns, self._now_ns))
+        return fits
+
+    def _best_plan(self, flight: Flight, plan: Plan) -> Plan:
+        """The best local answer that still fits, now that nothing else is waited for."""
+        if flight.started or flight.job is not None or not flight.guaranteed:
+            return plan
+        others = [each for each in self._flights.values() if each is not flight]
+        fits = self._starts(others, flight.due_ns)
+        found = [Plan(self.table.local(name), 0) for name, start in fits.items() if start is not None]
+        return self._cheapest([plan, *found]) or plan
 
     def _cheapest(self, plans: list[Plan]) -> Plan | None:
         """Of plans that fit, the one of least energy and disagreement."""
@@ -236,6 +249,7 @@ class Core:
             else:
                 flight.plan, flight.eager = Plan(whole, 0), Reason.LOCAL_CHOSEN
         elif flight.plan is not None:
+            flight.plan = self._best_plan(flight, flight.plan)
             flight.arm_name, flight.eager = flight.plan.name, Reason.LOCAL_CHOSEN
             closed = self._links and not any(link.open_for_requests for link in self._links.values())
             flight.decided = Reason.LINK_CLOSED if closed else Reason.ONLY_LOCAL_ADMISSIBLE
@@ -408,6 +422,10 @@ class Core:
             self._forget_if_done(flight)
         elif flight.plan is not None:
             flight.eager = flight.eager or Reason.REMOTE_FAILED
+            better = self._best_plan(flight, flight.plan)
+            if better != flight.plan:
+                flight.plan = better
+                self._records.append(r.ReserveChosen(flight.request, better.name, Reason.REMOTE_FAILED, 0))
         elif flight.result is not None:
             self._settle(flight)
         else:

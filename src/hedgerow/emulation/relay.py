@@ -143,7 +143,8 @@ class Relay:
             raise HostError(f"the relay did not answer within {_ANSWER_S:g} s: its thread is gone or starved")
 
     def _wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # full: it has been woken often enough
+        # Full: it has been woken often enough. Broken: the thread saw the end by itself and has closed its side.
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
             self._waker.send(b"!")
 
     def _run(self) -> None:

@@ -13,7 +13,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from hedgerow.core.arms import Arm, ArmTable, CrossStep, Energy, LocalModel, RunStep
-from hedgerow.emulation.slow_device import SlowDevice
 from hedgerow.errors import UsageError
 from hedgerow.models.task import Task
 from hedgerow.planning.prune import pruned
@@ -41,7 +40,8 @@ class Tiers:
     lane: str = "cpu"
 
     def __post_init__(self) -> None:
-        SlowDevice(self.device_factor)
+        if not 1 <= self.device_factor < 1e6:
+            raise UsageError(f"a slower device's factor is {self.device_factor:g}: give 1 or more")
         if not 0 < self.cloud_factor < 1e6:
             raise UsageError(f"a cloud's factor is {self.cloud_factor:g}: give a number above 0 (0.5: twice as fast)")
 
@@ -54,7 +54,7 @@ class Tiers:
         return measured.bound_ns + self._extra_ns(measured)
 
     def _extra_ns(self, measured: IdleAndLoaded) -> int:
-        return SlowDevice(self.device_factor).extra_ns(measured.median_ns)
+        return round((self.device_factor - 1) * measured.median_ns)
 
     def cloud_ns(self, measured_ns: int) -> int:
         """What is expected in the cloud."""

@@ -1,7 +1,7 @@
 """What the core would see of each arm on a steady link: the same figures, put into the same `View` for the same policy.
 
 One belief sample stands for the link: a steady one has no spread. The device is idle, the deadline counts from now, and the
-reserve is the local model that the core would hold: of those that fit, the one of least energy and disagreement.
+reserve is the local model that the core would hold: of those that fit, the quickest, which leaves the network most time.
 """
 
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hedgerow.core.arms import ArmTable, Flags, Floats, LocalModel
+from hedgerow.core.flight import Plan
 from hedgerow.core.policies import View
 from hedgerow.core.records import MS, Margins, Prices
 from hedgerow.errors import UsageError
@@ -57,14 +58,18 @@ def money_mj(table: ArmTable, prices: Prices) -> Floats:
     return money * prices.money_mj
 
 
-def reserve_of(table: ArmTable, due_ns: int, prices: Prices) -> LocalModel | None:
-    """The local model that would be held in reserve; None where none fits before `due_ns`."""
-    fitting = [model for model in table.locals if model.tail_bound_ns[0] <= due_ns]
+def fitting(table: ArmTable, due_ns: int, margins: Margins) -> list[LocalModel]:
+    """The local models that the calendar of an idle lane admits, the quickest first.
 
-    def cost(model: LocalModel) -> float:
-        return table.energy.busy_mj(model.tail_median_ns[0]) + prices.disagreement_mj * (1.0 - model.quality)
-
-    return min(fitting, key=cost, default=None)
+    Any but the shortest must leave room for what may come, and so for one timer's lateness.
+    """
+    shortest = min((model.tail_bound_ns[0] for model in table.locals), default=0)
+    found = []
+    for model in table.locals:
+        bound = model.tail_bound_ns[0]
+        if bound + (margins.timer_ns if bound > shortest else 0) <= due_ns:
+            found.append(model)
+    return sorted(found, key=lambda model: model.tail_median_ns[0])
 
 
 def whole_model(table: ArmTable, column: int) -> LocalModel | None:
@@ -81,15 +86,16 @@ def view_of(
     if not 0 < deadline_ms <= _LARGEST:
         raise UsageError(f"a deadline of {deadline_ms:g} ms cannot be kept: give a number above 0")
     due_ns = int(deadline_ms * MS) - margins.deliver_ns
-    reserve = reserve_of(table, due_ns, prices)
+    fits = fitting(table, due_ns, margins)
+    reserve = fits[0] if fits else None
     fallback = reserve or min(table.locals, key=lambda model: model.tail_bound_ns[0], default=None)
-    available_ns = float(due_ns - reserve.tail_bound_ns[0]) if reserve else float(due_ns)
+    needs_ns = reserve.tail_bound_ns[0] if reserve else Plan(fallback, 0).likely_ns if fallback else 0
+    available_ns = float(due_ns - needs_ns if needs_ns <= due_ns else due_ns)
     admissible: Flags = table.busy_ns <= available_ns
     for column in range(len(table.arms)):
         model = whole_model(table, column)
         if model is not None:
-            fits = model.tail_bound_ns[0] <= due_ns
-            admissible[column] = fits or (reserve is not None and admissible[column])
+            admissible[column] = model in fits or (reserve is not None and admissible[column])
     view = View(
         table=table,
         latency_ns=latency_ns(table, link)[None, :],
