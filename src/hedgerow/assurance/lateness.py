@@ -7,8 +7,8 @@ The rule. A late request counts as `device` if
    decision to the consumer) beyond the stated margin, or
 3. that happened to the timer, or to a job that held a lane, between its capture and the last start of its own jobs.
 
-For a request that held no reserve (cloud-only, background), 2 and 3 count only if the excesses together are at least as
-long as it was late: an encoder 1 ms over its bound does not excuse a blackout. All else is `link`.
+2 and 3 count only if the excesses together are at least as long as it was late: an encoder 1 ms over its bound does not
+excuse a blackout. All else is `link`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -55,9 +55,7 @@ def device_side(row: Timed, by_ns: int, evidence: Evidence) -> str:
         return "no local arm fits"
     own = [each for each in _own(row, evidence) if each.by_ns > 0]
     blocking = list(_blocking(row, evidence))
-    if not own and not blocking:
-        return ""
-    if row.request not in evidence.reserved and sum(each.by_ns for each in (*own, *blocking)) < by_ns:
+    if sum(each.by_ns for each in (*own, *blocking)) < by_ns:
         return ""
     worst = max((*own, *blocking), key=lambda each: each.by_ns)
     whose = "" if worst.request in (row.request, -1) else f" of request {worst.request} before it"

@@ -102,7 +102,7 @@ def _draw_bands(axes: "Axes", bands: Sequence[Band], *, named: bool, top_ms: flo
 
 
 def _draw_dots(axes: "Axes", dots: Sequence[Dot], deadline_ms: float) -> None:
-    axes.axhline(deadline_ms, color="#B22222", linewidth=1.4, zorder=2)
+    axes.axhline(deadline_ms, color="#B22222", linewidth=1.6, zorder=2)
     top_ms = TOP_SHARE * deadline_ms
     for kind, look in LOOKS.items():
         mine = [dot for dot in dots if dot.kind is kind]
@@ -154,5 +154,5 @@ def _add_legend(figure: Any, drives: Mapping[str, Sequence[Dot]]) -> None:
         for kind in Kind
         if kind in present
     ]
-    handles.append(Line2D([], [], color="#B22222", linewidth=1.4, label="deadline (red rim: late)"))
+    handles.append(Line2D([], [], color="#B22222", linewidth=1.6, label="deadline (red rim: late)"))
     figure.legend(handles=handles, loc="lower center", ncols=3, frameon=False, fontsize=10.5)

@@ -1,0 +1,263 @@
+"""`hedgerow run`: answer the samples of a folder at a rate, watch it live, and sum up."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hedgerow.errors import HostError, UsageError
+
+if TYPE_CHECKING:
+    from hedgerow.device.answer import Answer
+    from hedgerow.device.session import Session
+    from hedgerow.models.task import Task
+
+SAMPLES_BYTES_MAX = 1 << 30
+PATIENCE_S = 5.0  # how long after the last deadline answers are waited for
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("run")(run)
+
+
+def run(
+    task: Annotated[Path, typer.Argument(help="A task file (.toml) or a model file (.onnx).")],
+    folder: Annotated[Path, typer.Option("--input", help="A folder of pictures, or of .npz files for tensors.")],
+    rate: Annotated[float, typer.Option(min=0.01, max=10_000, help="Samples a second.")] = 10.0,
+    server: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="A server (else the device alone).")] = None,
+    profile: Annotated[Path | None, typer.Option(help="A profile file (else a quick one is measured now).")] = None,
+    deadline_ms: Annotated[float, typer.Option(help="From capture to answer.")] = 100.0,
+    criticality: Annotated[str, typer.Option(help="safety, mission or background.")] = "mission",
+    policy: Annotated[str, typer.Option(help="ours, device-only or cloud-only.")] = "ours",
+    journal: Annotated[Path | None, typer.Option(help="Keep every decision in this file.")] = None,
+    repeat: Annotated[int | None, typer.Option(min=1, help="Go through the folder so many times.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="Go on for so long instead.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per answer, then the summary.")] = False,
+) -> None:
+    """Answer every sample by its deadline, with a live view on a terminal. Ctrl-C ends it with the summary."""
+    from hedgerow.device.session import Session, open_task
+
+    if repeat is not None and seconds is not None:
+        raise UsageError("give --repeat or --seconds, not both")
+    check_server(server)
+    opened = open_task(task)
+    samples = read_samples(opened, folder)
+    count = round(seconds * rate) if seconds is not None else len(samples) * (repeat or 1)
+    title = f"hedgerow run   {opened.name}   {server or 'device alone'}   {deadline_ms:g} ms, {criticality}, {policy}"
+    with ExitStack() as stack:
+        view, say = None, _say
+        session = stack.enter_context(
+            Session(
+                opened,
+                server,
+                profile=profile,
+                frames=samples if profile is None else (),
+                deadline_ms=deadline_ms,
+                criticality=criticality,
+                period_ms=1000.0 / rate,
+                policy=policy,
+                journal=journal,
+                say=lambda text: say(text),
+            )
+        )
+        if sys.stderr.isatty() and not as_json:
+            from hedgerow.views.process import LiveView
+
+            view = stack.enter_context(LiveView(title=title, deadline_ms=deadline_ms))
+            session.listen(view.feed.tell)
+            say = view.note
+        summary = Summary(deadline_ms, _answer_line if as_json else lambda _answer: None)
+        offer(session, list(samples.values()), summary, rate=rate, count=max(1, count))
+    print(json.dumps({"summary": summary.to_dict()}) if as_json else summary.text())
+
+
+def _say(text: str) -> None:
+    print(f"hedgerow: {text}", file=sys.stderr)
+
+
+def check_server(server: str | None) -> None:
+    """UsageError unless it is None or HOST:PORT."""
+    if server is None:
+        return
+    host, colon, port = server.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise UsageError(f"--server is {server!r}: give HOST:PORT with a port from 1 to 65535")
+
+
+def read_samples(task: "Task", folder: Path) -> dict[str, Any]:
+    """The folder's samples by file name: pictures for a task of frames, .npz files of named tensors otherwise.
+
+    UsageError naming the folder or file: not there, empty, unreadable, more than SAMPLES_BYTES_MAX, or not fit for the task.
+    """
+    from hedgerow.profiling import read_folder
+
+    if task.model(task.reference).preparation is not None:
+        return dict(read_folder(folder))
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder; give one that holds .npz files")
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix == ".npz")
+    except OSError as error:
+        raise HostError(f"cannot list the folder {folder}: {error.strerror or error}") from error
+    if not paths:
+        names = ", ".join(spec.name for spec in task.inputs)
+        raise UsageError(f"there is no .npz file in {folder}; task '{task.name}' takes the tensors {names}")
+    if sum(path.stat().st_size for path in paths) > SAMPLES_BYTES_MAX:
+        raise UsageError(f"the samples in {folder} are more than {SAMPLES_BYTES_MAX >> 30} GiB; give fewer")
+    return {path.name: task.sample(_tensors(path)) for path in paths}
+
+
+def _tensors(path: Path) -> dict[str, Any]:
+    import zipfile
+
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise UsageError(f"{path} does not read as an .npz file of plain arrays ({error})") from None
+
+
+@dataclass(slots=True)
+class Summary:
+    """Counts answers as they come; `tell` is called with each. Latency is capture to the moment the answer was handed over."""
+
+    deadline_ms: float
+    tell: "Callable[[Answer], None]"
+    offered: int = 0
+    late: int = 0
+    latencies_ms: list[float] = field(default_factory=list)
+    by_arm: Counter[str] = field(default_factory=Counter)
+    by_status: Counter[str] = field(default_factory=Counter)
+    by_reason: Counter[str] = field(default_factory=Counter)
+    uplink_bytes: int = 0
+    energy_mj: float = 0.0
+    interrupted: bool = False
+    lock: threading.Condition = field(default_factory=threading.Condition)
+
+    def take(self, answer: "Answer", latency_ms: float) -> None:
+        """Count one answer, from any thread."""
+        with self.lock:
+            self.latencies_ms.append(latency_ms)
+            usable = answer.status in ("answered", "late", "safe_value")
+            self.late += not usable or latency_ms > self.deadline_ms
+            self.by_arm[answer.arm or "none"] += 1
+            self.by_status[answer.status.value] += 1
+            self.by_reason[answer.reason] += 1
+            self.uplink_bytes += answer.uplink_bytes
+            self.energy_mj += answer.energy_mj
+            self.tell(answer)
+            self.lock.notify_all()
+
+    def to_dict(self) -> dict[str, Any]:
+        """For machines."""
+        from hedgerow.assurance.deadlines import quantile
+
+        ascending = sorted(self.latencies_ms)
+        p50, p99, longest = (quantile(ascending, share) for share in (0.5, 0.99, 1.0))
+        return {
+            "requests": self.offered,
+            "in_time": len(ascending) - self.late,
+            "late": self.late + self.offered - len(ascending),
+            "by_status": dict(self.by_status),
+            "by_arm": dict(self.by_arm),
+            "by_reason": dict(self.by_reason),
+            "p50_ms": p50,
+            "p99_ms": p99,
+            "max_ms": longest,
+            "uplink_bytes": self.uplink_bytes,
+            "energy_mj": round(self.energy_mj, 1),
+            "interrupted": self.interrupted,
+        }
+
+    def text(self) -> str:
+        """For people."""
+        found = self.to_dict()
+        lines = [f"{found['requests']} samples: {found['in_time']} in time, {found['late']} late or unanswered"]
+        if self.interrupted:
+            lines[0] += " (interrupted)"
+        if self.latencies_ms:
+            lines.append(
+                f"latency   p50 {found['p50_ms']:.1f}   p99 {found['p99_ms']:.1f}   max {found['max_ms']:.1f} ms"
+            )
+        for title, counts in (("arms", self.by_arm), ("status", self.by_status), ("reasons", self.by_reason)):
+            lines.append(f"{title:<9} " + ", ".join(f"{name} {count}" for name, count in counts.most_common()))
+        lines.append(f"used      {self.uplink_bytes:,} bytes up, {self.energy_mj:,.0f} mJ (modelled)")
+        return "\n".join(lines)
+
+
+def offer(session: "Session", samples: list[Any], summary: Summary, *, rate: float, count: int) -> None:
+    """Submit `count` samples at `rate`, in turn, and wait for their answers; Ctrl-C ends the offering, not the answers."""
+    start_ns = time.monotonic_ns() + 50_000_000
+    with _interruptible() as stop:
+        for index in range(count):
+            captured_ns = start_ns + round(index * 1e9 / rate)
+            while (left_ns := captured_ns - time.monotonic_ns()) > 0 and not stop.is_set():
+                stop.wait(left_ns / 1e9)
+            if stop.is_set():
+                break
+            _submit(session, samples[index % len(samples)], captured_ns, summary)
+        summary.interrupted = stop.is_set()
+    _await(summary)
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets, so that nothing is cut off in the middle of a step; the next one ends all."""
+    stop = threading.Event()
+
+    def interrupt(_number: int, _frame: object) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _submit(session: "Session", sample: Any, captured_ns: int, summary: Summary) -> None:
+    future = session.submit(sample, captured_at=captured_ns / 1e9)
+    summary.offered += 1
+    future.add_done_callback(lambda done: summary.take(done.result(), (time.monotonic_ns() - captured_ns) / 1e6))
+
+
+def _await(summary: Summary) -> None:
+    with summary.lock:
+        patience_s = summary.deadline_ms / 1e3 + PATIENCE_S
+        summary.lock.wait_for(lambda: len(summary.latencies_ms) == summary.offered, patience_s)
+
+
+def _answer_line(answer: "Answer") -> None:
+    told: Mapping[str, Any] = {
+        "request": answer.request,
+        "status": answer.status.value,
+        "source": answer.source.value,
+        "arm": answer.arm,
+        "reason": answer.reason,
+        "label": answer.label,
+        "label_index": answer.label_index,
+        "confidence": answer.confidence,
+        "age_ms": round(answer.age_ms, 3),
+        "in_time": answer.in_time,
+        "agreement": answer.agreement,
+        "energy_mj": answer.energy_mj,
+        "uplink_bytes": answer.uplink_bytes,
+    }
+    try:
+        print(json.dumps(told), flush=True)
+    except BrokenPipeError:  # nobody reads any more: what is still said goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

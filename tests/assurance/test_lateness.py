@@ -1,0 +1,136 @@
+"""Whose fault a late answer was: stories told as steps of a journal, each with its verdict."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from hedgerow.assurance import Cause, Evidence, Timed, late_above_device_only, late_requests
+from hedgerow.assurance.evidence import Step
+from hedgerow.core import records as r
+from hedgerow.core.records import MS, Margins, Reason, Source, Status
+from tests.assurance.rows import row
+
+MARGINS = Margins(timer_ns=5 * MS, cancel_ns=10 * MS, deliver_ns=1 * MS)
+
+
+def step(at_ms: float, event: r.Event, *said: r.Record, do: tuple[r.Action, ...] = ()) -> Step:
+    return round(at_ms * MS), event, r.Outcome(said, do)
+
+
+def decided(at_ms: float, request: int, reason: Reason = Reason.LEAST_EXPECTED_COST, reserve: str = "small") -> Step:
+    decision = r.Decision(request, "cloud:big", reason, reserve, 50.0, 1.0, 50.0, 60.0, 70.0, 0.1)
+    return step(at_ms, r.RequestArrived(request, "main", round(at_ms * MS)), decision)
+
+
+def ran(request: int, job: int, from_ms: float, to_ms: float, *said: r.Record) -> list[Step]:
+    """The request's local run on the lane."""
+    took = (round((to_ms - from_ms) * MS),)
+    return [
+        step(from_ms, r.TimerFired(), do=(r.Run("cpu", job, request, "small", 0, 0),)),
+        step(to_ms, r.RunDone("cpu", job, 0, took), *said, delivered(request, to_ms)),
+    ]
+
+
+def delivered(
+    request: int, at_ms: float, status: Status = Status.ANSWERED, reason: Reason = Reason.LOCAL_DONE
+) -> r.Delivered:
+    return r.Delivered(request, status, Source.LOCAL, "local:small", reason, at_ms, 1.0, 0)
+
+
+def exceeded(request: int, by_ms: float, what: str = "run small") -> r.BoundExceeded:
+    return r.BoundExceeded(request, what, 50.0 + by_ms, 50.0)
+
+
+def cause_of(late: Timed, steps: Iterable[Step]) -> Cause | None:
+    found = late_requests([late], Evidence.of(steps, margins=MARGINS))
+    return found[0].cause if found else None
+
+
+def test_what_is_in_time_is_nobodys_fault() -> None:
+    assert cause_of(row(0, 99.0), [decided(0, 0), *ran(0, 1, 30, 98, exceeded(0, 30))]) is None
+
+
+def test_late_without_any_excess_is_the_link() -> None:
+    assert cause_of(row(0, 110.0), [decided(0, 0), *ran(0, 1, 50, 109.5)]) is Cause.LINK
+
+
+def test_its_own_run_beyond_its_bound_is_the_device() -> None:
+    assert cause_of(row(0, 110.0), [decided(0, 0), *ran(0, 1, 50, 109.5, exceeded(0, 15))]) is Cause.DEVICE
+
+
+def test_a_run_before_it_on_the_lane_beyond_its_bound_is_the_device() -> None:
+    story = [decided(-60, 0), decided(0, 1), *ran(0, 1, -10, 60, exceeded(0, 20)), *ran(1, 2, 60, 109.5)]
+    assert cause_of(row(1, 110.0, captured_ms=0), story) is Cause.DEVICE
+
+
+def test_an_excess_that_was_over_before_its_capture_is_no_excuse() -> None:
+    story = [decided(-90, 0), *ran(0, 1, -80, -10, exceeded(0, 20)), decided(0, 1), *ran(1, 2, 60, 109.5)]
+    assert cause_of(row(1, 110.0, captured_ms=0), story) is Cause.LINK
+
+
+def test_an_excess_after_its_own_run_began_is_no_excuse() -> None:
+    story = [decided(0, 1), *ran(1, 1, 30, 109.5), step(109.7, r.TimerFired(), exceeded(7, 40))]
+    assert cause_of(row(1, 110.0, captured_ms=0), story) is Cause.LINK
+
+
+def test_a_late_timer_is_the_device() -> None:
+    story = [decided(0, 0), step(55, r.TimerFired(), exceeded(-1, 12, "timer")), *ran(0, 1, 55, 109.5)]
+    assert cause_of(row(0, 110.0), story) is Cause.DEVICE
+
+
+def test_a_reserve_that_began_too_late_by_itself_is_no_excuse() -> None:
+    story = [decided(0, 0), step(60, r.TimerFired(), exceeded(0, 10, "reserve start")), *ran(0, 1, 60, 109.5)]
+    assert cause_of(row(0, 110.0), story) is Cause.LINK
+
+
+@pytest.mark.parametrize(("ended_ms", "cause"), [(49, Cause.LINK), (75, Cause.DEVICE)])
+def test_a_cancellation_beyond_its_margin_is_the_device(ended_ms: float, cause: Cause) -> None:
+    story = [
+        decided(0, 0),
+        decided(1, 1),
+        step(20, r.TimerFired(), do=(r.Run("cpu", 1, 0, "small", 0, 0),)),
+        step(40, r.TimerFired(), delivered(0, 40), do=(r.Cancel("cpu", 1),)),
+        step(ended_ms, r.JobEnded("cpu", 1)),
+        *ran(1, 2, ended_ms, 110.5),
+    ]
+    assert cause_of(row(1, 110.0, captured_ms=1), story) is cause
+
+
+@pytest.mark.parametrize(("told_ms", "cause"), [(100.9, Cause.LINK), (102.5, Cause.DEVICE)])
+def test_delivery_beyond_its_margin_is_the_device(told_ms: float, cause: Cause) -> None:
+    story = [decided(0, 0), *ran(0, 1, 50, 100.4 if cause is Cause.LINK else 99.0)]
+    assert cause_of(row(0, told_ms), story) is cause
+
+
+def test_when_no_local_arm_fits_it_is_the_device() -> None:
+    assert cause_of(row(0, 180.0), [decided(0, 0, Reason.NOTHING_FITS), *ran(0, 1, 50, 179.5)]) is Cause.DEVICE
+
+
+def test_what_gave_way_to_a_newer_sample_for_want_of_room_is_the_device() -> None:
+    gone = delivered(0, 60, Status.DROPPED, Reason.NEWER_SAMPLE)
+    story = [decided(0, 0), step(60, r.RequestArrived(1, "main", 60 * MS), gone)]
+    assert cause_of(row(0, 60.0, status=Status.DROPPED), story) is Cause.DEVICE
+
+
+@pytest.mark.parametrize(("by_ms", "cause"), [(2.0, Cause.LINK), (60.0, Cause.DEVICE)])
+def test_an_excess_excuses_no_more_than_itself(by_ms: float, cause: Cause) -> None:
+    encode = r.Encode("cpu", 1, 0, "big", -1, "jpeg:75")
+    story = [
+        decided(0, 0, Reason.POLICY_FIXED, reserve=""),
+        step(0, r.TimerFired(), do=(encode,)),
+        step(5, r.EncodeDone("cpu", 1, 1000, 5 * MS), exceeded(0, by_ms, "encode")),
+        step(150, r.AnswerArrived(0, 1, 10, 0, 0, 0), delivered(0, 150)),
+    ]
+    assert cause_of(row(0, 150.0), story) is cause
+
+
+def test_what_the_journal_never_saw_is_the_link() -> None:
+    assert cause_of(row(0, 500.0, request=-1, status=Status.FAILED), []) is Cause.LINK
+
+
+def test_late_above_device_only_counts_what_the_twin_met() -> None:
+    story = [decided(0, 0), *ran(0, 1, 50, 109.5), decided(100, 1), *ran(1, 2, 150, 209.5, exceeded(1, 15))]
+    evidence = Evidence.of(story, margins=MARGINS)
+    ours = [row(0, 110.0), row(1, 110.0)]
+    assert late_above_device_only(ours, evidence, [row(0, 60.0), row(1, 60.0)]) == 1
+    assert late_above_device_only(ours, evidence, [row(0, 130.0), row(1, 60.0)]) == 0
