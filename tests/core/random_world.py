@@ -157,8 +157,8 @@ def play(scene: Scene, policy: str = "ours", **settings: object) -> RandomWorld:
     world = RandomWorld(core, answer_ns=scene.answer_ns, scene=scene)
     for stream in scene.streams:
         world.at(0, r.StreamOpened(stream))
-    for number, (moment, stream) in enumerate(scene.arrivals):
-        world.request(number, scene.streams[stream].name, moment)
+    for number, (moment, which) in enumerate(scene.arrivals):
+        world.request(number, scene.streams[which].name, moment)
     world.run(600_000 * MS)
     return world
 
@@ -187,7 +187,8 @@ def scenes(
     segments = number(1, 5)
     small = (float(number(0, 3)), *(float(number(1, 15)) for _ in range(segments)))
     big = (float(number(0, 3)), *(float(number(10, 60)) for _ in range(number(1, 4))))
-    streams, arrivals = [], []
+    streams: list[Stream] = []
+    arrivals: list[tuple[int, int]] = []
     for index in range(number(1, 3)):
         period = number(30, 250)
         deadline = number(30, 300)

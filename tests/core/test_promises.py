@@ -55,9 +55,9 @@ def check_replay(world: RandomWorld, policy: str) -> None:
 
 
 def check_reserves(scene: Scene, world: RandomWorld) -> None:
-    """Who was given a reserve is answered in time."""
+    """Who was given a reserve (a background request never is) is answered in time."""
     for record in world.records:
-        if isinstance(record, r.Decision) and record.reason is not r.Reason.NOTHING_FITS:
+        if isinstance(record, r.Decision) and record.reserve and record.reason is not r.Reason.NOTHING_FITS:
             status = world.delivered[record.request][1].status
             assert status is r.Status.DROPPED or in_time(scene, world, record.request), record
 
@@ -103,5 +103,5 @@ def test_many_more_worlds(scene: Scene, policy: str) -> None:
     check_replay(world, policy)
     if policy != "cloud-only":
         check_reserves(scene, world)
-    if scene.sustainable:
+    if scene.sustainable and all(stream.criticality is not Criticality.BACKGROUND for stream in scene.streams):
         check_twin(scene, play(scene))

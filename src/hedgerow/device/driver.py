@@ -1,9 +1,10 @@
 """The live shell around the core: real clock, lanes, timer and network. It carries actions out and decides nothing.
 
 Every event, from whatever thread, goes through `post`: one lock, one step, then the actions; callers' futures are resolved
-after the lock is released.
+after the lock is released. A callback of the caller's that raises is logged and costs no answer.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -18,15 +19,20 @@ from hedgerow.device.journal import Journal
 from hedgerow.device.lane import Job, Lane, Workpiece
 from hedgerow.device.network import Network
 from hedgerow.device.timer import Timer
+from hedgerow.errors import UsageError
 from hedgerow.models.task import Task
 from hedgerow.models.tensors import Tensors
 
 Listener = Callable[[int, r.Event, r.Outcome], None]
+_LOG = logging.getLogger("hedgerow")
 
 
 @dataclass(slots=True)
 class Pending:
-    """A caller's request: what it works on and what it waits for."""
+    """A caller's request: what it works on and what it waits for.
+
+    `mine` takes this request's lane jobs while `thread`, the caller's own, is here and waits anyway; None: the lane runs them.
+    """
 
     request: int
     stream: r.Stream
@@ -36,16 +42,10 @@ class Pending:
     future: "Future[Answer]"
     safe_value: object = None
     on_advice: Callable[[Tensors], None] | None = None
+    mine: list[Job] | None = None
+    thread: int = field(default_factory=threading.get_ident)
     delivered: r.Delivered | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Helper:
-    """A caller who waits anyway: the jobs of his own request, to be run on his thread."""
-
-    request: int = -1
-    jobs: list[Job] = field(default_factory=list)
 
 
 class Driver:
@@ -61,7 +61,7 @@ class Driver:
         self._listeners: list[Listener] = []
         self._qualities = {arm.name: arm.quality for arm in core.table.arms}
         self._local_quality = {model.name: model.quality for model in core.table.locals}
-        self._closed = False
+        self._closing = self._closed = False
         self._timer = Timer(lambda: self.post(r.TimerFired()))
 
     def attach(self, lanes: dict[str, Lane], network: Network | None) -> None:
@@ -88,35 +88,49 @@ class Driver:
         """Admit one sample. `help_out`: the caller will wait anyway, so its thread runs the request's lane jobs."""
         future: Future[Answer] = Future()
         length = stream.deadline_ns if deadline_ns is None else deadline_ns
-        mine = Helper() if help_out else None
-        pending = Pending(
-            -1, stream, captured_ns, captured_ns + length, Workpiece(sample), future, safe_value, on_advice
-        )
+        work = Workpiece(sample)
+        pending = Pending(-1, stream, captured_ns, captured_ns + length, work, future, safe_value, on_advice)
+        mine: list[Job] = []
+        pending.mine = mine if help_out else None
 
         def arrival() -> r.Event:
             pending.request = self._numbers
             self._numbers += 1
             self._pending[pending.request] = pending
-            if mine is not None:
-                mine.request = pending.request
             return r.RequestArrived(pending.request, stream.name, captured_ns, deadline_ns)
 
-        self._step(arrival, mine)
-        while mine is not None and mine.jobs:
-            job = mine.jobs.pop()
-            event = self._lanes[job.action.lane].execute(job)
-            self._step(lambda event=event: event, mine)  # type: ignore[misc]
+        try:
+            self._step(arrival, submitting=True)
+        except UsageError:  # refused before admission
+            self._pending.pop(pending.request, None)
+            raise
+        if pending.request < 0:
+            raise UsageError("the session is closed; open a new one")
+        try:
+            while mine:
+                self._run_here(mine.pop())
+        finally:
+            pending.mine = None
         return future
 
     def post(self, event: r.Event) -> None:
         """Take one event, from any thread."""
-        self._step(lambda: event, None)
+        self._step(lambda: event)
 
-    def _step(self, make: Callable[[], r.Event], mine: Helper | None) -> None:
+    def _run_here(self, job: Job) -> None:
+        """Do a lane's job on the caller's thread."""
+        try:
+            event = self._lanes[job.action.lane].execute(job)
+        except BaseException:  # the caller was interrupted: the lane is free again all the same
+            self.post(r.JobEnded(job.action.lane, job.action.job, "interrupted"))
+            raise
+        self.post(event)
+
+    def _step(self, make: Callable[[], r.Event], *, submitting: bool = False) -> None:
         ended: list[tuple[Pending, Answer]] = []
         advised: list[Pending] = []
         with self._lock:
-            if self._closed:
+            if self._closed or (self._closing and submitting):
                 return
             now = time.monotonic_ns()
             event = make()
@@ -127,33 +141,42 @@ class Driver:
                 if isinstance(record, r.Delivered) and record.request in self._pending:
                     self._pending[record.request].delivered = record
             for action in outcome.actions:
-                self._carry_out(action, now, mine, ended, advised)
+                self._carry_out(action, now, ended, advised)
             self._timer.set(self._core.next_wakeup_ns())
-            for listener in self._listeners:
-                listener(now, event, outcome)
+            for listener in tuple(self._listeners):
+                self._tell(listener, now, event, outcome)
         for pending, answer in ended:
             if pending.future.set_running_or_notify_cancel():
                 pending.future.set_result(answer)
         for pending in advised:
-            if pending.on_advice is not None and pending.work.remote is not None:
-                pending.on_advice(pending.work.remote)
+            self._advise(pending)
+
+    def _tell(self, listener: Listener, now_ns: int, event: r.Event, outcome: r.Outcome) -> None:
+        try:
+            listener(now_ns, event, outcome)
+        except Exception:  # noqa: BLE001 - a meter or view that fails must not stop a lane or the timer
+            self._listeners.remove(listener)
+            _LOG.exception("a listener failed and is told nothing more")
+
+    def _advise(self, pending: Pending) -> None:
+        if pending.on_advice is None or pending.work.remote is None:
+            return
+        try:
+            pending.on_advice(pending.work.remote)
+        except Exception:  # noqa: BLE001 - the caller's code, on a thread that all requests need
+            _LOG.exception("on_advice failed for request %d", pending.request)
 
     # ---------------------------------------------------------------------------------------------------------- actions
 
     def _carry_out(
-        self,
-        action: r.Action,
-        now_ns: int,
-        mine: Helper | None,
-        ended: list[tuple[Pending, Answer]],
-        advised: list[Pending],
+        self, action: r.Action, now_ns: int, ended: list[tuple[Pending, Answer]], advised: list[Pending]
     ) -> None:
         match action:
             case r.Run() | r.Encode():
-                lane = self._lanes[action.lane]
-                job = lane.begin(action, self._pending[action.request].work)
-                if mine is not None and action.request == mine.request:
-                    mine.jobs.append(job)
+                lane, pending = self._lanes[action.lane], self._pending[action.request]
+                job = lane.begin(action, pending.work)
+                if pending.mine is not None and threading.get_ident() == pending.thread:
+                    pending.mine.append(job)
                 else:
                     lane.enqueue(job)
             case r.Preempt():
@@ -216,8 +239,9 @@ class Driver:
     # -------------------------------------------------------------------------------------------------------------- end
 
     def close(self) -> None:
-        """Stop everything; requests still open end as `dropped`. Leaves no thread behind."""
+        """Stop everything; requests still open end as `dropped`. Leaves no thread behind. Twice does no harm."""
         with self._lock:
+            self._closing = True
             open_requests = [number for number, pending in self._pending.items() if not pending.future.done()]
         for number in open_requests:
             self.post(r.RequestWithdrawn(number))

@@ -112,10 +112,9 @@ class Journal:
         self._path = Path(path)
         try:
             self._file = self._path.open("wb", buffering=1 << 20)
-            self._file.write(header.encode())
-            self._file.flush()
         except OSError as error:
             raise HostError(f"cannot write the journal {self._path}: {error.strerror}; choose another place") from None
+        self._file.write(header.encode())  # as all else, it goes to the disk on the thread below
         self.failure: str | None = None
         self.lost = 0
         self._lines: deque[tuple[int, int, r.Event, r.Outcome]] = deque()
@@ -126,8 +125,8 @@ class Journal:
         self._thread.start()
 
     def append(self, now_ns: int, event: r.Event, outcome: r.Outcome) -> None:
-        """Keep one step; never blocks. Steps that the disk cannot take in time are counted in `lost`."""
-        if self.failure is not None or len(self._lines) >= _LINES_MAX:
+        """Keep one step; never blocks. What cannot be kept is counted in `lost`; after a gap nothing more is kept."""
+        if self.failure is not None or self.lost or len(self._lines) >= _LINES_MAX:
             self.lost += 1
             return
         self._lines.append((self._number, now_ns, event, outcome))
@@ -141,7 +140,7 @@ class Journal:
         try:
             self._file.close()
         except OSError as error:
-            self._fail(error)
+            self._fail(f"{error.strerror}; free some space")
 
     def _serve(self) -> None:
         while True:
@@ -153,17 +152,16 @@ class Journal:
                     if self.failure is None:
                         self._file.write(line(*step))
                 self._file.flush()
+                if self.lost:
+                    self._fail("the disk is too slow for it")
             except OSError as error:
-                self._fail(error)
+                self._fail(f"{error.strerror}; free some space")
             if closed:
                 return
 
-    def _fail(self, error: OSError) -> None:
+    def _fail(self, why: str) -> None:
         if self.failure is None:
-            self.failure = (
-                f"the journal {self._path} ends here: {error.strerror}; free some space. Answers go on. "
-                f"[at fault: {HostError.at_fault}]"
-            )
+            self.failure = f"the journal {self._path} ends here: {why}. Answers go on. [at fault: {HostError.at_fault}]"
             print(f"hedgerow: {self.failure}", file=sys.stderr)
 
 

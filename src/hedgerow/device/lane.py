@@ -1,13 +1,14 @@
 """One device lane for real: a thread that runs one job at a time, and lets a caller run a job on its own thread.
 
-Jobs come from the core through `start`; each ends with exactly one event (RunDone, EncodeDone, JobEnded).
-A caller who waits for the answer anyway may run the job himself (`Job` returned by `claim`): that saves two thread
-switches. `preempt` stops a job at its next joint, `cancel` ends the engine's call.
+Jobs come from the core through `begin`; each ends with exactly one event (RunDone, EncodeDone, JobEnded), whatever goes
+wrong in it. A caller who waits for the answer anyway may `execute` the job himself: that saves two thread switches.
+`preempt` stops a job at its next joint, `cancel` ends the engine's call.
 
 `stretch` makes this lane pretend to be a slower one: after each segment it waits for as long as the function says, given
 the segment's profiled median (see emulation.slow_device). None in real use.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -25,6 +26,7 @@ from hedgerow.models.tensors import Tensors
 
 Post = Callable[[r.Event], None]
 Stretch = Callable[[int], int]
+_LOG = logging.getLogger("hedgerow")
 
 
 def crossing_key(model: str, joint: int, codec: str) -> str:
@@ -142,8 +144,11 @@ class Lane:
             return self._run(job, job.action) if isinstance(job.action, r.Run) else self._encode(job, job.action)
         except Cancelled:
             return r.JobEnded(self.name, job.action.job)
-        except (HedgerowError, MemoryError) as error:
+        except HedgerowError as error:
             return r.JobEnded(self.name, job.action.job, str(error))
+        except Exception as error:  # noqa: BLE001 - supervisor: a lane that died would leave every request unanswered
+            _LOG.exception("job %d on lane %s failed in an unforeseen way", job.action.job, self.name)
+            return r.JobEnded(self.name, job.action.job, f"{type(error).__name__}: {error}")
         finally:
             with self._lock:
                 if self._current is job:

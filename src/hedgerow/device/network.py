@@ -14,7 +14,9 @@ from hedgerow.codecs import Calibration
 from hedgerow.core import records as r
 from hedgerow.device.lane import Post, Workpiece, crossing_key
 from hedgerow.errors import HedgerowError, PeerError
+from hedgerow.models.chain import Chain
 from hedgerow.models.task import Task
+from hedgerow.models.tensors import Tensors
 from hedgerow.wire.channels import TlsFiles
 from hedgerow.wire.client import CloudClient
 from hedgerow.wire.faults import Fault, FaultKind
@@ -38,21 +40,23 @@ class Network(Protocol):
 
 
 class CloudNetwork:
-    """One server behind one link. `chain_ids` are this device's, by model name."""
+    """One server behind one link. `chains` are this device's, by model name: what both sides must agree on."""
 
     def __init__(
         self,
         address: str,
         task: Task,
-        chain_ids: Mapping[str, str],
+        chains: Mapping[str, Chain],
         calibrations: Mapping[str, Calibration],
         post: Post,
         *,
         tls: TlsFiles | None = None,
-        timeout_s: float = 2.0,
+        timeout_s: float = 0.75,
         plain: bool = False,
     ) -> None:
-        self._task, self._chain_ids, self._post = task, dict(chain_ids), post
+        self._task, self._post = task, post
+        self._chain_ids = {name: chain.chain_id for name, chain in chains.items()}
+        self._outputs = {name: chain.outputs for name, chain in chains.items()}
         self._calibrations = dict(calibrations)
         self._timeout_s = timeout_s
         self._client = CloudClient(address, tls=tls)
@@ -61,7 +65,7 @@ class CloudNetwork:
         self._described = False
         self._asking = threading.Lock()
         self._threads: list[threading.Thread] = []
-        self._works: dict[Key, Workpiece] = {}
+        self._works: dict[Key, tuple[str, Workpiece]] = {}
         self.problem: str | None = None
         self._plain = plain
         self.on_problem: Callable[[str], None] = lambda problem: None
@@ -70,7 +74,7 @@ class CloudNetwork:
 
     def send(self, action: r.Send, work: Workpiece, now_ns: int) -> None:
         key = self._key(action.request, action.attempt)
-        self._works[key] = work
+        self._works[key] = (action.model, work)
         calibration = self._calibrations.get(crossing_key(action.model, action.joint, action.codec))
         crossing = Crossing(
             sample_id=key[0],
@@ -170,13 +174,14 @@ class CloudNetwork:
         self._post(r.ChunkAcked(self._request(key), key[1], bytes_received))
 
     def _answered(self, key: Key, answer: RemoteAnswer, now_ns: int) -> None:
-        work = self._works.pop(key, None)
+        model, work = self._works.pop(key, ("", None))
         if work is None:
             return
         try:
-            confidence = self._task.interpret(answer.tensors).confidence
+            confidence = self._confidence(model, answer.tensors)
         except HedgerowError as error:
-            self._fault(key, "bad_answer", False, str(error))
+            self._tell(f"the server at {self._address} gave an answer that cannot be one: {error}")
+            self._fault(key, "bad_answer", True, str(error))
             return
         work.remote = answer.tensors
         self._post(
@@ -190,6 +195,16 @@ class CloudNetwork:
                 confidence,
             )
         )
+
+    def _confidence(self, model: str, outputs: Tensors) -> float | None:
+        """The answer's confidence; a HedgerowError unless these are the model's outputs."""
+        expected = self._outputs[model]
+        if set(outputs) != {spec.name for spec in expected}:
+            raise PeerError(f"it has the tensors {', '.join(sorted(outputs)) or '(none)'}")
+        for spec in expected:
+            if spec.dtype != "object":
+                spec.check(outputs[spec.name])
+        return self._task.interpret(outputs).confidence
 
     def _failed(self, key: Key, fault: Fault, now_ns: int) -> None:
         self._works.pop(key, None)

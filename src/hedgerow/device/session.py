@@ -25,6 +25,7 @@ from hedgerow.device.journal import Header, Journal
 from hedgerow.device.lane import Lane
 from hedgerow.device.network import CloudNetwork
 from hedgerow.errors import EngineError, UsageError
+from hedgerow.models.chain import Chain
 from hedgerow.models.task import Task
 from hedgerow.models.tensors import Array, Tensors
 from hedgerow.planning import arm_table, calibrations, every_arm, margins_of
@@ -81,6 +82,7 @@ class Session:
         say: Callable[[str], None] | None = None,
     ) -> None:
         self._say = say or (lambda text: print(f"hedgerow: {text}", file=sys.stderr))
+        main = checked_stream(_MAIN, deadline_ms, criticality, safe_value, period_ms)
         self.task = open_task(task)
         self.profile = self._profile(profile, frames, threads)
         factor = slow_device.factor if slow_device else 1.0
@@ -98,12 +100,16 @@ class Session:
         header = Header(core.table, chosen.name, core.limits, safe, core.prices, budgets or BudgetSettings())
         self._journal = Journal(journal, header) if journal else None
         self._driver = Driver(core, self.task, self._journal)
-        self._chains = {model.name: self.task.open(model.name, threads) for model in self.task.models}
-        self.output_names = tuple(spec.name for spec in self._chains[self.task.reference].outputs)
-        self._start(server, tls, slow_device)
-        self.open_stream(
-            _MAIN, deadline_ms=deadline_ms, criticality=criticality, safe_value=safe_value, period_ms=period_ms
-        )
+        self._chains: dict[str, Chain] = {}
+        try:
+            for model in self.task.models:
+                self._chains[model.name] = self.task.open(model.name, threads)
+            self.output_names = tuple(spec.name for spec in self._chains[self.task.reference].outputs)
+            self._start(server, tls, slow_device)
+            self._open(main, safe_value)
+        except BaseException:  # nothing of a session that never was stays behind
+            self.close()
+            raise
 
     def _profile(self, profile: Profile | str | Path | None, frames: Frames, threads: int) -> Profile:
         if profile is None:
@@ -116,19 +122,16 @@ class Session:
         return loaded
 
     def _start(self, server: str | None, tls: TlsFiles | None, slow: SlowDevice | None) -> None:
-        kept = calibrations(self.profile)
-        stretch = (lambda median_ns: slow.extra_ns(round(median_ns / slow.factor))) if slow else None
-        lanes = {}
-        for name in sorted({model.lane for model in self.table.locals}):
-            lanes[name] = Lane(name, self._chains, self.task, self.table, kept, self._driver.post, stretch)
+        kept, post, network = calibrations(self.profile), self._driver.post, None
         for chain in self._chains.values():
             chain.warm_up()
-        network = None
         if server is not None:
-            ids = {name: chain.chain_id for name, chain in self._chains.items()}
             plain, address = server.startswith(PLAIN), server.removeprefix(PLAIN)
-            network = CloudNetwork(address, self.task, ids, kept, self._driver.post, tls=tls, plain=plain)
+            network = CloudNetwork(address, self.task, self._chains, kept, post, tls=tls, plain=plain)
             network.on_problem = lambda problem: self._say(f"{problem} [at fault: peer]; the device answers alone")
+        stretch = (lambda median_ns: slow.extra_ns(round(median_ns / slow.factor))) if slow else None
+        names = sorted({model.lane for model in self.table.locals})
+        lanes = {name: Lane(name, self._chains, self.task, self.table, kept, post, stretch) for name in names}
         self._driver.attach(lanes, network)
 
     # ---------------------------------------------------------------------------------------------------------- streams
@@ -144,21 +147,11 @@ class Session:
         expiry_ms: float = 60_000.0,
     ) -> None:
         """Declare a stream of requests (or change it); `submit(..., stream=name)` then belongs to it."""
-        for what, value in (("deadline_ms", deadline_ms), ("period_ms", period_ms), ("expiry_ms", expiry_ms)):
-            if value is not None and not (np.isfinite(value) and value > 0):
-                raise UsageError(f"{what} must be a positive number of milliseconds, not {value}")
-        if criticality not in list(Criticality):
-            raise UsageError(f"criticality must be one of {', '.join(Criticality)}, not '{criticality}'")
-        stream = Stream(
-            name,
-            int(deadline_ms * MS),
-            Criticality(criticality),
-            None if period_ms is None else int(period_ms * MS),
-            safe_value is not None,
-            int(expiry_ms * MS),
-        )
-        self._streams[name], self._safe_values[name] = stream, safe_value
+        self._open(checked_stream(name, deadline_ms, criticality, safe_value, period_ms, expiry_ms), safe_value)
+
+    def _open(self, stream: Stream, safe_value: object) -> None:
         self._driver.post(StreamOpened(stream))
+        self._streams[stream.name], self._safe_values[stream.name] = stream, safe_value
 
     # ---------------------------------------------------------------------------------------------------------- answers
 
@@ -184,11 +177,13 @@ class Session:
         return self._admit(sample, captured_at, stream, deadline_ms, None, help_out=True).result()
 
     def run(self, output_names: Sequence[str] | None, feeds: Mapping[str, Array]) -> list[Array]:
-        """For a model alone: the outputs asked for (None: all), as onnxruntime.InferenceSession.run gives them.
+        """For a model alone: the outputs asked for (None or none: all), as onnxruntime.InferenceSession.run gives them.
 
         UsageError for wrong names or feeds, EngineError if no way to an answer was left.
         """
-        names = self.output_names if output_names is None else tuple(output_names)
+        if len(self.task.models) > 1:
+            raise UsageError(f"task '{self.task.name}' has several models with outputs of their own; use answer()")
+        names = tuple(output_names or self.output_names)
         unknown = [name for name in names if name not in self.output_names]
         if unknown:
             raise UsageError(f"no output '{unknown[0]}'; there are: {', '.join(self.output_names)}")
@@ -211,9 +206,13 @@ class Session:
     ) -> "Future[Answer]":
         if stream not in self._streams:
             raise UsageError(f"no stream '{stream}'; there are: {', '.join(self._streams)}")
+        if captured_at is not None and not np.isfinite(captured_at):
+            raise UsageError(f"captured_at must be seconds of time.monotonic(), not {captured_at}")
         captured_ns = time.monotonic_ns() if captured_at is None else int(captured_at * 1e9)
         if captured_ns > time.monotonic_ns() + MS:
             raise UsageError("captured_at is in the future; give seconds of time.monotonic()")
+        if deadline_ms is not None:
+            _check_ms("deadline_ms", deadline_ms)
         deadline_ns = None if deadline_ms is None else int(deadline_ms * MS)
         tensors = self.task.sample(sample)
         captured_ns = min(captured_ns, time.monotonic_ns())
@@ -258,3 +257,28 @@ def plain_table(profile: Profile, task: Task, device_factor: float) -> ArmTable:
         if all(arm.sends(at)[1] == joint and arm.crossing and arm.crossing.codec == "raw" for at in crossings):
             kept.append(arm)
     return ArmTable(tuple(kept), every.locals, every.energy)
+
+
+def checked_stream(
+    name: str,
+    deadline_ms: float,
+    criticality: str,
+    safe_value: object,
+    period_ms: float | None,
+    expiry_ms: float = 60_000.0,
+) -> Stream:
+    """A stream of these settings; UsageError for one that cannot be."""
+    _check_ms("deadline_ms", deadline_ms)
+    _check_ms("expiry_ms", expiry_ms)
+    if period_ms is not None:
+        _check_ms("period_ms", period_ms)
+    if criticality not in list(Criticality):
+        raise UsageError(f"criticality must be one of {', '.join(Criticality)}, not '{criticality}'")
+    period_ns = None if period_ms is None else int(period_ms * MS)
+    kind, stands_in = Criticality(criticality), safe_value is not None
+    return Stream(name, int(deadline_ms * MS), kind, period_ns, stands_in, int(expiry_ms * MS))
+
+
+def _check_ms(what: str, value: float) -> None:
+    if not (np.isfinite(value) and int(value * MS) > 0):
+        raise UsageError(f"{what} must be a positive number of milliseconds, not {value}")

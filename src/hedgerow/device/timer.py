@@ -26,6 +26,7 @@ class Timer:
     def __init__(self, fire: Callable[[], None]) -> None:
         self._fire = fire
         self._changed = threading.Event()
+        self._lock = threading.Lock()
         self._at_ns: int | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="hedgerow-timer", daemon=True)
@@ -33,7 +34,8 @@ class Timer:
 
     def set(self, at_ns: int | None) -> None:
         """Fire at `at_ns` of time.monotonic_ns. The thread is woken only if it would otherwise sleep too long."""
-        before, self._at_ns = self._at_ns, at_ns
+        with self._lock:
+            before, self._at_ns = self._at_ns, at_ns
         if at_ns is not None and (before is None or at_ns < before):
             self._changed.set()
 
@@ -45,11 +47,13 @@ class Timer:
     def _serve(self) -> None:
         tighten_timer_slack()
         while not self._closed:
-            at_ns = self._at_ns
-            wait_s = None if at_ns is None else (at_ns - time.monotonic_ns()) / 1e9
+            with self._lock:
+                at_ns = self._at_ns
+                wait_s = None if at_ns is None else (at_ns - time.monotonic_ns()) / 1e9
+                if wait_s is not None and wait_s <= 0:
+                    self._at_ns = None
             if wait_s is None or wait_s > 0:
                 self._changed.wait(wait_s)
                 self._changed.clear()
-                continue
-            self._at_ns = None
-            self._fire()
+            else:
+                self._fire()
