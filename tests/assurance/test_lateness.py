@@ -1,6 +1,7 @@
 """Whose fault a late answer was: stories told as steps of a journal, each with its verdict."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -122,6 +123,12 @@ def test_an_excess_excuses_no_more_than_itself(by_ms: float, cause: Cause) -> No
         step(150, r.AnswerArrived(0, 1, 10, 0, 0, 0), delivered(0, 150)),
     ]
     assert cause_of(row(0, 150.0), story) is cause
+
+
+def test_no_answer_is_not_excused_by_a_small_excess() -> None:
+    story = [decided(0, 0, Reason.POLICY_FIXED, reserve=""), step(5, r.TimerFired(), exceeded(0, 0.1, "encode"))]
+    assert cause_of(row(0, 20.0, status=Status.FAILED), story) is Cause.LINK
+    assert cause_of(replace(row(0, 20.0, status=Status.FAILED), reason="engine_failed"), story) is Cause.DEVICE
 
 
 def test_what_the_journal_never_saw_is_the_link() -> None:

@@ -7,8 +7,9 @@ The rule. A late request counts as `device` if
    decision to the consumer) beyond the stated margin, or
 3. that happened to the timer, or to a job that held a lane, between its capture and the last start of its own jobs.
 
-2 and 3 count only if the excesses together are at least as long as it was late: an encoder 1 ms over its bound does not
-excuse a blackout. All else is `link`.
+2 and 3 count only for an answer, and only if the excesses together are at least as long as it was late: an encoder 1 ms over
+its bound does not excuse a blackout. A request without an answer is `device` only by 1, or if the engine failed. All else
+is `link`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ from enum import StrEnum
 
 from hedgerow.assurance.evidence import Evidence, Excess
 from hedgerow.assurance.rows import Timed
+from hedgerow.core.records import Reason
 
 
 class Cause(StrEnum):
@@ -53,6 +55,8 @@ def device_side(row: Timed, by_ns: int, evidence: Evidence) -> str:
     """What of the device's side made this row late, in words; empty if nothing did."""
     if row.request in evidence.unfit:
         return "no local arm fits"
+    if not row.answered:
+        return "the engine failed" if row.reason == Reason.ENGINE_FAILED else ""
     own = [each for each in _own(row, evidence) if each.by_ns > 0]
     blocking = list(_blocking(row, evidence))
     if sum(each.by_ns for each in (*own, *blocking)) < by_ns:

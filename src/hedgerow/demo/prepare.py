@@ -1,7 +1,7 @@
 """Makes what every drive shares, in a process of its own: `python -m hedgerow.demo.prepare OUT [PROFILE]`.
 
-Frames, their labels, the reference's and the other models' answers on the uncompressed frames, and a quick profile
-(measured on other crops than those driven) unless one is given. Says a line for each stage.
+Frames, their labels, the reference's answers on the uncompressed frames, and a quick profile (measured on other crops
+than those driven) unless one is given. Says a line for each stage.
 """
 
 import json
@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,14 @@ from hedgerow.demo.frames import PROFILE_FRAMES, PROFILE_SEED, Frames, cut_frame
 from hedgerow.errors import HedgerowError, UsageError
 from hedgerow.models.fetch import fetch, read_index
 from hedgerow.models.task import Task
-from hedgerow.profiling import Profile, make_profile
+from hedgerow.profiling import Profile
+from hedgerow.profiling.measure import QUICK, make_profile
 
 SLOW_SHARE = 1.15
 """The emulated device is as slow as makes the reference's median this many deadlines."""
-PROFILE_SECONDS = 6.0
+PROFILE_SECONDS = 7.0
+EFFORT = replace(QUICK, samples_max=PROFILE_FRAMES, frame_codecs=("raw", "jpeg:75", "jpeg:90"), agreement_until=0.68)
+"""A quick profile's, with as many frames for agreement as there is time for, and the finer of the JPEG qualities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,6 @@ class Prepared:
     frames: str
     labels: list[int]
     reference_answers: list[int]
-    agreement_of_models: dict[str, float]
     reference_median_ms: float
 
     @classmethod
@@ -76,16 +78,8 @@ def prepare(out: Path, profile: Path | None) -> Prepared:
     photographs = read_index(fetch("photographs"))
     frames, labels = cut_frames(photographs)
     np.save(out / "frames.npy", frames)
-    given = {}
-    for model in task.models:
-        say(f"answering {len(frames)} uncompressed frames with {model.name}, for comparison")
-        given[model.name] = answers(task, model.name, frames)
-    right = given[task.reference]
-    agreement = {
-        name: sum(a == b for a, b in zip(each, right, strict=True)) / len(right)
-        for name, each in given.items()
-        if name != task.reference
-    }
+    say(f"asking {task.reference} what is on the {len(frames)} uncompressed frames, for comparison")
+    right = answers(task, task.reference, frames)
     measured = _profile(task, photographs, out, profile)
     median_ms = measured.model(task.reference).segments[0].tail.median_ns / 1e6
     done = Prepared(
@@ -95,7 +89,6 @@ def prepare(out: Path, profile: Path | None) -> Prepared:
         frames=str(out / "frames.npy"),
         labels=labels,
         reference_answers=right,
-        agreement_of_models=agreement,
         reference_median_ms=median_ms,
     )
     (out / "prepared.json").write_text(json.dumps(asdict(done)))
@@ -109,7 +102,7 @@ def _profile(task: Task, photographs: list[tuple[Path, int]], out: Path, given: 
         return loaded
     say(f"measuring a quick profile ({PROFILE_SECONDS:g} s)")
     frames, _ = cut_frames(photographs, PROFILE_FRAMES, PROFILE_SEED)
-    made = make_profile(task, list(frames), seconds=PROFILE_SECONDS, quick=True)
+    made = make_profile(task, list(frames), seconds=PROFILE_SECONDS, quick=True, effort=EFFORT)
     made.save(out / "profile.json")
     return made
 

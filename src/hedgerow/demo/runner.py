@@ -191,7 +191,6 @@ class Demo:
             "late_above_device_only": late_above_device_only(ours.rows, evidence, twin.rows),
             "late": {name: [asdict(each) for each in drive.scored.late] for name, drive in self._drives.items()},
             "journals_replayed": {name: drive.scored.replayed for name, drive in self._drives.items()},
-            "agreement_of_models_on_these_frames": prepared.agreement_of_models,
             "emulated": {"link": True, "device": slow.label},
             "energy": "modelled: busy time and radio time by the arm table's powers, probes and cancelled work included",
             "rate_hz": self._course.rate_hz,

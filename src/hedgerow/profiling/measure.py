@@ -119,9 +119,11 @@ def make_profile(
     server_client: ServerClient | None = None,
     progress: Callable[[str], None] = lambda _line: None,
     lane: str = "cpu",
+    effort: Effort | None = None,
 ) -> Profile:
     """Measure `task` on this machine within about `seconds` (4 when quick, else 90) and return its profile.
 
+    `effort` is what is tried, None: as much as `quick` says.
     `frames` are raw samples, by name if a mapping; without any, inputs are generated. Errors: UsageError (a sample that does
     not fit the task, too few seconds), EngineError (a model fails). A server that cannot be measured is no error: `progress`
     says so, and its times are then an estimate.
@@ -129,7 +131,7 @@ def make_profile(
     seconds = (SECONDS_QUICK if quick else SECONDS_FULL) if seconds is None else seconds
     if not seconds >= SECONDS_MIN:
         raise UsageError(f"a profile takes at least {SECONDS_MIN:g} s, not {seconds:g}")
-    effort = QUICK if quick else FULL
+    effort = effort or (QUICK if quick else FULL)
     given = shuffled(samples_of(task, frames))
     samples = (given or generated(task, GENERATED_SAMPLES))[: effort.samples_max]
     if len(given) > len(samples):
