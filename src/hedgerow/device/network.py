@@ -7,6 +7,7 @@ wrong is said once, as `problem`.
 
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError
 from hashlib import sha256
 from typing import Protocol
 
@@ -131,7 +132,7 @@ class CloudNetwork:
                         if not self._plain:
                             self._client.put_calibration(calibration, self._timeout_s)
                     self._described = True
-            except HedgerowError as error:
+            except (HedgerowError, CancelledError) as error:  # cancelled: the client was closed meanwhile
                 if isinstance(error, PeerError):
                     self._tell(str(error))
                 self._post(r.ProbeLost(action.probe))
