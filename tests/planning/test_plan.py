@@ -68,7 +68,7 @@ def test_the_choice_turns_where_it_is_said_to(table: ArmTable) -> None:
         assert before.at < after.at
     places = [0.05, *(turn.at for turn in made.uplink_turns), 2000.0]
     names = [turn.below for turn in made.uplink_turns] + [
-        made.uplink_turns[-1].above if made.uplink_turns else made.chosen
+        made.uplink_turns[-1].above if made.uplink_turns else made.chosen or "none"
     ]
     for low, high, name in zip(places, places[1:], names, strict=False):
         if high / low > 1.02:

@@ -53,23 +53,27 @@ class QuantileBound:
     Source: DESIGN.md's recipe in PARTS.md; conformal score with an adaptive offset. `observe(x)` takes x > 0 in any unit.
     """
 
-    __slots__ = ("_capped", "_level", "_order", "_quantile", "_recent", "_theta", "_window_max", "target")
+    __slots__ = (
+        "_bound", "_capped", "_exponent", "_level", "_order", "_quantile", "_recent", "_theta", "_window_max", "target"
+    )  # fmt: skip
 
     def __init__(self, target: float = 0.01, quantile: float = 0.97, window_max: int = 300) -> None:
         self.target, self._quantile, self._window_max = target, quantile, window_max
         self._level: float | None = None
         self._recent: deque[float] = deque()
         self._order: list[float] = []
-        self._theta = 0.0
+        self._theta = self._exponent = 0.0
         self._capped = False
+        self._bound = float("inf")
 
     def observe(self, x: float) -> None:
+        """Learn from one observation."""
         score_of = log2(x)
         if self._level is None:
             self._level = score_of
             return
-        if not self._capped:
-            missed = 1.0 if score_of > log2(max(self.bound(), 1e-9)) else 0.0
+        if not self._capped and self._order:
+            missed = 1.0 if score_of > self._exponent else 0.0
             self._theta += 0.5 * (missed - self.target)
         score = score_of - self._level
         self._recent.append(score)
@@ -77,43 +81,49 @@ class QuantileBound:
         if len(self._recent) > self._window_max:
             self._order.pop(bisect_left(self._order, self._recent.popleft()))
         self._level += 0.5 * score
+        rank = min(int(self._quantile * len(self._order)), len(self._order) - 1)
+        self._exponent = self._level + self._order[rank] + self._theta
+        self._capped = self._exponent >= 40.0
+        self._bound = exp2(self._exponent)
 
     def bound(self) -> float:
         """The bound on the next observation; infinite before the second one."""
-        if self._level is None or not self._order:
-            return float("inf")
-        rank = min(int(self._quantile * len(self._order)), len(self._order) - 1)
-        exponent = self._level + self._order[rank] + self._theta
-        self._capped = exponent >= 40.0
-        return exp2(exponent)
+        return self._bound
 
 
 class LinkBelief:
     """Joint recent samples of one link and the cloud behind it.
 
-    `samples` (3, samples) has the rows of `ROWS` (a trip includes the cloud's queue): what one unit of each resource of the arm matrix takes, in ns. Column 0
-    is the prior, the others a ring of what was observed.
+    `samples` (samples, 3) has the columns of `COLUMNS` (a trip includes the cloud's queue): what one unit of each resource of
+    the arm matrix takes, in ns. Row 0 is the prior, the others a ring of what was observed. `attach` moves them into a larger
+    matrix, so that a decision reads all beliefs in one piece.
     """
 
-    ROWS = ("trips", "bytes", "tier")
+    COLUMNS = ("trips", "bytes", "tier")
 
     def __init__(self, limits: Limits) -> None:
-        columns = limits.belief_samples_max
-        self.samples: Floats = np.zeros((len(self.ROWS), columns))
-        self.samples[:, 0] = (60e6, 2000.0, 1.0)  # 60 ms, 4 Mbit/s: weak, and gone with the first observations
-        self._at_ns = np.zeros(columns)
-        self._base = np.zeros(columns)
-        self._queue_ns = np.zeros(columns)
-        self._base[0] = _PRIOR_WEIGHT
+        rows = limits.belief_samples_max
+        self.samples: Floats = np.zeros((rows, len(self.COLUMNS)))
+        self.samples[0] = (60e6, 2000.0, 1.0)  # 60 ms, 4 Mbit/s: weak, and gone with the first observations
+        self._queue_ns = [0.0] * rows
+        self._at_ns = [0] * rows
+        self._base = [_PRIOR_WEIGHT] + [0.0] * (rows - 1)
         self._newest = 0
+        self.changed = set(range(rows))  # rows that a decision has not read yet
         self.bound = QuantileBound(window_max=limits.belief_window_max)
+
+    def attach(self, place: Floats) -> None:
+        """Keep the samples in `place`, a part of the matrix of all beliefs, from now on."""
+        place[:] = self.samples
+        self.samples = place
+        self.changed = set(range(len(place)))
 
     def observe(self, *, now_ns: int, trip_ns: float, ns_per_byte: float, factor: float, queue_ns: float) -> None:
         """One crossing or probe that came back; `factor`: cloud time over what was planned."""
-        self._newest = self._newest % (len(self._base) - 1) + 1
-        self.samples[:, self._newest] = (trip_ns + queue_ns, ns_per_byte, factor)
-        self._queue_ns[self._newest] = queue_ns
-        self._at_ns[self._newest], self._base[self._newest] = now_ns, 1.0
+        row = self._newest = self._newest % (len(self._base) - 1) + 1
+        self.samples[row] = (trip_ns + queue_ns, ns_per_byte, factor)
+        self.changed.add(row)
+        self._queue_ns[row], self._at_ns[row], self._base[row] = queue_ns, now_ns, 1.0
 
     def lost(self, now_ns: int) -> None:
         """One attempt of which nothing came back."""
@@ -122,24 +132,28 @@ class LinkBelief:
 
     def forgive_losses(self) -> None:
         """The link is back after an outage: what was lost during it says nothing about now."""
-        self._base[self.samples[0] >= LOST_NS] = 0.0
+        self._base = [
+            0.0 if trip >= LOST_NS else base for trip, base in zip(self.samples[:, 0], self._base, strict=True)
+        ]
 
     def latest(self) -> tuple[float, float]:
         """(ns per byte, cloud factor) of the newest sample, or the prior."""
-        column = self._newest if self._base[self._newest] > 0 else 0
-        return float(self.samples[1, column]), float(self.samples[2, column])
+        row = self._newest if self._base[self._newest] > 0 else 0
+        return float(self.samples[row, 1]), float(self.samples[row, 2])
 
-    def weights(self, now_ns: int) -> Floats:
-        """Weight of each sample (samples,): a quarter after 2 s; the prior's stays; their sum is above 0."""
-        decay = (now_ns - self._at_ns) * (1.0 / _HALF_AGE_NS) + 1.0
-        weight: Floats = self._base / (decay * decay)
-        weight[0] = _PRIOR_WEIGHT
-        return weight
+    def weights(self, now_ns: int) -> list[float]:
+        """Weight of each sample, in sum 1: a quarter after 2 s; the prior's stays."""
+        late = 1.0 + now_ns / _HALF_AGE_NS
+        found = [base / (late - at / _HALF_AGE_NS) ** 2 for base, at in zip(self._base, self._at_ns, strict=True)]
+        found[0] = _PRIOR_WEIGHT
+        total = sum(found)
+        return [weight / total for weight in found]
 
     def set_queue(self, queue_ns: float) -> None:
         """The cloud told of its queue: it holds for whatever sample the network will resemble."""
-        self.samples[0] += queue_ns - self._queue_ns
-        self._queue_ns[:] = queue_ns
+        self.samples[:, 0] += queue_ns - np.array(self._queue_ns)
+        self._queue_ns = [queue_ns] * len(self._queue_ns)
+        self.changed = set(range(len(self.samples)))
 
 
 class LaneBelief:

@@ -1,7 +1,7 @@
 """From a request and the beliefs to what a policy may look at, and to the record of what it chose.
 
-One vectorised pass: the samples of each link (rows x samples) times what each arm takes (rows x arms), summed over rows in
-their order. Buffers are made once; elementwise products and ordered sums only, so every processor gives the same bits.
+One vectorised pass: each new sample of a link times what each arm takes of it, summed in a fixed order, and then the samples
+together against the request's own limits. Buffers are made once; elementwise products and ordered sums only, so every processor gives the same bits.
 """
 
 from collections.abc import Mapping
@@ -33,13 +33,21 @@ class Choosing:
             name: np.array([arm.crossing is not None and arm.crossing.link == name for arm in table.arms])
             for name in links
         }
-        self._rows = {name: table.rows(LinkBelief.ROWS, name)[:, None, :] for name in links}
-        shape = (len(LinkBelief.ROWS), limits.belief_samples_max if links else 1, len(table.arms))
-        self._products, self._sum, self._latency = np.zeros(shape), np.zeros(shape[1:]), np.zeros(shape[1:])
-        self._lane_amounts = {name[5:]: row for name, row in table.amounts.items() if name.startswith("lane:")}
-        self._even = np.ones(shape[1])
-        self._no_money = np.zeros(len(table.arms))
+        self._lanes = {name[5:]: row for name, row in table.amounts.items() if name.startswith("lane:")}
+        rows, width = limits.belief_samples_max if links else 1, len(LinkBelief.COLUMNS)
+        self._beliefs: Floats = np.zeros((rows, width * len(links)))  # samples x resources; the links' own memory
+        self._amounts: Floats = np.zeros((width * len(links), len(table.arms)))  # resources x arms
+        for place, (name, link) in enumerate(links.items()):
+            columns = slice(place * width, (place + 1) * width)
+            self._amounts[columns] = table.rows(LinkBelief.COLUMNS, name)
+            link.belief.attach(self._beliefs[:, columns])
+        self._products, self._beyond = np.zeros(self._amounts.shape), np.zeros((rows, len(table.arms)))
+        self._nothing = np.zeros(len(table.arms))
+        self._even = np.ones(1)
         self._busy_mj = table.busy_ns * (table.energy.active_mw * 1e-9) + table.is_remote * table.energy.radio_tail_mj
+        money = table.up_bytes * (table.money_per_mb * 1e-6) + table.cloud_ns * (table.money_per_cloud_s * 1e-9)
+        self._priced: Floats = money * prices.money_mj + table.disagreement * prices.disagreement_mj
+        self._made: tuple[float, float, Floats, Floats] | None = None
 
     def view(
         self, flight: Flight, fits: Mapping[str, int | None], own_start_ns: int | None, budgets: Budgets, now_ns: int
@@ -51,14 +59,7 @@ class Choosing:
         left = float(until - now_ns)
         available = left if own_start_ns is None else float(own_start_ns - now_ns)
         link = next(iter(self._links.values()), None)
-        energy, money = self._busy_mj, self._no_money
-        if link is not None:
-            energy = energy + table.up_bytes * (link.belief.latest()[0] * table.energy.radio_mw * 1e-9)
-            if self.prices.money_mj:
-                money = table.up_bytes * (table.money_per_mb * 1e-6) + table.cloud_ns * (table.money_per_cloud_s * 1e-9)
-                money = money * self.prices.money_mj
-        if budgets.energy_price != 1.0:
-            energy = energy * budgets.energy_price
+        _, _, energy, cost = self._costs(link, budgets.energy_price)
         admissible = table.busy_ns <= available
         for name, each in self._links.items():
             if not each.open_for_requests:
@@ -71,11 +72,12 @@ class Choosing:
         plan = flight.plan
         return View(
             table,
-            latency_ns=self._expected_latency(now_ns),
-            weights=self._even if link is None else link.belief.weights(now_ns),
+            network_ns=self._network_ns(),
+            device_ns=self._device_ns(now_ns),
+            weights=self._even if link is None else np.array(link.belief.weights(now_ns)),
             admissible=admissible,
             energy_mj=energy,
-            money_mj=money,
+            cost_mj=cost,
             available_ns=available,
             time_left_ns=left,
             reserve_energy_mj=table.energy.busy_mj(plan.median_ns) if plan else 0.0,
@@ -83,19 +85,33 @@ class Choosing:
             prices=self.prices,
         )
 
-    def _expected_latency(self, now_ns: int) -> Floats:
-        """Time from now to each arm's answer in each belief sample: (samples, arms)."""
-        fixed: Floats | float = float(max((desk.busy_for_ns(now_ns) for desk in self._desks.values()), default=0))
-        for name, amounts in self._lane_amounts.items():
-            fixed = amounts * (self._desks[name].belief.factor() if name in self._desks else 1.0) + fixed
-        latency = self._latency
-        if not self._links:
-            latency[:] = fixed
-        for place, (name, link) in enumerate(self._links.items()):
-            np.multiply(link.belief.samples[:, :, None], self._rows[name], out=self._products)
-            total = np.add.reduce(self._products, axis=0, out=self._sum)
-            np.add(latency if place else fixed, total, out=latency)
-        return latency
+    def _costs(self, link: Link | None, energy_price: float) -> tuple[float, float, Floats, Floats]:
+        """(rate, energy price, energy, cost) of the arms at the link's present rate; made anew only when these change."""
+        rate = 0.0 if link is None else link.belief.latest()[0]
+        if self._made is None or (rate, energy_price) != self._made[:2]:
+            table = self.table
+            energy = self._busy_mj + table.up_bytes * (rate * table.energy.radio_mw * 1e-9)
+            self._made = (rate, energy_price, energy, energy * energy_price + self._priced)
+        return self._made
+
+    def _network_ns(self) -> Floats:
+        """Time that each arm spends beyond the device in each belief sample, (samples, arms); only new samples are made."""
+        for link in self._links.values():
+            for row in link.belief.changed:
+                np.multiply(self._beliefs[row][:, None], self._amounts, out=self._products)
+                np.add.reduce(self._products, axis=0, out=self._beyond[row])
+            link.belief.changed.clear()
+        return self._beyond
+
+    def _device_ns(self, now_ns: int) -> Floats:
+        """Time that each arm spends on the device, waiting for the lane included: (arms,)."""
+        wait, total = 0, self._nothing
+        for name, amounts in self._lanes.items():
+            desk = self._desks.get(name)
+            factor = 1.0 if desk is None else desk.belief.factor()
+            wait = max(wait, 0 if desk is None else desk.busy_for_ns(now_ns))
+            total = amounts * factor if total is self._nothing else total + amounts * factor
+        return total + wait if wait else total
 
     def decision(
         self, flight: Flight, choice: Choice | None, view: View, own_start_ns: int | None, now_ns: int
@@ -106,10 +122,11 @@ class Choosing:
         cost = probability = 0.0
         if choice is not None:
             cost, probability = choice.cost_mj, choice.reserve_probability
-            median, p90 = _quantiles(view.latency_ns[:, choice.arm].tolist(), view.weights.tolist(), 0.5, 0.9)
-            bound = p90
             crossing = self.table.arms[choice.arm].crossing
-            if crossing is not None:
+            if crossing is None:
+                median = p90 = bound = float(view.device_ns[choice.arm])
+            else:
+                median, p90 = _quantiles(view.latency_ns(choice.arm).tolist(), view.weights.tolist(), 0.5, 0.9)
                 fixed = float(self.table.busy_ns[choice.arm] + self.table.cloud_ns[choice.arm])
                 flight.predicted_network_ns = max(1.0, median - fixed)
                 ratio = self._links[crossing.link].belief.bound.bound()

@@ -78,6 +78,9 @@ def fits_behind(
     now_ns: int,
 ) -> bool:
     """Whether everything promised, and what the streams may yet send, still fits if the lane is taken until then."""
+    if not forecasts:
+        start = backward_start(reservations)
+        return start is None or start >= busy_until_ns
     jobs = sorted(reservations, key=_due)
     return _worst_excess(jobs, forecasts, busy_until_ns, blocking_ns, released_ns=now_ns) <= 0
 

@@ -96,13 +96,17 @@ def view_of(
         model = whole_model(table, column)
         if model is not None:
             admissible[column] = model in fits or (reserve is not None and admissible[column])
+    energy, busy = energy_mj(table, link), np.zeros(len(table.arms))
+    for name, amounts in table.amounts.items():
+        busy = busy + amounts if name.startswith("lane:") else busy
     view = View(
         table=table,
-        latency_ns=latency_ns(table, link)[None, :],
+        network_ns=(latency_ns(table, link) - busy)[None, :],
+        device_ns=busy,
         weights=np.ones(1),
         admissible=admissible,
-        energy_mj=energy_mj(table, link),
-        money_mj=money_mj(table, prices),
+        energy_mj=energy,
+        cost_mj=energy + (money_mj(table, prices) + prices.disagreement_mj * table.disagreement),
         available_ns=available_ns,
         time_left_ns=float(due_ns),
         reserve_energy_mj=table.energy.busy_mj(fallback.tail_median_ns[0]) if fallback else 0.0,

@@ -12,7 +12,7 @@ import numpy as np
 from hedgerow.core.arms import ArmTable, Flags
 from hedgerow.core.policies import Choice, Policy, View, by_name
 from hedgerow.core.records import MS, Margins, Prices
-from hedgerow.planning.outlook import LinkFigures, view_of, whole_model
+from hedgerow.planning.outlook import LinkFigures, money_mj, view_of, whole_model
 from hedgerow.planning.prune import undominated
 
 UPLINKS_MBPS = (0.05, 2000.0)
@@ -119,7 +119,7 @@ def _outlooks(view: View, alone: list[Choice | None], deadline_ms: float) -> tup
         found.append(
             ArmOutlook(
                 name=arm.name,
-                latency_ms=round(float(view.latency_ns[0, column]) / MS, 3),
+                latency_ms=round(float(view.latency_ns(column)[0]) / MS, 3),
                 energy_mj=round(float(view.energy_mj[column]), 3),
                 up_bytes=round(float(table.up_bytes[column])),
                 quality=round(arm.quality, 4),
@@ -137,14 +137,14 @@ def pareto_front(view: View) -> Flags:
     columns = np.flatnonzero(view.admissible)
     front: Flags = np.zeros(len(view.table.arms), dtype=np.bool_)
     if len(columns):
-        figures = np.vstack([view.latency_ns[0], view.energy_mj, 1.0 - view.table.quality])
+        figures = np.vstack([view.network_ns[0] + view.device_ns, view.energy_mj, 1.0 - view.table.quality])
         front[columns] = undominated(figures[:, columns])
     return front
 
 
 def _obstacle(view: View, column: int, deadline_ms: float) -> str:
     """Why an arm may not be chosen, or would not help, in words; "" for neither."""
-    table, latency_ns = view.table, float(view.latency_ns[0, column])
+    table, latency_ns = view.table, float(view.latency_ns(column)[0])
     model = whole_model(table, column)
     if not view.admissible[column]:
         if model is not None:
@@ -165,7 +165,8 @@ def _because(view: View, choice: Choice | None, alone: list[Choice | None], dead
     if choice is None:
         return f"no local model's bound fits {deadline_ms:g} ms: the fastest one runs and its answer is marked late"
     table, column = view.table, choice.arm
-    energy, money = float(view.energy_mj[column]), float(view.money_mj[column])
+    energy = float(view.energy_mj[column])
+    money = float(money_mj(view.table, view.prices)[column])
     parts = [f"energy {energy:.1f}"]
     parts += [f"money {money:.1f}"] if money else []
     parts += [f"disagreement and reserve {choice.cost_mj - energy - money:.1f}"]

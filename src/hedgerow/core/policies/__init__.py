@@ -19,22 +19,29 @@ from hedgerow.errors import UsageError
 class View:
     """What a policy may look at for one request.
 
-    `latency_ns` (samples, arms): time from now to the answer, were the world as in that sample; `weights` (samples,).
+    `network_ns` (samples, arms): time beyond the device, were the world as in that sample; `weights` (samples,), in sum 1;
+    `device_ns` (arms,): time on the device. Their sum is the time from now to the answer. `cost_mj` (arms,): energy, money and the price of the arm's own disagreement.
     `admissible` (arms,): the reserve fits and the lane and link are free for it. `available_ns`: until the reserve would
     start; `time_left_ns`: until the answer is useless. `reserve_*`: what needing the reserve costs and gives.
     """
 
     table: ArmTable
-    latency_ns: Floats
+    network_ns: Floats
+    device_ns: Floats
     weights: Floats
     admissible: Flags
     energy_mj: Floats
-    money_mj: Floats
+    cost_mj: Floats
     available_ns: float
     time_left_ns: float
     reserve_energy_mj: float
     reserve_quality: float
     prices: Prices
+
+    def latency_ns(self, arm: int) -> Floats:
+        """Time from now to this arm's answer in each sample: (samples,)."""
+        latency: Floats = self.network_ns[:, arm] + self.device_ns[arm]
+        return latency
 
 
 @dataclass(frozen=True, slots=True)

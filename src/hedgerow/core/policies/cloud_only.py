@@ -30,10 +30,10 @@ class CloudOnly:
         remote = view.table.is_remote & view.admissible
         if not remote.any():
             return None
-        share = view.weights / np.add.reduce(view.weights)
-        in_time = np.add.reduce((view.latency_ns <= view.time_left_ns) * share[:, None], axis=0)
+        latencies, share = view.network_ns + view.device_ns, view.weights
+        in_time = np.add.reduce((latencies <= view.time_left_ns) * share[:, None], axis=0)
         worth = np.rint(view.table.quality * in_time * _STEPS)
-        latency = np.add.reduce(view.latency_ns * share[:, None], axis=0)
+        latency = np.add.reduce(latencies * share[:, None], axis=0)
         latency[~remote | (worth < worth[remote].max())] = np.inf
         return Choice(int(latency.argmin()), Reason.POLICY_FIXED)
 

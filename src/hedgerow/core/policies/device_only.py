@@ -28,8 +28,7 @@ class DeviceOnly:
         allowed = view.admissible & ~view.table.is_remote
         if not allowed.any():
             return None
-        cost = view.energy_mj + view.prices.disagreement_mj * view.table.disagreement
-        cost[~allowed] = np.inf
+        cost = np.where(allowed, view.cost_mj, np.inf)
         arm = int(cost.argmin())
         return Choice(arm, Reason.POLICY_FIXED, float(cost[arm]))
 

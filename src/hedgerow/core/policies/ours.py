@@ -31,19 +31,13 @@ class LeastExpectedCost:
     def choose(self, view: View) -> Choice | None:
         """The admissible arm of least expected cost; ties go to the earlier row of the table."""
         table, prices = view.table, view.prices
-        share = view.weights / np.add.reduce(view.weights)
-        limits = np.array((view.available_ns, view.time_left_ns)).reshape(2, 1, 1)
-        needed, missed = np.add.reduce((view.latency_ns > limits) * share[:, None], axis=1)
+        limits = np.array(((view.available_ns,), (view.time_left_ns,))) - view.device_ns
+        needed, missed = np.add.reduce((view.network_ns > limits[:, None, :]) * view.weights[:, None], axis=1)
         needed *= table.is_remote
-        wrong = missed * (table.quality - view.reserve_quality)
-        wrong += table.disagreement
-        wrong *= prices.disagreement_mj
-        cost = needed * (prices.reserve_mj + view.reserve_energy_mj)
-        cost += wrong
-        cost += view.energy_mj
-        if prices.money_mj:
-            cost += view.money_mj
-        cost[~view.admissible] = np.inf
+        missed *= (table.quality - view.reserve_quality) * prices.disagreement_mj
+        missed += needed * (prices.reserve_mj + view.reserve_energy_mj)
+        missed += view.cost_mj
+        cost = np.where(view.admissible, missed, np.inf)
         arm = int(np.rint(cost * _STEPS_PER_MJ).argmin())
         if not view.admissible[arm]:
             return None
