@@ -86,12 +86,7 @@ class Session:
         self.task = open_task(task)
         self.profile = self._profile(profile, frames, threads)
         factor = slow_device.factor if slow_device else 1.0
-        plain = server is not None and server.startswith(PLAIN)
-        self.table: ArmTable = (
-            plain_table(self.profile, self.task, factor)
-            if plain
-            else arm_table(self.profile, self.task, device_factor=factor)
-        )
+        self.table = arms_for(self.profile, self.task, server, factor)
         chosen = by_name(policy) if isinstance(policy, str) else policy
         safe = margins_of(self.profile)
         core = Core(self.table, policy=chosen, limits=limits, margins=safe, prices=prices, budgets=budgets)
@@ -247,14 +242,18 @@ def open_task(task: Task | str | Path) -> Task:
     return Task.load(task) if Path(task).suffix == ".toml" else Task.of_model(task)
 
 
-def plain_table(profile: Profile, task: Task, device_factor: float) -> ArmTable:
-    """The arms that a plain Open Inference Protocol server can serve: whole models on raw tensors; and all local ones."""
+def arms_for(profile: Profile, task: Task, server: str | None, device_factor: float) -> ArmTable:
+    """The arms that this session can use: without a server the local ones; on a plain Open Inference Protocol server whole
+    models on raw tensors; else all that are worth keeping."""
+    if server is not None and not server.startswith(PLAIN):
+        return arm_table(profile, task, device_factor=device_factor)
     every = every_arm(profile, task, tiers=Tiers(device_factor))
     joint = -1 if task.model(task.reference).preparation is None else 0
     kept = []
     for arm in every.arms:
         crossings = [position for position, step in enumerate(arm.steps) if isinstance(step, CrossStep)]
-        if all(arm.sends(at)[1] == joint and arm.crossing and arm.crossing.codec == "raw" for at in crossings):
+        whole = all(arm.sends(at)[1] == joint and arm.crossing and arm.crossing.codec == "raw" for at in crossings)
+        if not crossings or (server is not None and whole):
             kept.append(arm)
     return ArmTable(tuple(kept), every.locals, every.energy)
 
