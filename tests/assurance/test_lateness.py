@@ -103,6 +103,23 @@ def test_delivery_beyond_its_margin_is_the_device(told_ms: float, cause: Cause) 
     assert cause_of(row(0, told_ms), story) is cause
 
 
+def test_a_reserve_that_still_runs_beyond_its_bound_when_the_late_remote_answer_comes_is_the_device() -> None:
+    story = [
+        decided(0, 0),
+        step(45, r.TimerFired(), do=(r.Run("cpu", 1, 0, "small", 0, 0),)),
+        step(101.5, r.AnswerArrived(0, 1, 10, 0, 0, 0), delivered(0, 101.5)),
+        step(102.5, r.RunDone("cpu", 1, 0, (57 * MS,)), exceeded(0, 3.0)),
+    ]
+    assert cause_of(row(0, 102.0), story) is Cause.DEVICE
+
+
+def test_a_run_and_its_segments_are_the_same_time_once() -> None:
+    twice = (exceeded(0, 6.0), exceeded(0, 6.0, "segment small:0"))
+    assert cause_of(row(0, 110.0), [decided(0, 0), *ran(0, 1, 50, 109.5, *twice)]) is Cause.LINK
+    timer = step(49, r.TimerFired(), exceeded(-1, 6.0, "timer"))
+    assert cause_of(row(0, 110.0), [decided(0, 0), timer, *ran(0, 1, 50, 109.5, *twice)]) is Cause.DEVICE
+
+
 def test_when_no_local_arm_fits_it_is_the_device() -> None:
     assert cause_of(row(0, 180.0), [decided(0, 0, Reason.NOTHING_FITS), *ran(0, 1, 50, 179.5)]) is Cause.DEVICE
 

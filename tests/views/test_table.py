@@ -54,5 +54,6 @@ def test_what_is_printed_equal_is_equal() -> None:
 def test_where_another_is_better_the_table_says_so() -> None:
     text = shown()
     assert "0.880*" in text
+    assert max(len(line) for line in text.splitlines()[:9]) <= 100
     assert "device-only is better in: p50 ms 60.0 against 75.0; uplink kB 0 against 1,500" in text
     assert "cloud-only is better" not in text

@@ -59,15 +59,32 @@ def device_side(row: Timed, by_ns: int, evidence: Evidence) -> str:
         return "the engine failed" if row.reason == Reason.ENGINE_FAILED else ""
     own = [each for each in _own(row, evidence) if each.by_ns > 0]
     blocking = list(_blocking(row, evidence))
-    if sum(each.by_ns for each in (*own, *blocking)) < by_ns:
+    if _total_ns((*own, *blocking)) < by_ns:
         return ""
     worst = max((*own, *blocking), key=lambda each: each.by_ns)
     whose = "" if worst.request in (row.request, -1) else f" of request {worst.request} before it"
     return f"{worst.what}{whose} {worst.by_ns / 1e6:.1f} ms over its bound"
 
 
+def _total_ns(excesses: Iterable[Excess]) -> int:
+    """Their sum; of a run and of its segments, which are the same time twice, the larger."""
+    runs = segments = others = 0
+    for each in excesses:
+        if each.what.startswith("run "):
+            runs += each.by_ns
+        elif each.what.startswith("segment "):
+            segments += each.by_ns
+        else:
+            others += each.by_ns
+    return max(runs, segments) + others
+
+
 def _own(row: Timed, evidence: Evidence) -> Iterable[Excess]:
-    yield from (each for each in evidence.excesses if each.request == row.request and each.at_ns <= row.told_ns)
+    begun = [hold for hold in evidence.holds if hold.request == row.request and hold.started_ns < row.told_ns]
+    until_ns = max(
+        (hold.ended_ns for hold in begun), default=row.told_ns
+    )  # what still ran when it was told is known later
+    yield from (each for each in evidence.excesses if each.request == row.request and each.at_ns <= until_ns)
     delivered_ns = evidence.delivered_ns.get(row.request)
     if delivered_ns is not None:
         over_ns = row.told_ns - delivered_ns - evidence.margins.deliver_ns

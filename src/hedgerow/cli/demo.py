@@ -44,4 +44,6 @@ def demo(
     console = Console(width=None if sys.stdout.isatty() else 130)
     console.print(result_table(result["strategies"], title=f"deadline {settings.deadline_ms:g} ms; emulated link"))
     console.print(f"[dim]{about['emulated']['device']}; {about['seconds_in_all']:.0f} s in all[/dim]", highlight=False)
+    if about["warning"]:
+        console.print(about["warning"], style="bold red", highlight=False)
     console.print(f"{about['picture']}\n{out / 'result.json'}", highlight=False, soft_wrap=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from hedgerow.assurance.rows import Timed, rows_to_text
+from hedgerow.core import records as r
 from hedgerow.core.records import Limits, Source, Status
 from hedgerow.demo.frames import Frames
 from hedgerow.device.answer import Answer
@@ -81,6 +82,19 @@ class Harness:
         return Timed(index, -1, captured_ns, now_ns, self._deadline_ns, *nothing)
 
 
+class LinkWatch:
+    """Remembers how the breaker stands, for a screen that looks only later."""
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+
+    def tell(self, _now_ns: int, _event: r.Event, outcome: r.Outcome) -> None:
+        """A listener for Session.listen."""
+        for record in outcome.records:
+            if isinstance(record, r.BreakerMoved):
+                self.state = record.after
+
+
 def _sleep_until(moment_ns: int) -> None:
     while (left_ns := moment_ns - time.monotonic_ns()) > 0:
         time.sleep(left_ns / 1e9)
@@ -114,6 +128,8 @@ def main(words: list[str]) -> None:
         journal=told.journal,
         slow_device=SlowDevice(told.factor),
     ) as session:
+        link = LinkWatch("not heard of yet")
+        session.listen(link.tell)
         harness = Harness(session, frames, period_ns=told.period_ns, deadline_ms=told.deadline_ms)
         harness.drive(time.monotonic_ns() + told.period_ns, WARM_UP_REQUESTS)
         print("ready", flush=True)
@@ -121,7 +137,9 @@ def main(words: list[str]) -> None:
         if len(words) != 2 or words[0] != "start":
             return
         start_ns = int(words[1])
-        session.listen(Feed(sys.stdout.fileno(), since_ns=start_ns).tell)
+        feed = Feed(sys.stdout.fileno(), since_ns=start_ns)
+        feed.send("link", start_ns, state="none: the device alone" if told.server is None else link.state)
+        session.listen(feed.tell)
         rows = harness.drive(start_ns, told.requests)
     write_whole(Path(told.rows), rows_to_text(rows).encode())
 

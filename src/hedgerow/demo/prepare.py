@@ -39,10 +39,17 @@ class Prepared:
     labels: list[int]
     reference_answers: list[int]
     reference_median_ms: float
+    fastest_median_ms: float
+    fastest_bound_ms: float
 
     @classmethod
     def load(cls, path: Path) -> "Prepared":
         return cls(**json.loads(path.read_text()))
+
+    def busy(self, deadline_ms: float) -> bool:
+        """Whether even the fastest model's bound, on the slower device, leaves no room for anything beside it."""
+        bound_ms = self.fastest_bound_ms + (self.factor(deadline_ms) - 1) * self.fastest_median_ms
+        return bound_ms > 0.9 * deadline_ms
 
     def factor(self, deadline_ms: float) -> float:
         """How much slower the emulated device is than this machine (never faster)."""
@@ -81,7 +88,8 @@ def prepare(out: Path, profile: Path | None) -> Prepared:
     say(f"asking {task.reference} what is on the {len(frames)} uncompressed frames, for comparison")
     right = answers(task, task.reference, frames)
     measured = _profile(task, photographs, out, profile)
-    median_ms = measured.model(task.reference).segments[0].tail.median_ns / 1e6
+    whole = {model.name: model.segments[0].tail for model in measured.models}
+    fastest = min(whole.values(), key=lambda tail: tail.bound_ns)
     done = Prepared(
         task=str(path),
         reference=task.reference,
@@ -89,7 +97,9 @@ def prepare(out: Path, profile: Path | None) -> Prepared:
         frames=str(out / "frames.npy"),
         labels=labels,
         reference_answers=right,
-        reference_median_ms=median_ms,
+        reference_median_ms=whole[task.reference].median_ns / 1e6,
+        fastest_median_ms=fastest.median_ns / 1e6,
+        fastest_bound_ms=fastest.bound_ns / 1e6,
     )
     (out / "prepared.json").write_text(json.dumps(asdict(done)))
     return done

@@ -67,6 +67,7 @@ class Demo:
         self._settings, self._screen, self._course = settings, screen, settings.course()
         self._device_core, self._other_core = two_cores()
         self._drives: dict[str, Drive] = {}
+        self._busy = ""
 
     def run(self) -> dict[str, Any]:
         """Prepare, drive thrice, write; returns what result.json holds."""
@@ -75,6 +76,12 @@ class Demo:
         settle_on(self._other_core)
         slow = SlowDevice(prepared.factor(self._settings.deadline_ms))
         self._screen.drives.footer = slow.label
+        if prepared.busy(self._settings.deadline_ms):
+            self._busy = (
+                "WARNING: this machine is busy: the device's bounds leave no room in the deadline; figures mean little"
+            )
+            self._screen.drives.footer += f"   {self._busy}"
+            self._screen.say(self._busy)
         cloud = Cloud(Path(prepared.task), self._settings.out, self._other_core)
         try:
             self._screen.say("starting the server and the emulated link")
@@ -85,7 +92,9 @@ class Demo:
             cloud.close()
         self._screen.drives.present = ""
         self._screen.say("drawing the picture")
-        return self._write(prepared, slow, began_s)
+        result = self._write(prepared, slow, began_s)
+        self._screen.drives.saying = ""
+        return result
 
     # ------------------------------------------------------------------------------------------------------- before
 
@@ -191,6 +200,7 @@ class Demo:
             "late_above_device_only": late_above_device_only(ours.rows, evidence, twin.rows),
             "late": {name: [asdict(each) for each in drive.scored.late] for name, drive in self._drives.items()},
             "journals_replayed": {name: drive.scored.replayed for name, drive in self._drives.items()},
+            "warning": self._busy,
             "emulated": {"link": True, "device": slow.label},
             "energy": "modelled: busy time and radio time by the arm table's powers, probes and cancelled work included",
             "rate_hz": self._course.rate_hz,

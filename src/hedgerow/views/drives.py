@@ -109,13 +109,14 @@ class DrivesScreen:
     def __init__(self, drives: Drives, console: Console, *, live: bool) -> None:
         self.drives, self._console = drives, console
         self._live = Live(console=console, auto_refresh=False, transient=False) if live else None
-        self._next_s = 0.0
+        self._next_s, self._began_s = 0.0, time.monotonic()
 
     def say(self, text: str) -> None:
         """One stage."""
         self.drives.saying = text
         if self._live is None:
-            self._console.print(text, style="dim", highlight=False, soft_wrap=True)
+            line = f"{time.monotonic() - self._began_s:5.1f} s  {text}"
+            self._console.print(line, style="dim", highlight=False, soft_wrap=True)
         self.draw(at_once=True)
 
     def draw(self, *, at_once: bool = False) -> None:

@@ -62,11 +62,11 @@ def _cell(shot: Shot, deadline_ms: float) -> tuple[str, str]:
 
 def legend() -> Text:
     """What the colours mean."""
-    text = Text("height: age, full = deadline   ", "dim")
+    text = Text("height: age up to the deadline  ", "dim")
     for kind, look in LOOKS.items():
         if kind != "no answer":
-            text.append("█ ", look.terminal)
-            text.append(f"{kind}  ", "dim")
-    text.append("█ ", _LATE)
-    text.append("late or none", "dim")
+            text.append("█", look.terminal)
+            text.append(f"{kind} ", "dim")
+    text.append("█", _LATE)
+    text.append("late", "dim")
     return text

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -21,18 +22,18 @@ class Column:
 
 
 COLUMNS: Final = (
-    Column("requests", "requests", "{:.0f}"),
-    Column("in_time", "in time", "{:.0f}", "more"),
+    Column("requests", "re-\nquests", "{:.0f}"),
+    Column("in_time", "in\ntime", "{:.0f}", "more"),
     Column("late", "late", "{:.0f}", "less"),
-    Column("late_link", "of these\nlink", "{:.0f}", "less"),
-    Column("late_device", "of these\ndevice", "{:.0f}", "less"),
+    Column("late_link", "by\nlink", "{:.0f}", "less"),
+    Column("late_device", "by\ndevice", "{:.0f}", "less"),
     Column("p50_ms", "p50\nms", "{:.1f}", "less"),
-    Column("p99_ms", "p99\nms", "{:.1f}", "less"),
-    Column("max_ms", "max\nms", "{:.1f}", "less"),
+    Column("p99_ms", "p99\nms", "{:.0f}", "less"),
+    Column("max_ms", "max\nms", "{:.0f}", "less"),
     Column("uplink_bytes", "uplink\nkB", "{:,.0f}", "less", 1e-3),
-    Column("energy_mj", "energy mJ\n(modelled)", "{:,.0f}", "less"),
-    Column("agreement", "agreement", "{:.3f}", "more"),
-    Column("correct", "correct", "{:.3f}", "more"),
+    Column("energy_mj", "modelled\nenergy J", "{:.1f}", "less", 1e-3),
+    Column("agreement", "agree-\nment", "{:.3f}", "more"),
+    Column("correct", "cor-\nrect", "{:.3f}", "more"),
 )
 
 Results = Sequence[Mapping[str, Any]]
@@ -50,10 +51,10 @@ def winners(results: Results, column: Column) -> set[str]:
 
 def result_table(results: Results, *, title: str = "") -> RenderableType:
     """The table, and under it in words where another than the last strategy is the best."""
-    table = Table(title=title, title_justify="left", header_style="bold", padding=(0, 1))
-    table.add_column("strategy")
+    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=0)
+    table.add_column("strategy", no_wrap=True)
     for column in COLUMNS:
-        table.add_column(column.title, justify="right")
+        table.add_column(column.title, justify="right", no_wrap=True)
     best = {column.key: winners(results, column) for column in COLUMNS}
     for each in results:
         name = str(each["name"])
@@ -64,7 +65,11 @@ def result_table(results: Results, *, title: str = "") -> RenderableType:
         table.add_row(*cells)
     return Group(
         table,
-        Text("* the best of its column; late answers count as disagreeing and wrong", "dim"),
+        Text(
+            "* the best of its column. Agreement (with the reference) and correct are shares of all requests, a late answer counts "
+            "as neither; of late ones the link or the device is the cause; no answer counts as the slowest.",
+            "dim",
+        ),
         *_where_else(results),
     )
 
@@ -74,13 +79,17 @@ def _shown(result: Mapping[str, Any], column: Column) -> str:
     return "-" if value is None else column.form.format(value * column.scale)
 
 
+def _in_a_line(title: str) -> str:
+    return title.replace("-\n", "").replace("\n", " ")
+
+
 def _where_else(results: Results) -> list[Text]:
     """Sentences: in which columns the last strategy is beaten, by whom and by how much."""
     ours = results[-1]
     lines = []
     for other in results[:-1]:
         beaten = [
-            f"{column.title.replace(chr(10), ' ')} {_shown(other, column)} against {_shown(ours, column)}"
+            f"{_in_a_line(column.title)} {_shown(other, column)} against {_shown(ours, column)}"
             for column in COLUMNS
             if other["name"] in winners(results, column) and ours["name"] not in winners(results, column)
         ]
