@@ -5,6 +5,7 @@ with another task, model or cut is never probed successfully, so the breaker sta
 wrong is said once, as `problem`.
 """
 
+import gc
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
@@ -108,6 +109,7 @@ class CloudNetwork:
         self._client.close()
         for thread in self._threads:
             thread.join(self._timeout_s + 1.0)
+        gc.collect()  # failed crossings hold their connections in cycles; gRPC's own thread ends with the last of them
 
     # -------------------------------------------------------------------------------------------------- what comes back
 
