@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+INTERRUPTED = 130  # as shells say it: ended by Ctrl-C
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
@@ -35,8 +37,12 @@ def demo(
 
     settings = Settings(out=out, seconds=seconds, profile=profile)
     errors = Console(stderr=True)
-    with DrivesScreen(drives_of(settings), errors, live=errors.is_terminal and not as_json) as screen:
-        result = run_demo(settings, screen)
+    try:
+        with DrivesScreen(drives_of(settings), errors, live=errors.is_terminal and not as_json) as screen:
+            result = run_demo(settings, screen)
+    except KeyboardInterrupt:
+        errors.print("interrupted: there is no result; the demo's other processes have ended")
+        raise typer.Exit(INTERRUPTED) from None
     about = result.pop("about")
     if as_json:
         print(json.dumps(result))

@@ -23,7 +23,7 @@ from hedgerow.emulation.slow_device import SlowDevice
 from hedgerow.models.home import write_whole
 from hedgerow.views.feed import Feed
 
-WARM_UP_REQUESTS = 12
+WARM_UP_REQUESTS = 8
 SWITCH_INTERVAL_S = 0.0005
 
 

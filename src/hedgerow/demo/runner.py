@@ -44,6 +44,12 @@ class Settings:
     deadline_ms: float = DEADLINE_MS
     profile: Path | None = None
 
+    def check(self) -> None:
+        """UsageError for what cannot be driven, before anything starts."""
+        self.course()
+        if self.profile is not None and not self.profile.is_file():
+            raise UsageError(f"there is no profile {self.profile}; make one with `hedgerow profile`, or leave it out")
+
     def course(self) -> Course:
         """UsageError for a course that makes no sense."""
         if not 1.0 <= self.seconds <= 600.0:
@@ -262,7 +268,7 @@ def run_demo(settings: Settings, screen: DrivesScreen) -> dict[str, Any]:
     """Run it all, on Linux, macOS or another POSIX system; HostError on what cannot run it."""
     if os.name != "posix":
         raise HostError(f"the demo needs a POSIX system for its processes, not {sys.platform}")
-    settings.course()
+    settings.check()
     make_folder(settings.out)
     return Demo(settings, screen).run()
 
