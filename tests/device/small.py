@@ -21,7 +21,7 @@ from hedgerow.profiling.profile import Agreement, CrossingProfile, ModelProfile,
 from hedgerow.profiling.server import unmeasured
 from hedgerow.profiling.times import IdleAndLoaded, Times
 from tests.models.small_models import write_classifier
-from tests.wire.serving import write_task
+from tests.wire.serving import assert_close, write_task
 
 WIDTH = 64
 PREPARATION = """[model.preparation]
@@ -124,7 +124,7 @@ class Oracle:
         return found
 
     def check(self, x: Array, outputs: dict[str, Array]) -> None:
-        np.testing.assert_allclose(outputs["y"], self.outputs(x)[0], rtol=1e-4, atol=1e-5)
+        assert_close(outputs["y"], self.outputs(x)[0])
 
 
 def tagged(number: int, batch: int = 1) -> Array:

@@ -10,11 +10,12 @@ import onnxruntime
 import psutil
 import pytest
 
-from hedgerow.core.records import Source, Status
+from hedgerow.core.records import Delivered, Source, Status
 from hedgerow.device.answer import Answer
 from hedgerow.device.session import Session
 from hedgerow.errors import EngineError, HostError, UsageError
 from hedgerow.models.task import Task
+from hedgerow.models.tensors import Tensors
 from hedgerow.profiling import Profile
 from tests.device.small import Oracle, Steps, dense_task, pair_task, profile_of, tagged
 from tests.emulation.peers import free_port
@@ -37,7 +38,7 @@ def test_answers_alone_without_profile_server_or_link(task_file: Path) -> None:
 
 def test_run_is_onnxruntimes_in_order_type_and_bits(tmp_path: Path) -> None:
     path = write_sum(tmp_path / "sum.onnx")
-    feeds = {
+    feeds: Tensors = {
         "b": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3),
         "a": np.full((2, 3), 1 / 3, np.float32),
         "count": np.array([2**40], np.int64),
@@ -196,7 +197,7 @@ def test_a_task_of_two_models_answers_with_its_label(tmp_path: Path) -> None:
 def test_a_good_server_answers_with_the_samples_own_answer(task: Task, profile: Profile, server: ServerProcess) -> None:
     oracle = Oracle(task)
     with Session(task, server.address, profile=profile, deadline_ms=400) as session:
-        sources = []
+        sources: list[Source] = []
 
         def remote() -> bool:
             number = len(sources)
@@ -253,7 +254,7 @@ def test_safety_delivers_its_own_answer_and_advice_comes_beside_it(
             number = next(numbers)
             came = threading.Event()
 
-            def take(tensors: dict[str, np.ndarray]) -> None:  # type: ignore[type-arg]
+            def take(tensors: Tensors) -> None:
                 oracle.check(tagged(number), tensors)
                 advised.append(number)
                 came.set()
@@ -320,7 +321,7 @@ def test_many_threads_streams_and_sources_each_get_their_own_answer(
     for number, answer in answers.items():
         if answer.status is not Status.DROPPED:
             oracle.check(tagged(number), answer.outputs)
-    delivered = [record.request for _, record in steps.records() if type(record).__name__ == "Delivered"]
+    delivered = [record.request for _, record in steps.records() if isinstance(record, Delivered)]
     assert len(delivered) == len(set(delivered)) == arrivals(steps)
     assert {answer.source for answer in answers.values()} >= {Source.LOCAL, Source.REMOTE}
 
