@@ -1,0 +1,137 @@
+"""Beliefs: logarithm and power against math, the bound's misses on heavy tails and real drives, samples and weights."""
+
+import csv
+import math
+import random
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hedgerow.core.beliefs import LOST_NS, LaneBelief, LinkBelief, QuantileBound, exp2, log2
+from hedgerow.core.records import MS, SECOND, Limits
+
+
+@given(st.floats(1e-300, 1e300))
+def test_log2_is_the_logarithm(x: float) -> None:
+    assert math.isclose(log2(x), math.log2(x), rel_tol=0, abs_tol=1e-7)
+
+
+@given(st.floats(-59, 59))
+def test_exp2_is_the_power(x: float) -> None:
+    assert math.isclose(exp2(x), 2.0**x, rel_tol=1e-9)
+
+
+def test_exp2_is_capped_at_both_ends() -> None:
+    assert exp2(1e9) == 2.0**60
+    assert exp2(-1e9) == 2.0**-60
+
+
+def miss_rate(series: Iterable[Iterable[float]]) -> tuple[float, int]:
+    missed = count = 0
+    for values in series:
+        bound = QuantileBound()
+        for index, value in enumerate(values):
+            if index >= 20:
+                missed, count = missed + (value > bound.bound()), count + 1
+            bound.observe(value)
+    return missed / count, count
+
+
+@pytest.mark.parametrize("kind", ["lognormal", "pareto", "wandering"])
+def test_the_bound_is_missed_about_once_in_a_hundred(kind: str) -> None:
+    chance = random.Random(7)
+
+    def series() -> Iterable[float]:
+        level = 50.0
+        for _ in range(20_000):
+            level *= math.exp(chance.gauss(0, 0.02)) if kind == "wandering" else 1.0
+            level = min(max(level, 5.0), 500.0)
+            yield level * (chance.paretovariate(2.5) if kind == "pareto" else chance.lognormvariate(0, 0.5))
+
+    rate, _ = miss_rate([series()])
+    assert 0.007 <= rate <= 0.013
+
+
+def test_the_bound_is_missed_about_once_in_a_hundred_on_drives(shared_data: Path) -> None:
+    drives = []
+    for path in sorted((shared_data / "links").glob("*.csv")):
+        if path.name.startswith(("atnt", "verizon")):
+            with path.open() as file:
+                drives.append([float(row["rtt_ms"]) for row in csv.DictReader(file) if row["rtt_ms"]])
+    rate, count = miss_rate(drives)
+    assert count > 10_000
+    assert 0.007 <= rate <= 0.013
+
+
+def test_the_bound_is_infinite_before_it_has_seen_two() -> None:
+    bound = QuantileBound()
+    assert bound.bound() == math.inf
+    bound.observe(5.0)
+    assert bound.bound() == math.inf
+    bound.observe(5.0)
+    assert 1.0 < bound.bound() < math.inf
+
+
+def test_the_bound_forgets_beyond_its_window() -> None:
+    bound = QuantileBound(window_max=10)
+    for value in [1e6, 1.0] * 50 + [1.0] * 100:
+        bound.observe(value)
+    assert len(bound._order) == len(bound._recent) == 10
+
+
+def belief(samples: int = 4) -> LinkBelief:
+    return LinkBelief(Limits(belief_samples_max=samples))
+
+
+def shares(*weights: float) -> list[float]:
+    return [weight / sum(weights) for weight in weights]
+
+
+def observe(link: LinkBelief, trip_ms: float, at_ns: int = 0) -> None:
+    link.observe(now_ns=at_ns, trip_ns=trip_ms * MS, ns_per_byte=100.0, factor=2.0, queue_ns=0.0)
+
+
+def test_samples_are_kept_together_and_the_oldest_goes() -> None:
+    link = belief(4)
+    for trip in range(1, 6):
+        observe(link, trip)
+    assert sorted(link.samples[1:, 0] / MS) == [3, 4, 5]
+    assert link.latest() == (100.0, 2.0)
+
+
+def test_weight_falls_to_a_quarter_in_two_seconds_and_the_priors_stays() -> None:
+    link = belief()
+    assert link.weights(0) == pytest.approx(shares(0.05, 0, 0, 0))
+    observe(link, 10)
+    assert link.weights(2 * SECOND) == pytest.approx(shares(0.05, 0.25, 0, 0))
+
+
+def test_losses_weigh_until_they_are_forgiven() -> None:
+    link = belief()
+    observe(link, 10)
+    link.lost(0)
+    assert link.samples[2, 0] == LOST_NS
+    assert link.latest() == (100.0, 2.0)
+    link.forgive_losses()
+    assert link.weights(0) == pytest.approx(shares(0.05, 1, 0, 0))
+
+
+def test_a_queue_that_was_told_holds_for_all_samples_and_replaces_the_last() -> None:
+    link = belief()
+    observe(link, 10)
+    before = link.samples[:, 0].copy()
+    link.set_queue(7 * MS)
+    link.set_queue(3 * MS)
+    np.testing.assert_array_equal(link.samples[:, 0], before + 3 * MS)
+
+
+def test_a_lanes_factor_is_the_median_of_the_last() -> None:
+    lane = LaneBelief(window=3)
+    assert lane.factor() == 1.0
+    for ratio in (9.0, 1.0, 2.0, 3.0):
+        lane.observe(ratio)
+    assert lane.factor() == 2.0
