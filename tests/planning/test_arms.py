@@ -57,13 +57,13 @@ def test_quality_is_the_agreement_shrunk_and_one_by_construction(picture_profile
             assert arm.quality == 1.0
         else:
             agreeing = picture_profile.agreement[arm.name].per_sample.count("1")
-            assert arm.quality == pytest.approx((agreeing + 1) / (count + 2), abs=1e-6)
+            assert arm.quality == pytest.approx((agreeing + 0.5) / (count + 1), abs=1e-6)
     assert [model.quality for model in table.locals] == [
         next(arm.quality for arm in table.arms if arm.name == f"local:{name}") for name in ("small", "big")
     ]
 
 
-@pytest.mark.parametrize(("agreeing", "count", "expected"), [(0, 0, 0.5), (20, 20, 21 / 22), (0, 20, 1 / 22)])
+@pytest.mark.parametrize(("agreeing", "count", "expected"), [(0, 0, 0.5), (20, 20, 20.5 / 21), (0, 20, 0.5 / 21)])
 def test_shrinking_draws_small_samples_to_one_half(agreeing: int, count: int, expected: float) -> None:
     assert shrunk(agreeing, count) == pytest.approx(expected)
 

@@ -184,7 +184,7 @@ class Core:
         own_start = fits.get(flight.plan.model.name) if flight.plan else None
         if flight.plan is not None and own_start is None and now + flight.plan.likely_ns <= flight.due_ns:
             own_start = flight.due_ns - flight.plan.likely_ns  # unproven, yet likely: then it is not put off at all
-            flight.eager = Reason.NOTHING_FITS
+            flight.eager, flight.likely = Reason.NOTHING_FITS, True
         view = self._choosing.view(flight, fits, own_start, self._budgets, now)
         if not self.policy.uses_reserve:
             view.admissible = self.table.is_remote
@@ -461,6 +461,7 @@ class Core:
         flight.plan = self._cheapest(fitting) or (others[0] if others else None)
         if flight.plan is not None:
             flight.eager, flight.guaranteed = Reason.ENGINE_FAILED, bool(fitting)
+            flight.likely = self._now_ns + flight.plan.likely_ns <= flight.due_ns
             self._records.append(r.ReserveChosen(flight.request, flight.plan.name, Reason.ENGINE_FAILED, 0))
         elif not flight.remote_pending and not flight.stream.has_safe_value:
             self._deliver(flight, Status.FAILED, Source.NONE, Reason.ENGINE_FAILED)

@@ -108,11 +108,18 @@ class Desk:
         found = []
         for flight in flights:
             plan, job = flight.plan, flight.job
-            if plan is None or not flight.guaranteed or plan.model.lane != self.lane:
+            if plan is None or plan.model.lane != self.lane or not self._counts(flight, now_ns):
                 continue
             done = now_ns - job.started_ns if job is not None and job.mandatory else 0
-            found.append(Reservation(flight.due_ns, max(plan.bound_ns - done, 0)))
+            found.append(Reservation(flight.due_ns, max(flight.plan_ns - done, 0)))
         return found
+
+    def _counts(self, flight: Flight, now_ns: int) -> bool:
+        """Whether its plan is in the calendar: guaranteed, or likely in time for as long as it is so."""
+        if flight.guaranteed or flight.plan is None:
+            return flight.guaranteed
+        running = flight.job is not None and flight.job.mandatory
+        return flight.likely and (running or now_ns + flight.plan.median_ns <= flight.due_ns)
 
     def _start_ns(self, flights: list[Flight], now_ns: int) -> int | None:
         """The calendar's latest start for these requests' plans, with room for those that may come; None without any."""
@@ -141,7 +148,7 @@ class Desk:
 
     def _start_mandatory(self, flights: list[Flight], now_ns: int) -> bool:
         """Start the plan whose turn it is, earliest deadline first; True if one was started."""
-        waiting = [each for each in flights if each.guaranteed and self._waits(each)]
+        waiting = [each for each in flights if self._counts(each, now_ns) and self._waits(each)]
         start = self._start_ns(flights, now_ns) if waiting else None
         if start is None:
             return False
@@ -183,7 +190,7 @@ class Desk:
             return (
                 isinstance(step, CrossStep) and step.lane == self.lane and self._encode(flight, step, flights, now_ns)
             )
-        if flight.guaranteed or flight.plan is None or not self._waits(flight):
+        if flight.plan is None or not self._waits(flight) or self._counts(flight, now_ns):
             return False
         longest = flight.plan.model.segment_longest_ns(flight.plan.first)
         allowed = self._may_block(self._reservations(flights, now_ns), longest, now_ns)
@@ -204,11 +211,6 @@ class Desk:
         if joint >= 0 and flight.joints.get(model, -1) != joint:
             flight.primary = Primary.ENDED  # the reserve went on past this joint: what should cross is no longer kept
             return False
-        plan = flight.plan
-        likely = plan is not None and not flight.guaranteed and flight.eager is not None
-        if likely and plan is not None and now_ns + step.encode_bound_ns + plan.likely_ns > flight.due_ns:
-            flight.primary = Primary.ENDED  # the answer that is likely in time comes from the device: that goes first
-            return False
         if not self._may_block(self._reservations(flights, now_ns), step.encode_bound_ns, now_ns):
             return False
         job = self._start(flight, step, model, step.encode_bound_ns, step.encode_bound_ns, now_ns)
@@ -225,7 +227,9 @@ class Desk:
         elif step is None and flight.plan is not None:
             first, last = flight.plan.first, flight.plan.model.last
         ahead = isinstance(step, RunStep) and flight.plan is not None and flight.plan.model.name == model
-        mandatory = flight.guaranteed and (step is None or ahead)  # a head of the reserve's own model is a part of it
+        mandatory = self._counts(flight, now_ns) and (
+            step is None or ahead
+        )  # a head of the reserve's own model is a part of it
         self.running = Job(
             self._jobs, flight, self.lane, step, model, first, last, now_ns, bound_ns, segment_ns, mandatory
         )
@@ -238,10 +242,10 @@ class Desk:
         """Preempt the running job at its next joint if waiting work with an earlier claim would else start late."""
         if job.preempting or job.cancelling or isinstance(job.step, CrossStep):
             return
-        waiting = [each for each in flights if each.guaranteed and self._waits(each)]
+        waiting = [each for each in flights if self._counts(each, now_ns) and self._waits(each)]
         if job.mandatory:
             waiting = [each for each in waiting if each.due_ns < job.flight.due_ns]
-        elif job.flight.guaranteed and job.flight.plan is not None:
+        elif job.flight.plan is not None and self._counts(job.flight, now_ns):
             waiting.append(job.flight)  # what is only tried may not use up its own reserve's time either
         start = self._start_ns(waiting, now_ns)
         if start is None:

@@ -81,6 +81,7 @@ class Flight:
     plan: Plan | None = None
     eager: Reason | None = None
     guaranteed: bool = True
+    likely: bool = False  # nothing guarantees it, but on a usual day its plan is in time
     started: bool = False
     joints: dict[str, int] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
@@ -93,6 +94,13 @@ class Flight:
     energy_mj: float = 0.0
     uplink_bytes: int = 0
     predicted_network_ns: float = 0.0
+
+    @property
+    def plan_ns(self) -> int:
+        """What the calendar sets aside for its plan."""
+        if self.plan is None:
+            return 0
+        return self.plan.bound_ns if self.guaranteed else self.plan.likely_ns
 
     @property
     def remote_pending(self) -> bool:

@@ -90,7 +90,7 @@ class Margins:
 
     timer_ns: int = 5 * MS
     cancel_ns: int = 16 * MS
-    deliver_ns: int = 1 * MS
+    deliver_ns: int = 2 * MS
 
 
 @dataclass(frozen=True, slots=True)

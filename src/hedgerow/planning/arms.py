@@ -3,8 +3,8 @@
 Names: "local:MODEL"; "cloud:MODEL:CODEC" sends the raw sample; "split:MODEL@JOINT:CODEC" runs segments 0..JOINT here, sends
 what is then alive, and the rest runs there (JOINT 0: the prepared input).
 
-Quality is the agreement with the task's reference, shrunk for the small sample: (agreeing + 1) / (samples + 2), Laplace's
-rule, so that 20 of 20 counts as 0.955 and not as certainty. An arm that computes the reference itself from what loses nothing
+Quality is the agreement with the task's reference, shrunk for the small sample: (agreeing + 1/2) / (samples + 1), after
+Jeffreys, so that 20 of 20 counts as 0.976 and not as certainty. An arm that computes the reference itself from what loses nothing
 has quality 1 by construction. Emulated slower devices stretch every device time by (factor - 1) x its idle median, bounds
 included, as `emulation.slow_device` stretches the live segments.
 """
@@ -26,8 +26,8 @@ CLOUD = "cloud"
 
 
 def shrunk(agreeing: int, samples: int) -> float:
-    """Laplace's rule: what to expect of the next sample."""
-    return (agreeing + 1) / (samples + 2)
+    """What to expect of the next sample: the mean under Jeffreys' prior."""
+    return (agreeing + 0.5) / (samples + 1)
 
 
 @dataclass(frozen=True, slots=True)
