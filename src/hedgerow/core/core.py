@@ -332,7 +332,7 @@ class Core:
             model = self.table.local(name)
             shorter = joint < model.last and model.tail_bound_ns[joint + 1] <= flight.plan.bound_ns
             if shorter and model.lane == flight.plan.model.lane:
-                candidates.append(Plan(model, joint + 1))
+                candidates.insert(0, Plan(model, joint + 1))  # of equals the one that goes on
         best = self._cheapest(candidates)
         if best is not None and best != flight.plan:
             flight.plan = best

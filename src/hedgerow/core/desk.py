@@ -152,6 +152,8 @@ class Desk:
         start = self._start_ns(flights, now_ns) if waiting else None
         if start is None:
             return False
+        if not waiting[0].guaranteed and not self._may_delay_promises(waiting, now_ns):
+            waiting = [each for each in waiting if each.guaranteed]
         slack = start - self._margins.timer_ns - now_ns
         if slack <= 0:
             return self._start_plan(waiting[0], waiting[0].eager or Reason.LATEST_START, now_ns)
@@ -164,6 +166,13 @@ class Desk:
                 return self._start_plan(chosen, chosen.eager or Reason.LATEST_START, now_ns)
         self.wake_ns = now_ns + slack
         return False
+
+    def _may_delay_promises(self, waiting: list[Flight], now_ns: int) -> bool:
+        """Whether the first, which is only likely in time, may run to its next joint before what is promised."""
+        plan = waiting[0].plan
+        start = self._start_ns([each for each in waiting if each.guaranteed], now_ns)
+        longest = plan.model.segment_longest_ns(plan.first) if plan else 0
+        return start is None or now_ns + longest + self._margins.timer_ns <= start
 
     def _start_plan(self, flight: Flight, reason: Reason, now_ns: int) -> bool:
         plan = flight.plan
@@ -244,7 +253,8 @@ class Desk:
             return
         waiting = [each for each in flights if self._counts(each, now_ns) and self._waits(each)]
         if job.mandatory:
-            waiting = [each for each in waiting if each.due_ns < job.flight.due_ns]
+            promised = job.flight.guaranteed  # what is only likely gives way to all that is promised
+            waiting = [each for each in waiting if each.due_ns < job.flight.due_ns or each.guaranteed > promised]
         elif job.flight.plan is not None and self._counts(job.flight, now_ns):
             waiting.append(job.flight)  # what is only tried may not use up its own reserve's time either
         start = self._start_ns(waiting, now_ns)
