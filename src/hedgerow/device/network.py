@@ -68,6 +68,7 @@ class CloudNetwork:
         self._asking = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._works: dict[Key, tuple[str, Workpiece]] = {}
+        self._heard: set[Key] = set()
         self.problem: str | None = None
         self._plain = plain
         self.on_problem: Callable[[str], None] = lambda problem: None
@@ -174,10 +175,17 @@ class CloudNetwork:
             self.on_problem(problem)
 
     def _acked(self, key: Key, bytes_received: int, now_ns: int) -> None:
-        self._post(r.ChunkAcked(self._request(key), key[1], bytes_received))
+        """Pass on the first acknowledgement (the round trip) and the last (all has crossed); those between teach nothing."""
+        work = self._works.get(key, ("", None))[1]
+        if work is None:
+            return
+        if key not in self._heard or bytes_received >= len(work.payload):
+            self._heard.add(key)
+            self._post(r.ChunkAcked(self._request(key), key[1], bytes_received))
 
     def _answered(self, key: Key, answer: RemoteAnswer, now_ns: int) -> None:
         model, work = self._works.pop(key, ("", None))
+        self._heard.discard(key)
         if work is None:
             return
         try:
@@ -211,6 +219,7 @@ class CloudNetwork:
 
     def _failed(self, key: Key, fault: Fault, now_ns: int) -> None:
         self._works.pop(key, None)
+        self._heard.discard(key)
         if fault.kind in _OTHER_SERVER:
             self._described = False  # another server answers there now: ask again before trusting it
             if fault.kind is not FaultKind.WRONG_CODEC:  # a restarted server only lacks the calibrations
