@@ -204,7 +204,7 @@ class Core:
         sample wins, and each that is dropped is told.
         """
         others = [each for each in self._flights.values() if each is not flight]
-        older = [each for each in others if each.stream is flight.stream and each.only_waits]
+        older = [each for each in others if each.stream.name == flight.stream.name and each.only_waits]
         while True:
             fits = self._starts(others, flight.due_ns)
             if not older or any(start is not None for start in fits.values()):
@@ -363,7 +363,10 @@ class Core:
             useful = lost_at = max(useful, now) + self.limits.unanswered_wait_ns
         cloud_ns = float(run.median_ns + step.decode_ns)
         network_ns = flight.predicted_network_ns
-        link.sent(Attempt(flight.request, flight.attempt, now, size, cloud_ns, network_ns, useful, lost_at))
+        given_up = link.sent(Attempt(flight.request, flight.attempt, now, size, cloud_ns, network_ns, useful, lost_at))
+        waiting = self._crossing(given_up.request, given_up.attempt) if given_up else None
+        if waiting is not None:
+            self._primary_ended(waiting)
         across = (step.link, run.model, run.first - 1, run.last, step.codec)
         self._actions.append(r.Send(flight.request, flight.attempt, *across, useful))
 

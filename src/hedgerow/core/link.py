@@ -50,11 +50,13 @@ class Link:
         """A request came that might use this link: it is worth probing."""
         self._wanted_ns = now_ns
 
-    def sent(self, attempt: Attempt) -> None:
-        if len(self.attempts) >= self._limits.late_answers_kept_max:
-            self.attempts.pop(next(iter(self.attempts)))
+    def sent(self, attempt: Attempt) -> Attempt | None:
+        """Note a new attempt; at the limit the oldest is given up and returned."""
+        full = len(self.attempts) >= self._limits.late_answers_kept_max
+        given_up = self.attempts.pop(next(iter(self.attempts))) if full else None
         self.attempts[attempt.request, attempt.attempt] = attempt
         self._used_ns = attempt.sent_ns
+        return given_up
 
     def acked(self, request: int, attempt: int, bytes_received: int, *, now_ns: int) -> None:
         """Note what has crossed of an attempt under way."""

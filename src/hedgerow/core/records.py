@@ -253,24 +253,10 @@ class TimerFired:
 
 
 Event = (
-    StreamOpened
-    | RequestArrived
-    | RequestWithdrawn
-    | RunDone
-    | EncodeDone
-    | JobEnded
-    | ChunkAcked
-    | AnswerArrived
-    | RemoteFailed
-    | ProbeAnswered
-    | ProbeLost
-    | LinkUp
-    | LinkDown
-    | CloudReport
-    | BatteryLevel
-    | Temperature
-    | TimerFired
-)
+    StreamOpened | RequestArrived | RequestWithdrawn | RunDone | EncodeDone | JobEnded | ChunkAcked
+    | AnswerArrived | RemoteFailed | ProbeAnswered | ProbeLost | LinkUp | LinkDown | CloudReport | BatteryLevel
+    | Temperature | TimerFired
+)  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------------------------- actions

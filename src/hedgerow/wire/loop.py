@@ -55,6 +55,8 @@ class LoopThread:
         except concurrent.futures.TimeoutError:
             future.cancel()
             raise LinkError(f"no answer within {timeout_s:g} s") from None
+        except concurrent.futures.CancelledError:
+            raise LinkError("the client was closed while it waited") from None
 
     def close(self, last: Callable[[], Coroutine[Any, Any, None]], timeout_s: float) -> None:
         """Run `last` on the loop, then end the loop and its thread. A second call does nothing."""
