@@ -82,10 +82,11 @@ check-blocks: .venv/.stamp-dev models
 
 # Quick forms; the figures of the README name the commands that made them.
 bench: models
-	$(BIN)/hedgerow bench decide
-	$(BIN)/hedgerow bench overhead --runs 120 --timers 100
+	$(BIN)/hedgerow bench decide --count 300
+	$(BIN)/hedgerow bench overhead --runs 120 --timers 200
 	$(BIN)/python bench/link_accuracy.py --quick
 	$(BIN)/python bench/codec_costs.py --runs 20
+	$(BIN)/python bench/wire.py --quick
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis out build dist src/*.egg-info

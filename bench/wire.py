@@ -1,7 +1,7 @@
 """Measures the wire on this machine: round trips over loopback, and recovery after an emulated link was cut.
 
     python bench/wire.py            # a server process of its own; prints a table
-    python bench/wire.py --seconds 2
+    python bench/wire.py --quick    # seconds instead of a minute; --seconds and --dark choose otherwise
 
 `crossing`: 100 kB of raw tensors up, 1 kB down, with the model's one small segment; `wire` is that less the server's
 own queue, decode and compute time. `floor` is a bare grpc.aio stream in the same messages. The link of `recovery` is
@@ -211,22 +211,25 @@ def measure_recovery(port: int, path: Path, dark_s: float) -> float:
 def main() -> None:
     """Run everything and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=3.0, help="for each line of the table")
-    parser.add_argument("--dark", type=float, nargs="*", default=[1.0, 5.0, 30.0], help="seconds of each blackout")
+    parser.add_argument("--seconds", type=float, help="for each line of the table (3)")
+    parser.add_argument("--dark", type=float, nargs="*", help="seconds of each blackout (1 5 30)")
+    parser.add_argument("--quick", action="store_true", help="0.5 seconds for each line, one short blackout")
     parser.add_argument("--floor", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.floor:
         asyncio.run(serve_floor())
         return
+    seconds = options.seconds or (0.5 if options.quick else 3.0)
+    blackouts = options.dark if options.dark is not None else [1.0] if options.quick else [1.0, 5.0, 30.0]
     print(f"{'microseconds':<28} {'p50':>9} {'p99':>9} {'min':>9} {'count':>7}")
     with serving(__file__, "--floor") as port:
-        report("floor 100 kB", asyncio.run(measure_floor(port, options.seconds)))
+        report("floor 100 kB", asyncio.run(measure_floor(port, seconds)))
     with tempfile.TemporaryDirectory() as folder:
         path = write_model(Path(folder))
         with serving("-m", "hedgerow.cli.main", "serve", str(path), "--port", "0") as port:
             with CloudClient(f"127.0.0.1:{port}") as client:
-                measure_wire(Sender(client, path), options.seconds)
-            for dark_s in options.dark:
+                measure_wire(Sender(client, path), seconds)
+            for dark_s in blackouts:
                 print(f"recovery after {dark_s:g} s dark (emulated link): {measure_recovery(port, path, dark_s):.2f} s")
 
 
