@@ -40,13 +40,13 @@ def test_a_spec_is_written_out_in_full(spec: str, name: str) -> None:
             "jpeg:075",
             "jpeg:7.5",
             "jpeg:-5",
-            "jpeg:75,80",
+            "jpeg:75,1",
         ),
         *("jpeg:²", "webp:best", "webp:" + "9" * 5000, "q5", "q4:row", "q4:channel,channel", "q4:", "Q4", " raw"),
     ],
 )
 def test_an_unknown_spec_is_answered_with_the_known_ones(spec: str) -> None:
-    with pytest.raises(UsageError, match=r"known are jpeg\[:1-100\], q2\[:channel\].*raw, webp"):
+    with pytest.raises(UsageError, match=r"known are jpeg\[:1-100\[,SIDE\]\], q2\[:channel\].*raw, webp"):
         get(spec)
 
 

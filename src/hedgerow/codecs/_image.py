@@ -20,6 +20,7 @@ from hedgerow.errors import PeerError, UsageError
 from hedgerow.models.tensors import Array, Tensors, TensorSpec
 
 Size = tuple[int, int]
+SIDE_MIN, SIDE_MAX = 2, 65_500
 
 # What Pillow and the libraries under it raise for broken files; MemoryError is theirs for broken sizes.
 DECODER_ERRORS = (
@@ -56,26 +57,41 @@ class ImageFormat:
 
 
 @dataclass(frozen=True, slots=True)
+class Settings:
+    """What a spec's arguments say: the quality, 1 to 100, and the shorter side that larger frames are shrunk to, if any."""
+
+    quality: int
+    side: int | None = None
+
+    @property
+    def shrinking(self) -> str:
+        """The part of the loss that comes before the image format's own."""
+        return f"Larger frames are shrunk to a shorter side of {self.side} px. " if self.side else ""
+
+
+@dataclass(frozen=True, slots=True)
 class ImageCodec:
-    """One frame as an image file of a fixed quality."""
+    """One frame as an image file of a fixed quality, shrunk before if the spec says so."""
 
     format: ImageFormat
-    quality: int
+    settings: Settings
     loss: str
     kind: Kind = "input"
     calibration_id: str = ""
 
     @property
     def name(self) -> str:
-        return f"{self.format.name.lower()}:{self.quality}"
+        side = f",{self.settings.side}" if self.settings.side else ""
+        return f"{self.format.name.lower()}:{self.settings.quality}{side}"
 
     def encode(self, tensors: Tensors) -> bytes:
         if len(tensors) != 1:
             raise UsageError(f"codec '{self.name}' takes one frame, not {len(tensors)} tensors")
         ((name, frame),) = tensors.items()
         self._check_frame(name, frame)
+        frame = _shrunk(frame, self.settings.side)
         buffer = io.BytesIO()
-        self.format.save(Image.fromarray(np.ascontiguousarray(frame)), buffer, self.quality)
+        self.format.save(Image.fromarray(np.ascontiguousarray(frame)), buffer, self.settings.quality)
         return seal(self.name, [item_of(name, frame, buffer.getvalue())])
 
     def _check_frame(self, name: str, frame: Array) -> None:
@@ -125,12 +141,25 @@ class ImageCodec:
             raise PeerError(f"image does not decode ({type(error).__name__}: {error}); the sender is broken") from None
 
 
-def quality_of(arguments: tuple[str, ...], default: int) -> int | None:
-    """The quality in a spec's arguments, 1 to 100; None for anything else."""
-    if not arguments:
-        return default
-    text = arguments[0]
-    if len(arguments) > 1 or not (text.isascii() and text.isdigit()) or text[0] == "0":
+def settings_of(arguments: tuple[str, ...], default: int) -> Settings | None:
+    """The settings in a spec's arguments; None for anything else."""
+    if len(arguments) > 2 or not all(text.isascii() and text.isdigit() and text[0] != "0" for text in arguments):
         return None
-    quality = int(text[:4])
-    return quality if quality <= 100 else None
+    numbers = [int(text[:6]) for text in arguments]
+    quality = numbers[0] if numbers else default
+    side = numbers[1] if len(numbers) > 1 else None
+    if quality > 100 or (side is not None and not SIDE_MIN <= side <= SIDE_MAX):
+        return None
+    return Settings(quality, side)
+
+
+def _shrunk(frame: Array, side: int | None) -> Array:
+    """The frame with its shorter side at most `side`, in proportion."""
+    height, width = frame.shape[:2]
+    shorter = min(height, width)
+    if side is None or shorter <= side:
+        return frame
+    size = max(1, round(width * side / shorter)), max(1, round(height * side / shorter))
+    return np.asarray(
+        Image.fromarray(np.ascontiguousarray(frame)).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    )

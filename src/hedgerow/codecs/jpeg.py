@@ -5,7 +5,7 @@ import struct
 
 from PIL import Image
 
-from hedgerow.codecs._image import ImageCodec, ImageFormat, Size, quality_of
+from hedgerow.codecs._image import ImageCodec, ImageFormat, Size, settings_of
 from hedgerow.codecs.calibration import Calibration
 from hedgerow.codecs.registry import Family, register
 from hedgerow.errors import PeerError
@@ -70,11 +70,11 @@ _FORMAT = ImageFormat("JPEG", SIDE_PIXELS_MAX, WORKING_BYTES_PER_PIXEL, _save, r
 
 
 def _build(arguments: tuple[str, ...], calibration: Calibration | None) -> ImageCodec | None:
-    quality = quality_of(arguments, QUALITY)
-    if quality is None:
+    settings = settings_of(arguments, QUALITY)
+    if settings is None:
         return None
-    loss = f"Colour at half resolution and detail as JPEG of quality {quality} leaves it; the size comes back exactly."
-    return ImageCodec(_FORMAT, quality, loss)
+    loss = f"Colour at half resolution and detail as JPEG of quality {settings.quality} leaves it."
+    return ImageCodec(_FORMAT, settings, settings.shrinking + loss)
 
 
-register(Family("jpeg", "jpeg[:1-100]", (f"jpeg:{QUALITY}",), _build))
+register(Family("jpeg", "jpeg[:1-100[,SIDE]]", (f"jpeg:{QUALITY}",), _build))

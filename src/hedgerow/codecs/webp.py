@@ -8,7 +8,7 @@ import io
 
 from PIL import Image
 
-from hedgerow.codecs._image import ImageCodec, ImageFormat, Size, quality_of
+from hedgerow.codecs._image import ImageCodec, ImageFormat, Size, settings_of
 from hedgerow.codecs.calibration import Calibration
 from hedgerow.codecs.registry import Family, register
 from hedgerow.errors import PeerError
@@ -47,11 +47,11 @@ _FORMAT = ImageFormat("WEBP", SIDE_PIXELS_MAX, WORKING_BYTES_PER_PIXEL, _save, r
 
 
 def _build(arguments: tuple[str, ...], calibration: Calibration | None) -> ImageCodec | None:
-    quality = quality_of(arguments, QUALITY)
-    if quality is None:
+    settings = settings_of(arguments, QUALITY)
+    if settings is None:
         return None
-    loss = f"Colour at half resolution and detail as WebP of quality {quality} leaves it; the size comes back exactly."
-    return ImageCodec(_FORMAT, quality, loss)
+    loss = f"Colour at half resolution and detail as WebP of quality {settings.quality} leaves it."
+    return ImageCodec(_FORMAT, settings, settings.shrinking + loss)
 
 
-register(Family("webp", "webp[:1-100]", (f"webp:{QUALITY}",), _build))
+register(Family("webp", "webp[:1-100[,SIDE]]", (f"webp:{QUALITY}",), _build))

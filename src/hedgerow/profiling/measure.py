@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from hedgerow.errors import LinkError, PeerError, UsageError
 from hedgerow.models.chain import Chain
+from hedgerow.models.preparation import FRAME
 from hedgerow.models.task import Task
 from hedgerow.profiling.agreement import Judge, run_to_joints
 from hedgerow.profiling.busy import busy_processes
@@ -47,6 +48,7 @@ SECONDS_FULL = 90.0
 SECONDS_MIN = 1.0
 BUSY_PROCESSES = 1
 GENERATED_SAMPLES = 8
+LARGER = 1.1  # frames this much larger than what the models look at are worth shrinking first
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,15 @@ class _Work:
         self._keep(done)
         return alive
 
+    def frame_codecs(self) -> tuple[str, ...]:
+        """The input codecs, and for frames larger than the models look at, the same with shrinking before."""
+        sides = [model.preparation.resize_shorter for model in self.task.models if model.preparation is not None]
+        frames = sorted(min(sample.tensors[FRAME].shape[:2]) for sample in self.samples)
+        codecs = self.effort.frame_codecs
+        if not sides or frames[len(frames) // 2] <= LARGER * max(sides):
+            return codecs
+        return codecs + tuple(f"{codec},{max(sides)}" for codec in codecs if codec.startswith("jpeg:"))
+
     def crossings(self, alive: Alive) -> list[Crossing]:
         """Every codec at every place where something can cross."""
         pictures = self.task.model(self.task.reference).preparation is not None
@@ -197,7 +208,7 @@ class _Work:
             if not (model and joint == len(self.chains[model].segments) - 1)  # its outputs: nothing is left to run
             and (joint != 0 or pictures)  # without a preparation joint 0 is the raw sample
         }
-        specs = self.effort.frame_codecs if pictures else self.effort.tensor_codecs
+        specs = self.frame_codecs() if pictures else self.effort.tensor_codecs
         return crossings_for(places, specs, self.effort.feature_codecs)
 
     def agreement(self, alive: Alive, crossings: Sequence[Crossing]) -> tuple[dict[str, Agreement], Judge]:
