@@ -59,7 +59,9 @@ def test_energy_is_power_times_time_and_a_tail_for_the_radio() -> None:
     [
         ((), (SMALL,), "at least one arm"),
         ((GATED, GATED), (SMALL,), "same name"),
-        ((GATED,), (), "no local times"),
+        ((GATED,), (), "at least one local model"),
+        ((GATED,), (replace(SMALL, name="other"),), "no local times"),
+        ((GATED,), (replace(SMALL, lane="npu"),), "encodes on lane 'cpu'"),
         ((replace(GATED, steps=(CROSS,)),), (SMALL,), "runs nothing"),
         ((GATED,), (replace(SMALL, tail_bound_ns=(1,)),), "unequal numbers"),
     ],

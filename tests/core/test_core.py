@@ -153,3 +153,60 @@ def test_when_bounds_are_hopeless_the_device_answers_at_once_as_it_would_alone()
         w.periodic(CAMERA, 60)
         w.run(20_000 * MS)
         assert w.late(CAMERA.deadline_ns) == [], answer
+
+
+def test_a_hopeless_newcomer_does_not_drop_what_is_promised() -> None:
+    stream = Stream("camera", 200 * MS)
+    w = world(stream, policy="device-only", table=small_table(small_ms=60.0))
+    w.request(0, "camera", 300 * MS)
+    w.at(301 * MS, r.RequestArrived(1, "camera", 301 * MS))
+    w.at(302 * MS, r.RequestArrived(2, "camera", 52 * MS))  # its deadline is over already
+    w.arrived |= {1: 301 * MS, 2: 52 * MS}
+    w.run(3000 * MS)
+    assert w.delivered[1][1].status is r.Status.ANSWERED
+    assert w.delivered[2][1].status is not r.Status.ANSWERED
+
+
+def test_lost_probes_alone_open_the_breaker() -> None:
+    stream = Stream("rare", 150 * MS)
+    w = world(stream, policy="device-only", answer_ns=lambda now: 20 * MS if now < 1000 * MS else None)
+    for number in range(8):
+        w.request(number, "rare", number * 900 * MS)
+    w.run(8000 * MS)
+    moved = [(record.before, record.after) for record in w.records if isinstance(record, r.BreakerMoved)]
+    assert ("probing", "closed") in moved
+    assert moved[-1] != ("probing", "closed")
+    assert ("closed", "open") in moved
+
+
+def test_background_whose_cut_is_passed_tries_again_from_the_sample() -> None:
+    stream = Stream("log", 150 * MS, Criticality.BACKGROUND, expiry_ns=4000 * MS)
+    w = world(stream, answer_ns=lambda now: 20 * MS if now > 2000 * MS else None)
+    w.request(0, "log", 500 * MS)
+    w.run(20_000 * MS)
+    assert w.delivered[0][1].status in (r.Status.ANSWERED, r.Status.SPOOLED)
+    assert w.forgotten == {0}
+
+
+def test_a_safety_answer_of_the_cloud_stands_in_when_every_local_engine_fails() -> None:
+    stream = Stream("brake", 150 * MS, Criticality.SAFETY)
+    w = world(stream, answer_ns=lambda now: 5 * MS)
+    w.request(0, "brake", 0)
+    w.request(1, "brake", 500 * MS)
+    w.run(500 * MS)
+    core, now = w.core, 500 * MS
+    for _ in range(12):
+        running = [(lane, job) for lane, (job, _) in w._jobs.items()]
+        if 1 in w.delivered or not running:
+            break
+        lane, job = running[0]
+        now += 10 * MS
+        w.now = now
+        if isinstance(job, r.Encode):
+            w._step(r.EncodeDone(lane, job.job, 9000, 2 * MS))
+            w._step(r.ChunkAcked(1, 1, 9000))
+            w._step(r.AnswerArrived(1, 1, 4000, 0, 0, MS))
+        else:
+            w._step(r.JobEnded(lane, job.job, "broken"))
+    assert w.delivered[1][1].source is r.Source.REMOTE
+    assert core.next_wakeup_ns() is None or core.in_flight == 0

@@ -65,7 +65,7 @@ def test_an_answer_teaches_trip_rate_cloud_and_bound() -> None:
     made.link.acked(0, 1, 300, now_ns=113 * MS)  # never falls
     assert made.link.attempts[0, 1].acked_bytes == 400
     made.link.answered(0, 1, queue_ns=2 * MS, cloud_ns=10 * MS, now_ns=142 * MS)
-    rate, factor = made.link.belief.latest()
+    _, rate, factor = made.link.belief.latest()
     assert factor == 2.0  # 10 ms where 5 were planned
     assert rate == (30 - 12) * MS / 1000  # 42 ms less queue and cloud, less the trip, over the bytes
     assert made.link.attempts == {}
@@ -91,14 +91,43 @@ def test_two_losses_in_a_row_open_it_and_its_return_forgives_them() -> None:
 def test_a_refusal_is_no_loss_but_silence_beyond_its_use_is() -> None:
     made = Made().open()
     made.send(0)
-    made.link.failed(0, 1, link_at_fault=False, now_ns=120 * MS)
+    made.link.failed(0, 1, fault="cancelled", link_at_fault=False, now_ns=120 * MS)
     assert not any(isinstance(each, r.RemoteObserved) and each.lost for each in made.records)
-    made.send(1)
-    made.link.failed(1, 1, link_at_fault=False, now_ns=250 * MS)  # too late, and not one byte acknowledged
+    made.send(1)  # too late, and not one byte acknowledged
+    made.link.failed(1, 1, fault="too_late", link_at_fault=False, now_ns=250 * MS)
     made.send(2)
-    made.link.failed(2, 1, link_at_fault=True, now_ns=120 * MS)
+    made.link.failed(2, 1, fault="link", link_at_fault=True, now_ns=120 * MS)
     assert sum(isinstance(each, r.RemoteObserved) and each.lost for each in made.records) == 2
     assert made.link.breaker.state is State.OPEN
+
+
+def test_a_refusal_never_makes_the_link_look_fast() -> None:
+    made = Made().open()
+    trip, rate, _ = made.link.belief.latest()
+    made.send(0)
+    made.link.failed(0, 1, fault="too_large", link_at_fault=False, now_ns=103 * MS)
+    assert made.link.belief.latest()[:2] == (trip, rate)
+    made.send(1)
+    made.link.failed(1, 1, fault="overloaded", link_at_fault=False, now_ns=103 * MS)
+    assert made.link.belief.latest()[0] > trip  # the wait that a refusal stands for
+    assert made.link.belief.latest()[1] == rate
+
+
+def test_what_was_too_late_teaches_by_what_had_crossed() -> None:
+    made = Made().open()
+    made.send(0)
+    made.link.acked(0, 1, 100, now_ns=110 * MS)
+    made.link.acked(0, 1, 500, now_ns=150 * MS)
+    made.link.failed(0, 1, fault="too_late", link_at_fault=False, now_ns=160 * MS)
+    assert made.link.belief.latest()[1] == 50 * MS / 500
+
+
+def test_a_server_that_does_not_acknowledge_leaves_the_rate_as_it_was() -> None:
+    made = Made().open()
+    _, rate, _ = made.link.belief.latest()
+    made.send(0)
+    made.link.answered(0, 1, queue_ns=0, cloud_ns=5 * MS, now_ns=160 * MS)
+    assert made.link.belief.latest()[1] == rate
 
 
 def test_no_more_attempts_are_remembered_than_the_limit() -> None:

@@ -207,7 +207,9 @@ def _check(arms: Sequence[Arm], locals_: Sequence[LocalModel]) -> None:
         raise UsageError("an arm table needs at least one arm")
     if len({arm.name for arm in arms}) != len(arms):
         raise UsageError("two arms have the same name")
-    known = {model.name for model in locals_}
+    known, lanes = {model.name for model in locals_}, {model.lane for model in locals_}
+    if not locals_:
+        raise UsageError("an arm table needs at least one local model: nothing else can stand in reserve")
     for model in locals_:
         lengths = {len(model.segment_bound_ns), len(model.tail_median_ns), len(model.tail_bound_ns)}
         if lengths != {len(model.segment_median_ns)}:
@@ -218,3 +220,5 @@ def _check(arms: Sequence[Arm], locals_: Sequence[LocalModel]) -> None:
         for step in arm.steps:
             if isinstance(step, RunStep) and step.tier == "device" and step.model not in known:
                 raise UsageError(f"arm '{arm.name}' runs '{step.model}' on the device, which has no local times for it")
+            if isinstance(step, CrossStep) and step.lane not in lanes:
+                raise UsageError(f"arm '{arm.name}' encodes on lane '{step.lane}', which no local model has")

@@ -127,7 +127,7 @@ class LinkBelief:
 
     def lost(self, now_ns: int) -> None:
         """One attempt of which nothing came back."""
-        rate, factor = self.latest()
+        _, rate, factor = self.latest()
         self.observe(now_ns=now_ns, trip_ns=LOST_NS, ns_per_byte=rate, factor=factor, queue_ns=0.0)
 
     def forgive_losses(self) -> None:
@@ -136,17 +136,19 @@ class LinkBelief:
             0.0 if trip >= LOST_NS else base for trip, base in zip(self.samples[:, 0], self._base, strict=True)
         ]
 
-    def latest(self) -> tuple[float, float]:
-        """(ns per byte, cloud factor) of the newest sample, or the prior."""
+    def latest(self) -> tuple[float, float, float]:
+        """(trip in ns, ns per byte, cloud factor) of the newest sample, or the prior."""
         row = self._newest if self._base[self._newest] > 0 else 0
-        return float(self.samples[row, 1]), float(self.samples[row, 2])
+        return float(self.samples[row, 0]), float(self.samples[row, 1]), float(self.samples[row, 2])
 
     def weights(self, now_ns: int) -> list[float]:
         """Weight of each sample, in sum 1: a quarter after 2 s; the prior's stays."""
-        late = 1.0 + now_ns / _HALF_AGE_NS
-        found = [base / (late - at / _HALF_AGE_NS) ** 2 for base, at in zip(self._base, self._at_ns, strict=True)]
-        found[0] = _PRIOR_WEIGHT
-        total = sum(found)
+        total = 0.0
+        found: list[float] = []
+        for base, at in zip(self._base, self._at_ns, strict=True):
+            late = 1.0 + (now_ns - at) / _HALF_AGE_NS
+            found.append(base / (late * late) if found else _PRIOR_WEIGHT)
+            total += found[-1]
         return [weight / total for weight in found]
 
     def set_queue(self, queue_ns: float) -> None:

@@ -52,6 +52,7 @@ TABLE: Final[dict[tuple[State, Signal], State]] = {
     (State.PROBING, Signal.PROBE_LOST): State.OPEN,
 }
 _FAILURES: Final = frozenset({Signal.FAILED, Signal.PROBE_LOST})
+_SUCCESSES: Final = frozenset({Signal.ANSWERED, Signal.PROBE_ANSWERED})
 
 
 class Breaker:
@@ -72,7 +73,10 @@ class Breaker:
         if (before, signal) not in TABLE:
             raise LookupError(f"the breaker has no rule for {signal} while {before}")
         after = TABLE[before, signal]
-        self._failures = self._failures + 1 if signal in _FAILURES else 0
+        if signal in _FAILURES:
+            self._failures += 1
+        elif signal in _SUCCESSES:
+            self._failures = 0
         if before is State.CLOSED and signal in _FAILURES and self._failures >= self._limits.failures_to_open:
             after = State.OPEN
         if after is State.CLOSED:

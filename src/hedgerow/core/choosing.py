@@ -87,7 +87,7 @@ class Choosing:
 
     def _costs(self, link: Link | None, energy_price: float) -> tuple[float, float, Floats, Floats]:
         """(rate, energy price, energy, cost) of the arms at the link's present rate; made anew only when these change."""
-        rate = 0.0 if link is None else link.belief.latest()[0]
+        rate = 0.0 if link is None else link.belief.latest()[1]
         if self._made is None or (rate, energy_price) != self._made[:2]:
             table = self.table
             energy = self._busy_mj + table.up_bytes * (rate * table.energy.radio_mw * 1e-9)
@@ -147,12 +147,12 @@ def _is_whole(steps: tuple[object, ...], table: ArmTable) -> bool:
 
 
 def _quantiles(values: list[float], weights: list[float], *shares: float) -> list[float]:
-    """Weighted quantiles at these shares, in ascending order."""
+    """Quantiles at these shares, in ascending order; the weights have sum 1."""
     pairs = sorted(zip(values, weights, strict=True))
-    total, reached = sum(weights), 0.0
+    reached = 0.0
     found: list[float] = []
     for value, weight in pairs:
         reached += weight
-        while len(found) < len(shares) and reached >= shares[len(found)] * total:
+        while len(found) < len(shares) and reached >= shares[len(found)]:
             found.append(value)
     return found + [pairs[-1][0]] * (len(shares) - len(found))

@@ -74,6 +74,9 @@ class Core:
         self._look_at_clocks()
         for desk in self._desks.values():
             desk.dispatch(self._flights.values(), now_ns)
+            while desk.stranded:
+                self._primary_ended(desk.stranded.pop())
+                desk.dispatch(self._flights.values(), now_ns)
         self._wake_ns = self._next_wake_ns()
         return r.Outcome(tuple(self._records), tuple(self._actions))
 
@@ -204,12 +207,15 @@ class Core:
         sample wins, and each that is dropped is told.
         """
         others = [each for each in self._flights.values() if each is not flight]
+        fits = self._starts(others, flight.due_ns)
         older = [each for each in others if each.stream.name == flight.stream.name and each.only_waits]
-        while True:
-            fits = self._starts(others, flight.due_ns)
-            if not older or any(start is not None for start in fits.values()):
-                return fits
+        kept = [each for each in others if each not in older]
+        if not older or _any(fits) or not _any(self._starts(kept, flight.due_ns)):
+            return fits  # it fits, or it would not even if they all made room
+        while not _any(fits):
             self._deliver(older.pop(0), Status.DROPPED, Source.NONE, Reason.NEWER_SAMPLE)
+            fits = self._starts(others, flight.due_ns)
+        return fits
 
     def _starts(self, others: list[Flight], due_ns: int) -> dict[str, int | None]:
         fits: dict[str, int | None] = {}
@@ -354,7 +360,7 @@ class Core:
         flight.attempt += 1
         flight.primary = Primary.CROSSING
         flight.uplink_bytes += size
-        radio_mj = self.table.energy.radio_mj(size * link.belief.latest()[0])
+        radio_mj = self.table.energy.radio_mj(size * link.belief.latest()[1])
         flight.energy_mj += radio_mj
         self._budgets.spend(uplink_bytes=size, energy_mj=radio_mj)
         useful = self._expiry_ns(flight) if flight.background else flight.due_ns
@@ -413,7 +419,9 @@ class Core:
         link = self._link_of(event)
         if link is None:
             return
-        link.failed(event.request, event.attempt, link_at_fault=event.link_at_fault, now_ns=self._now_ns)
+        link.failed(
+            event.request, event.attempt, fault=event.fault, link_at_fault=event.link_at_fault, now_ns=self._now_ns
+        )
         flight = self._crossing(event.request, event.attempt)
         if flight is not None:
             self._primary_ended(flight)
@@ -438,6 +446,7 @@ class Core:
         """No arm is left: background waits for another try, everything else ends here (or at its safe value)."""
         if flight.background:
             flight.primary, flight.arm, flight.step = Primary.NONE, None, 0
+            flight.joints.clear()  # the next arm begins at the sample
             flight.retry_ns = self._now_ns + self.limits.retry_background_ns
         elif not flight.stream.has_safe_value:
             self._deliver(flight, Status.FAILED, Source.NONE, Reason.REMOTE_FAILED)
@@ -466,6 +475,8 @@ class Core:
             flight.eager, flight.guaranteed = Reason.ENGINE_FAILED, bool(fitting)
             flight.likely = self._now_ns + flight.plan.likely_ns <= flight.due_ns
             self._records.append(r.ReserveChosen(flight.request, flight.plan.name, Reason.ENGINE_FAILED, 0))
+        elif flight.advised:  # a safety request's own models all failed: what the cloud said is all there is
+            self._deliver(flight, self._in_time(flight), Source.REMOTE, Reason.ENGINE_FAILED)
         elif not flight.remote_pending and not flight.stream.has_safe_value:
             self._deliver(flight, Status.FAILED, Source.NONE, Reason.ENGINE_FAILED)
 
@@ -500,7 +511,7 @@ class Core:
                     self._primary_ended(flight)
             if not link.open_for_requests:
                 self._stop_waiting_for(link.name)
-            link.probe_if_due(now)
+            self._budgets.spend(uplink_bytes=link.probe_if_due(now))
         for flight in list(self._flights.values()):
             wake = self._flight_wake_ns(flight)
             if wake is not None and now >= wake:
@@ -571,3 +582,8 @@ class Core:
         done = flight.closed and flight.job is None and flight.primary is not Primary.CROSSING
         if done and self._flights.pop(flight.request, None) is not None:
             self._actions.append(r.Forget(flight.request))
+
+
+def _any(fits: dict[str, int | None]) -> bool:
+    """Whether any local model fits."""
+    return any(start is not None for start in fits.values())

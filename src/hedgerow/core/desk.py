@@ -39,6 +39,7 @@ class Desk:
         self.belief = LaneBelief()
         self.running: Job | None = None
         self.wake_ns: int | None = None
+        self.stranded: list[Flight] = []  # whose arm cannot go on; the core ends it
         self._margins, self._records, self._actions = margins, records, actions
         self._forecasts: dict[str, Forecast] = {}
         self._jobs = 0
@@ -218,7 +219,7 @@ class Desk:
         assert flight.arm is not None
         model, joint = flight.arm.sends(flight.step)
         if joint >= 0 and flight.joints.get(model, -1) != joint:
-            flight.primary = Primary.ENDED  # the reserve went on past this joint: what should cross is no longer kept
+            self.stranded.append(flight)  # the reserve went on past this joint: what should cross is no longer kept
             return False
         if not self._may_block(self._reservations(flights, now_ns), step.encode_bound_ns, now_ns):
             return False

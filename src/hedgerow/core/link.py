@@ -10,6 +10,7 @@ from hedgerow.core.breaker import Breaker, Signal, State
 from hedgerow.core.records import Action, BreakerMoved, Limits, Probe, ProbeAnswered, ProbeLost, Record, RemoteObserved
 
 _ACTIVE_NS = 5_000_000_000
+OVERLOADED = "overloaded"  # the wire's word for a queue that is full
 
 
 @dataclass(slots=True)
@@ -73,14 +74,20 @@ class Link:
         self._learn(found, network_ns, factor, queue_ns, late=now_ns > found.useful_until_ns, now_ns=now_ns)
         self._signal(Signal.ANSWERED, now_ns)
 
-    def failed(self, request: int, attempt: int, *, link_at_fault: bool, now_ns: int) -> None:
+    def failed(self, request: int, attempt: int, *, fault: str, link_at_fault: bool, now_ns: int) -> None:
         """A fault instead of an answer to an attempt under way."""
         found = self.attempts.pop((request, attempt))
+        trip_ns, rate, factor = self.belief.latest()
         if link_at_fault or (found.first_ack_ns is None and now_ns >= found.useful_until_ns):
             self._lose(now_ns)
-        else:  # refused, stopped or too late: the time that passed still teaches
-            passed = max(1, now_ns - found.sent_ns)
-            self._learn(found, passed, self.belief.latest()[1], 0, late=True, now_ns=now_ns)
+        elif found.first_ack_ns is not None:  # stopped or too late: the time that passed still teaches
+            crossed = found.first_ack_ns - found.sent_ns
+            per_byte = max(0, now_ns - found.first_ack_ns) / max(1, found.acked_bytes)
+            self._observe(crossed, per_byte, factor, 0, found.cloud_median_ns, late=True, now_ns=now_ns)
+        elif fault == OVERLOADED:
+            self.belief.observe(
+                now_ns=now_ns, trip_ns=trip_ns, ns_per_byte=rate, factor=factor, queue_ns=self._limits.overload_queue_ns
+            )
 
     def lose_silent(self, now_ns: int) -> list[Attempt]:
         """Attempts whose silence has lasted too long; each counts as a loss."""
@@ -99,12 +106,22 @@ class Link:
         self._signal(Signal.FAILED, now_ns)
 
     def _learn(self, found: Attempt, network_ns: int, factor: float, queue_ns: int, *, late: bool, now_ns: int) -> None:
-        trip = network_ns if found.first_ack_ns is None else min(found.first_ack_ns - found.sent_ns, network_ns)
-        per_byte = (network_ns - trip) / max(1, found.payload_bytes)
-        self.belief.observe(now_ns=now_ns, trip_ns=trip, ns_per_byte=per_byte, factor=factor, queue_ns=queue_ns)
+        """Split the time on the network into the first acknowledgement's trip and the rest, by bytes."""
+        if found.first_ack_ns is None:  # a server that does not acknowledge: the rate stays as it was believed
+            per_byte = self.belief.latest()[1]
+            trip = max(0.0, network_ns - per_byte * found.payload_bytes)
+        else:
+            trip = min(found.first_ack_ns - found.sent_ns, network_ns)
+            per_byte = (network_ns - trip) / max(1, found.payload_bytes)
         if found.predicted_network_ns > 0:
             self.belief.bound.observe(network_ns / found.predicted_network_ns)
-        self._note(trip, per_byte, factor * found.cloud_median_ns, late=late)
+        self._observe(trip, per_byte, factor, queue_ns, found.cloud_median_ns, late=late, now_ns=now_ns)
+
+    def _observe(
+        self, trip: float, per_byte: float, factor: float, queue_ns: int, cloud_ns: float, *, late: bool, now_ns: int
+    ) -> None:
+        self.belief.observe(now_ns=now_ns, trip_ns=trip, ns_per_byte=per_byte, factor=factor, queue_ns=queue_ns)
+        self._note(trip, per_byte, factor * cloud_ns, late=late)
 
     # ---------------------------------------------------------------------------------------------------------- probes
 
@@ -118,10 +135,11 @@ class Link:
             due = self._used_ns + self._limits.probe_silence_ns
         return due if due <= self._wanted_ns + _ACTIVE_NS else None
 
-    def probe_if_due(self, now_ns: int) -> None:
+    def probe_if_due(self, now_ns: int) -> int:
+        """Probe if it is time; returns the bytes that this costs."""
         due = self.probe_due_ns()
         if due is None or now_ns < due:
-            return
+            return 0
         self._probes += 1
         self._probe = self._probes
         self._used_ns = now_ns
@@ -129,6 +147,7 @@ class Link:
         self._signal(Signal.PROBE_SENT, now_ns)
         limits = self._limits
         self._actions.append(Probe(self._probe, self.name, limits.probe_bytes, fresh, limits.probe_timeout_ns))
+        return limits.probe_bytes
 
     def probed(self, event: ProbeAnswered | ProbeLost, now_ns: int) -> bool:
         """Learn from a probe's end; False if it is not the one under way."""
@@ -140,7 +159,7 @@ class Link:
                 self.belief.lost(now_ns)
             self._signal(Signal.PROBE_LOST, now_ns)
             return True
-        trip, factor = event.round_trip_ns, self.belief.latest()[1]
+        trip, factor = event.round_trip_ns, self.belief.latest()[2]
         per_byte = max(0, event.transfer_ns - trip) / max(1, event.payload_bytes)
         self.belief.observe(now_ns=now_ns, trip_ns=trip, ns_per_byte=per_byte, factor=factor, queue_ns=0.0)
         self._note(trip, per_byte, 0.0, late=False)

@@ -119,6 +119,7 @@ class Limits:
     probe_timeout_ns: int = 500 * MS
     reopen_first_ns: int = 200 * MS
     reopen_last_ns: int = 800 * MS
+    overload_queue_ns: int = 200 * MS  # the wait that a refusal of an overloaded cloud stands for
     unanswered_wait_ns: int = (
         2 * SECOND
     )  # length past the deadline after which a request without any answer ends FAILED
