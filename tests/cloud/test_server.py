@@ -134,7 +134,9 @@ def test_more_streams_and_connections_than_allowed_wait_or_fail_but_do_no_harm(t
     with local_server(tiny_task, limits=limits) as server, CloudClient(server.address) as client:
         sends = [send(client, device.crossing(device.sample())) for _ in range(20)]
         ends = [sent.end() for sent in sends]
-        assert all(isinstance(end, RemoteAnswer) or end.kind is FaultKind.OVERLOADED for end in ends), ends
+        refused = (FaultKind.OVERLOADED, FaultKind.LINK)  # LINK: where gRPC never says why its write failed
+        assert all(isinstance(end, RemoteAnswer) or end.kind in refused for end in ends), ends
+        assert any(isinstance(end, RemoteAnswer) for end in ends)
         send(client, device.crossing(device.sample())).answer()
         idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(20)]
         send(client, device.crossing(device.sample())).answer()

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
+from typing import TypeVar, cast
 
 import grpc
 from grpc import aio
@@ -18,10 +19,13 @@ from hedgerow.wire.generated import crossing_pb2 as pb
 from hedgerow.wire.messages import parse
 from hedgerow.wire.pace import FIRST_CHUNK_BYTES, Pace, Sent
 
+Known = TypeVar("Known")
+
 OnBytes = Callable[[int, int], None]
 """Called with bytes received by the other side so far, and the time of arrival in ns (time.monotonic_ns)."""
 
 _CLEAN_END_S = 1.0
+_STATUS_S = 0.1
 
 _KINDS = {
     grpc.StatusCode.UNIMPLEMENTED: FaultKind.WRONG_VERSION,
@@ -161,12 +165,47 @@ class _Upload:
         self._line.wake()
 
 
+class _Status:
+    """The status that Core gave a call. When a write fails just then, grpc.aio puts a wordless one of its own in
+    its place, and a refused stream would look like a broken connection; so it is noted the moment it is set."""
+
+    def __init__(self, call: BulkCall) -> None:
+        self._said: asyncio.Future[tuple[grpc.StatusCode, str]] = asyncio.get_running_loop().create_future()
+        call.add_done_callback(self._note)
+
+    def _note(self, call: BulkCall) -> None:
+        code, details = _at_once(call.code()), _at_once(call.details())
+        if details != _CALL_BROKE and not self._said.done():
+            self._said.set_result((code, details))
+
+    async def behind(self, error: aio.AioRpcError) -> aio.AioRpcError:
+        """The error that tells what Core said, which may come moments after a failed write; else the one given."""
+        if error.details() != _CALL_BROKE:
+            return error
+        try:
+            async with asyncio.timeout(_STATUS_S):
+                code, details = await self._said
+        except TimeoutError:
+            return error
+        return aio.AioRpcError(code, aio.Metadata(), aio.Metadata(), details, error.debug_error_string())
+
+
+def _at_once(known: Coroutine[object, object, Known]) -> Known:
+    """What a coroutine returns that has nothing to wait for."""
+    try:
+        known.send(None)
+    except StopIteration as end:
+        return cast(Known, end.value)
+    raise AssertionError("gRPC called back before the status was known")
+
+
 async def carry(line: Line, opening: pb.Open, payload: bytes, on_bytes: OnBytes) -> tuple[pb.Answer, int]:
     """Carry `payload` and return the answer with its time of arrival in ns; an empty answer for a probe.
 
     Raises FaultError for what the other side says or does wrong and AioRpcError for what gRPC says.
     """
     call = line.cross()
+    status = _Status(call)
     upload = _Upload(line, call, payload)
     writer: asyncio.Task[None] | None = None
     try:
@@ -174,6 +213,8 @@ async def carry(line: Line, opening: pb.Open, payload: bytes, on_bytes: OnBytes)
         if not upload.finished:
             writer = asyncio.ensure_future(upload.rest())
         answer, now_ns = await _read_to_end(call, upload, opening, on_bytes)
+    except aio.AioRpcError as error:
+        raise await status.behind(error) from None
     except BaseException:
         call.cancel()
         raise
