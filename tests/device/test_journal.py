@@ -110,6 +110,7 @@ def test_a_live_run_replays(task: Task, profile: Profile, tmp_path: Path) -> Non
     assert replay(path) == Replayed(replay(path).steps, 20, None)
 
 
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="/dev/full is no device on this machine")
 def test_a_full_disk_ends_the_journal_with_one_line_and_no_answer(
     task: Task, profile: Profile, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,6 @@
 """The home of fetched things, and files that are whole or absent."""
 
+import os
 import resource
 import sys
 import threading
@@ -57,6 +58,19 @@ def test_a_write_that_fails_half_way_keeps_the_old_file(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_pipe_or_device_is_written_to_and_stays_what_it_is(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    write_whole(pipe, b"data")
+    reader.join(20.0)
+    assert read == [b"data"]
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
 
 
 def test_a_directory_in_the_way_of_a_file_is_named(tmp_path: Path) -> None:

@@ -36,9 +36,15 @@ def make_directory(path: Path) -> Path:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Put `data` at `path`, all of it or nothing; HostError when the disk is full or not writable."""
+    """Put `data` at `path`, all of it or nothing; HostError when the disk is full or not writable.
+
+    A device or pipe (/dev/full, /dev/stdout) is written to and never replaced by a file.
+    """
     make_directory(path.parent)
     try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return
         handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
     except OSError as error:
         raise HostError(f"cannot write {path}: {_reason(error)}") from error
