@@ -31,6 +31,7 @@ SUPERVISORS = {
     # "path:function": the broad `except` that it may hold
     "src/hedgerow/cloud/lanes.py:run": "one job's unforeseen failure is logged and refused; the lane lives on",
     "src/hedgerow/device/lane.py:execute": "an engine's unforeseen failure ends that job alone; the lane lives on",
+    "src/hedgerow/device/driver.py:post": "a fault in taking an event is logged; the lane's or timer's thread lives on",
     "src/hedgerow/device/driver.py:_tell": "a listener is the caller's code, on a thread that all requests need",
     "src/hedgerow/device/driver.py:_advise": "on_advice is the caller's code, on a thread that all requests need",
 }

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -77,7 +78,8 @@ def run(
             view = stack.enter_context(LiveView(title=title, deadline_ms=deadline_ms))
             session.listen(view.feed.tell)
             say = view.note
-        summary = Summary(deadline_ms, _answer_line if as_json else lambda _answer: None)
+        teller = stack.enter_context(Teller(_answer_line if as_json else lambda _answer: None))
+        summary = Summary(deadline_ms, teller.tell)
         offer(session, list(samples.values()), summary, rate=rate, count=max(1, count))
     print(json.dumps({"summary": summary.to_dict()}) if as_json else summary.text())
 
@@ -128,6 +130,30 @@ def _tensors(path: Path) -> dict[str, Any]:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         raise UsageError(f"{path} does not read as an .npz file of plain arrays ({error})") from None
+
+
+class Teller:
+    """Says answers on a thread of its own, in order: a slow reader of our output holds up no lane and no timer."""
+
+    def __init__(self, say: "Callable[[Answer], None]") -> None:
+        self._say = say
+        self._queue: SimpleQueue[Answer | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="hedgerow-teller", daemon=True)
+
+    def tell(self, answer: "Answer") -> None:
+        self._queue.put(answer)
+
+    def _serve(self) -> None:
+        while (answer := self._queue.get()) is not None:
+            self._say(answer)
+
+    def __enter__(self) -> "Teller":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._queue.put(None)
+        self._thread.join()
 
 
 @dataclass(slots=True)

@@ -53,6 +53,11 @@ class Admission:
         if self.closing:
             raise refuse(FaultKind.CLOSING, "the server shuts down")
 
+    @property
+    def payload_bytes_max(self) -> int:
+        """The most that one request may carry."""
+        return self._limits.payload_bytes_max
+
     @contextmanager
     def place(self, payload_bytes: int) -> Iterator[None]:
         """Hold a place for a crossing of that many bytes. FaultError(CLOSING, TOO_LARGE, OVERLOADED)."""

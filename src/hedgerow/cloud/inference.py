@@ -131,7 +131,8 @@ class InferenceService:
         job = job_for(
             served, 1, served.last, lambda: _inputs(request, served), deadline_ns=deadline_ns, expected_ns=expected_ns
         )
-        outcome = await self._lanes.run(job)
+        with self._admission.place(min(len(data), self._admission.payload_bytes_max)):
+            outcome = await self._lanes.run(job)
         return _response(request, outcome, wanted, job.queue_ns)
 
     def _find(self, name: str, version: str) -> ServedModel:

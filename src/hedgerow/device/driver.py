@@ -113,9 +113,16 @@ class Driver:
             pending.mine = None
         return future
 
-    def post(self, event: r.Event) -> None:
-        """Take one event, from any thread."""
+    def take(self, event: r.Event) -> None:
+        """Take one event of the caller's; UsageError if it cannot be."""
         self._step(lambda: event)
+
+    def post(self, event: r.Event) -> None:
+        """Take one event, from any thread. A fault of ours in taking it is logged: the thread, a lane's or the timer's, goes on."""
+        try:
+            self._step(lambda: event)
+        except Exception:  # noqa: BLE001 - supervisor: a dead lane or timer would leave every request unanswered
+            _LOG.exception("%s could not be taken", type(event).__name__)
 
     def _run_here(self, job: Job) -> None:
         """Do a lane's job on the caller's thread."""

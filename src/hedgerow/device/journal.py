@@ -5,6 +5,7 @@ once, and costs no answer. `replay` builds the core from the header, puts every 
 byte for byte.
 """
 
+import platform
 import sys
 import threading
 from collections import deque
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
+from hedgerow import __version__
 from hedgerow.core import Arm, ArmTable, Core, CrossStep, Energy, GateStep, Limits, LocalModel, Margins, Prices, RunStep
 from hedgerow.core import records as r
 from hedgerow.core.budgets import BudgetSettings
@@ -30,6 +33,12 @@ _LINES_MAX = 100_000
 def line(number: int, now_ns: int, event: r.Event, outcome: r.Outcome) -> bytes:
     """One step as a line of JSON."""
     return msgspec.json.encode([number, now_ns, _tagged(event), *said(outcome)]) + b"\n"
+
+
+def versions() -> dict[str, str]:
+    """What equal bytes on replay are promised for, beside the header's settings."""
+    found = {"hedgerow": __version__, "numpy": np.__version__}
+    return {**found, "python": platform.python_version(), "processor": platform.machine()}
 
 
 def said(outcome: r.Outcome) -> list[list[Any]]:
@@ -64,7 +73,8 @@ class Header:
             "money_per_cloud_s": self.table.money_per_cloud_s,
         }
         rest = {name: asdict(getattr(self, name)) for name in ("limits", "margins", "prices", "budgets")}
-        return msgspec.json.encode({"format": FORMAT, "policy": self.policy, "table": table, **rest}) + b"\n"
+        header = {"format": FORMAT, "versions": versions(), "policy": self.policy, "table": table, **rest}
+        return msgspec.json.encode(header) + b"\n"
 
     @classmethod
     def decode(cls, text: bytes) -> "Header":
@@ -186,6 +196,13 @@ def read_steps(path: str | Path) -> tuple[Header, Iterator[tuple[int, int, r.Eve
     return Header.decode(lines[0]), _steps(file, lines)
 
 
+def recorded_versions(path: str | Path) -> dict[str, str]:
+    """The versions in a journal's header; empty in one that names none."""
+    with Path(path).open("rb") as file:
+        found = msgspec.json.decode(file.readline()).get("versions", {})
+    return found if isinstance(found, dict) else {}
+
+
 def _steps(file: Path, lines: list[bytes]) -> Iterator[tuple[int, int, r.Event, bytes]]:
     for place, text in enumerate(lines[1:], start=2):
         try:
@@ -199,13 +216,14 @@ def _steps(file: Path, lines: list[bytes]) -> Iterator[tuple[int, int, r.Event, 
 def replay(path: str | Path) -> Replayed:
     """Put every event of a journal through a fresh core and compare what it says."""
     header, steps = read_steps(path)
-    core = header.core()
+    core, recorded = header.core(), recorded_versions(path)
     count = decisions = 0
     for number, now_ns, event, before in steps:
         outcome = core.step(event, now_ns=now_ns)
         now = msgspec.json.encode(said(outcome))
         if now != before:
-            return Replayed(count, decisions, f"step {number}: was {before.decode()}, is {now.decode()}")
+            others = "" if recorded == versions() else f" (recorded with {recorded}, replayed with {versions()})"
+            return Replayed(count, decisions, f"step {number}: was {before.decode()}, is {now.decode()}{others}")
         count += 1
         decisions += sum(isinstance(each, r.Decision) for each in outcome.records)
     return Replayed(count, decisions, None)

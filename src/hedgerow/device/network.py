@@ -9,7 +9,7 @@ import gc
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
-from hashlib import sha256
+from secrets import token_bytes
 from typing import Protocol
 
 from hedgerow.codecs import Calibration
@@ -63,12 +63,12 @@ class CloudNetwork:
         self._timeout_s = timeout_s
         self._client = CloudClient(address, tls=tls)
         self._address = address
-        self._run_id = sha256(f"{id(self)}{task.task_id}".encode()).digest()[:8]
+        self._run_id = token_bytes(8)
         self._described = False
         self._asking = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._works: dict[Key, tuple[str, Workpiece]] = {}
-        self._heard: set[Key] = set()
+        self._heard: dict[Key, int] = {}  # bytes acknowledged of what is under way
         self.problem: str | None = None
         self._plain = plain
         self.on_problem: Callable[[str], None] = lambda problem: None
@@ -179,13 +179,13 @@ class CloudNetwork:
         work = self._works.get(key, ("", None))[1]
         if work is None:
             return
-        if key not in self._heard or bytes_received >= len(work.payload):
-            self._heard.add(key)
+        first, self._heard[key] = key not in self._heard, bytes_received
+        if first or bytes_received >= len(work.payload):
             self._post(r.ChunkAcked(self._request(key), key[1], bytes_received))
 
     def _answered(self, key: Key, answer: RemoteAnswer, now_ns: int) -> None:
         model, work = self._works.pop(key, ("", None))
-        self._heard.discard(key)
+        self._heard.pop(key, None)
         if work is None:
             return
         try:
@@ -219,7 +219,9 @@ class CloudNetwork:
 
     def _failed(self, key: Key, fault: Fault, now_ns: int) -> None:
         self._works.pop(key, None)
-        self._heard.discard(key)
+        crossed = self._heard.pop(key, 0)
+        if crossed:  # how far it came before it failed
+            self._post(r.ChunkAcked(self._request(key), key[1], crossed))
         if fault.kind in _OTHER_SERVER:
             self._described = False  # another server answers there now: ask again before trusting it
             if fault.kind is not FaultKind.WRONG_CODEC:  # a restarted server only lacks the calibrations

@@ -14,6 +14,7 @@ from typing import Protocol, Self
 
 import numpy as np
 
+from hedgerow.codecs import Calibration
 from hedgerow.core import Core, Criticality, Prices, Stream
 from hedgerow.core.arms import ArmTable, CrossStep
 from hedgerow.core.budgets import BudgetSettings
@@ -22,7 +23,7 @@ from hedgerow.core.records import MS, Limits, Status, StreamOpened
 from hedgerow.device.answer import Answer
 from hedgerow.device.driver import Driver, Listener
 from hedgerow.device.journal import Header, Journal
-from hedgerow.device.lane import Lane
+from hedgerow.device.lane import Lane, crossing_key
 from hedgerow.device.network import CloudNetwork
 from hedgerow.errors import EngineError, UsageError
 from hedgerow.models.chain import Chain
@@ -117,7 +118,7 @@ class Session:
         return loaded
 
     def _start(self, server: str | None, tls: TlsFiles | None, slow: SlowDevice | None) -> None:
-        kept, post, network = calibrations(self.profile), self._driver.post, None
+        kept, post, network = used_calibrations(self.table, self.profile), self._driver.post, None
         for chain in self._chains.values():
             chain.warm_up()
         if server is not None:
@@ -145,7 +146,7 @@ class Session:
         self._open(checked_stream(name, deadline_ms, criticality, safe_value, period_ms, expiry_ms), safe_value)
 
     def _open(self, stream: Stream, safe_value: object) -> None:
-        self._driver.post(StreamOpened(stream))
+        self._driver.take(StreamOpened(stream))
         self._streams[stream.name], self._safe_values[stream.name] = stream, safe_value
 
     # ---------------------------------------------------------------------------------------------------------- answers
@@ -256,6 +257,18 @@ def arms_for(profile: Profile, task: Task, server: str | None, device_factor: fl
         if not crossings or (server is not None and whole):
             kept.append(arm)
     return ArmTable(tuple(kept), every.locals, every.energy)
+
+
+def used_calibrations(table: ArmTable, profile: Profile) -> dict[str, Calibration]:
+    """The calibrations that the table's arms need, and no others: the server keeps only so many."""
+    kept = calibrations(profile)
+    used = {
+        crossing_key(*arm.sends(position), step.codec)
+        for arm in table.arms
+        for position, step in enumerate(arm.steps)
+        if isinstance(step, CrossStep)
+    }
+    return {key: kept[key] for key in sorted(used & kept.keys())}
 
 
 def checked_stream(
