@@ -8,7 +8,6 @@ from hedgerow.emulation.traces import Trace, TraceRow, read_rows, shipped
 from hedgerow.errors import UsageError
 
 HEADER = "time_s,rtt_ms,uplink_mbps,radio\n"
-SHARED = Path("/work/shared/data/links")
 
 
 def written(folder: Path, text: str) -> Path:
@@ -143,8 +142,9 @@ def test_the_shipped_links_load_by_name() -> None:
     assert Trace.load("drive-tunnel").at(33.0).blackout
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the recorded drives are not on this machine")
-def test_every_recorded_drive_loads() -> None:
-    for path in sorted(SHARED.glob("*.csv")):
+def test_every_recorded_drive_loads(shared_data: Path) -> None:
+    paths = sorted((shared_data / "links").glob("*.csv"))
+    assert paths
+    for path in paths:
         trace = Trace.load(path)
         assert len(trace.rows) == len(path.read_text().splitlines()) - 1
