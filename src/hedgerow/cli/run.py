@@ -47,11 +47,12 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per answer, then the summary.")] = False,
 ) -> None:
     """Answer every sample by its deadline, with a live view on a terminal. Ctrl-C ends it with the summary."""
-    from hedgerow.device.session import Session, open_task
+    from hedgerow.device.session import Session, address_of, open_task
 
     if repeat is not None and seconds is not None:
         raise UsageError("give --repeat or --seconds, not both")
-    check_server(server)
+    if server is not None:
+        address_of(server)
     opened = open_task(task)
     samples = read_samples(opened, folder)
     count = round(seconds * rate) if seconds is not None else len(samples) * (repeat or 1)
@@ -86,15 +87,6 @@ def run(
 
 def _say(text: str) -> None:
     print(f"hedgerow: {text}", file=sys.stderr)
-
-
-def check_server(server: str | None) -> None:
-    """UsageError unless it is None or HOST:PORT."""
-    if server is None:
-        return
-    host, colon, port = server.rpartition(":")
-    if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise UsageError(f"--server is {server!r}: give HOST:PORT with a port from 1 to 65535")
 
 
 def read_samples(task: "Task", folder: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 The server is asked what it serves before anything is entrusted to it: the first probe of a connection asks, and a server
 with another task, model or cut is never probed successfully, so the breaker stays open and the device answers. What is
-wrong is said once, as `problem`.
+wrong is told through `on_problem`, whose owner says it once.
 """
 
 import gc
@@ -170,9 +170,8 @@ class CloudNetwork:
                 )
 
     def _tell(self, problem: str) -> None:
-        if problem != self.problem:
-            self.problem = problem
-            self.on_problem(problem)
+        self.problem = problem
+        self.on_problem(problem)
 
     def _acked(self, key: Key, bytes_received: int, now_ns: int) -> None:
         """Pass on the first acknowledgement (the round trip) and the last (all has crossed); those between teach nothing."""

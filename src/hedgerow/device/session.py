@@ -22,6 +22,7 @@ from hedgerow.core.policies import Policy, by_name
 from hedgerow.core.records import MS, Limits, Status, StreamOpened
 from hedgerow.device.answer import Answer
 from hedgerow.device.driver import Driver, Listener
+from hedgerow.device.herald import Herald
 from hedgerow.device.journal import Header, Journal
 from hedgerow.device.lane import Lane, crossing_key
 from hedgerow.device.network import CloudNetwork
@@ -84,11 +85,15 @@ class Session:
     ) -> None:
         self._say = say or (lambda text: print(f"hedgerow: {text}", file=sys.stderr))
         main = checked_stream(_MAIN, deadline_ms, criticality, safe_value, period_ms)
+        if server is not None:
+            address_of(server)
         self.task = open_task(task)
         self.profile = self._profile(profile, frames, threads)
         factor = slow_device.factor if slow_device else 1.0
         self.table = arms_for(self.profile, self.task, server, factor)
         chosen = by_name(policy) if isinstance(policy, str) else policy
+        self._stands_in = chosen.uses_reserve
+        self._herald: Herald | None = None
         safe = margins_of(self.profile)
         core = Core(self.table, policy=chosen, limits=limits, margins=safe, prices=prices, budgets=budgets)
         self._safe_values: dict[str, object] = {}
@@ -122,9 +127,11 @@ class Session:
         for chain in self._chains.values():
             chain.warm_up()
         if server is not None:
-            plain, address = server.startswith(PLAIN), server.removeprefix(PLAIN)
+            plain, address = server.startswith(PLAIN), address_of(server)
             network = CloudNetwork(address, self.task, self._chains, kept, post, tls=tls, plain=plain)
-            network.on_problem = lambda problem: self._say(f"{problem} [at fault: peer]; the device answers alone")
+            self._herald = Herald(server, self._say, stands_in=self._stands_in)
+            network.on_problem = self._herald.problem
+            self._driver.listen(self._herald)
         stretch = (lambda median_ns: slow.extra_ns(round(median_ns / slow.factor))) if slow else None
         names = sorted({model.lane for model in self.table.locals})
         lanes = {name: Lane(name, self._chains, self.task, self.table, kept, post, stretch) for name in names}
@@ -224,6 +231,8 @@ class Session:
     def close(self) -> None:
         """End everything; what is still open gets its answer as `dropped`."""
         self._driver.close()
+        if self._herald is not None:
+            self._herald.close()
         for chain in self._chains.values():
             chain.close()
 
@@ -241,6 +250,15 @@ def open_task(task: Task | str | Path) -> Task:
     if isinstance(task, Task):
         return task
     return Task.load(task) if Path(task).suffix == ".toml" else Task.of_model(task)
+
+
+def address_of(server: str) -> str:
+    """The host:port in a server's name; UsageError unless it has both."""
+    address = server.removeprefix(PLAIN)
+    host, colon, port = address.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise UsageError(f"the server is given as '{server}': give HOST:PORT with a port from 1 to 65535")
+    return address
 
 
 def arms_for(profile: Profile, task: Task, server: str | None, device_factor: float) -> ArmTable:

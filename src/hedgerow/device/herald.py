@@ -1,0 +1,58 @@
+"""Tells the session's owner, in one line each, how the server stands: reached, lost, wrong. On a thread of its own.
+
+A line is said when the state changes, a problem once until the server has answered again: silence about the network would
+leave an owner believing that the cloud was weighed and lost.
+"""
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from hedgerow.core import records as r
+
+
+class Herald:
+    """Listens to the session's steps; `say` is called on the herald's own thread and may be slow."""
+
+    def __init__(self, address: str, say: Callable[[str], None], *, stands_in: bool) -> None:
+        self._address, self._say = address, say
+        self._otherwise = "the device answers alone" if stands_in else "nothing answers in its place"
+        self._reached: bool | None = None
+        self._told: set[str] = set()
+        self._queue: SimpleQueue[str | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="hedgerow-herald", daemon=True)
+        self._thread.start()
+
+    def __call__(self, now_ns: int, event: r.Event, outcome: r.Outcome) -> None:
+        """One step; only what its records and its event say of the link matters."""
+        for record in outcome.records:
+            if isinstance(record, r.BreakerMoved):
+                self._moved(record)
+        if isinstance(event, r.ProbeLost) and self._reached is None:
+            self._reached = False
+            if not self._told:  # a wrong server has been told already
+                self._queue.put(f"the server at {self._address} is not reached yet; {self._otherwise} until it is")
+
+    def problem(self, text: str) -> None:
+        """The server answers, but cannot be used."""
+        if text not in self._told:
+            self._told.add(text)
+            self._queue.put(f"{text} [at fault: peer]; {self._otherwise}")
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        """Say what is left and end the thread."""
+        self._queue.put(None)
+        self._thread.join(timeout_s)
+
+    def _moved(self, record: r.BreakerMoved) -> None:
+        if record.after == "closed":
+            self._queue.put(f"the server at {self._address} answers{' again' if self._reached is False else ''}")
+            self._reached = True
+            self._told.clear()
+        elif record.before == "closed":
+            self._reached = False
+            self._queue.put(f"the server at {self._address} no longer answers; {self._otherwise} until it does")
+
+    def _serve(self) -> None:
+        while (text := self._queue.get()) is not None:
+            self._say(text)
