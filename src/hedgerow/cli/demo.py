@@ -29,14 +29,15 @@ def demo(
 
     Real server, relay and device processes on this machine; the link and a slower device are EMULATED. About a minute.
     """
-    from rich.console import Console
+    from rich.text import Text
 
     from hedgerow.demo.runner import Settings, drives_of, run_demo
     from hedgerow.views.drives import DrivesScreen
+    from hedgerow.views.literal import literal_console
     from hedgerow.views.table import result_table
 
     settings = Settings(out=out, seconds=seconds, profile=profile)
-    errors = Console(stderr=True)
+    errors = literal_console(stderr=True)
     try:
         with DrivesScreen(drives_of(settings), errors, live=errors.is_terminal and not as_json) as screen:
             result = run_demo(settings, screen)
@@ -47,9 +48,9 @@ def demo(
     if as_json:
         print(json.dumps(result))
         return
-    console = Console(width=None if sys.stdout.isatty() else 130)
+    console = literal_console(width_characters=None if sys.stdout.isatty() else 130)
     console.print(result_table(result["strategies"], title=f"deadline {settings.deadline_ms:g} ms; emulated link"))
-    console.print(f"[dim]{about['emulated']['device']}; {about['seconds_in_all']:.0f} s in all[/dim]", highlight=False)
+    console.print(Text(f"{about['emulated']['device']}; {about['seconds_in_all']:.0f} s in all", "dim"))
     if about["warning"]:
-        console.print(about["warning"], style="bold red", highlight=False)
-    console.print(f"{about['picture']}\n{out / 'result.json'}", highlight=False, soft_wrap=True)
+        console.print(about["warning"], style="bold red")
+    console.print(f"{about['picture']}\n{out / 'result.json'}", soft_wrap=True)

@@ -68,19 +68,21 @@ def _as_dict(made: "Plan", measured: "Profile", every: int, emulated: str) -> di
 
 
 def _show(made: "Plan", measured: "Profile", every: int, emulated: str) -> None:
-    from rich.console import Console
+    from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
+    from hedgerow.views.literal import literal_console
+
+    console = literal_console(width_characters=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL)
     console.print(
         f"task '{measured.task_name}', profiled {measured.made} on {measured.machine.processor};"
         f" uplink {made.link.uplink_mbps:g} Mbit/s, round trip {made.link.rtt_ms:g} ms, deadline {made.deadline_ms:g} ms"
     )
     if emulated:
-        console.print(f"[bold]{emulated}[/bold]")
+        console.print(Text(emulated, "bold"))
     if measured.cloud.estimated:
         console.print("cloud times are estimated: this machine's own stand for the server's")
     console.print(_table(made, every))
-    console.print(f"chosen: [bold]{made.chosen or 'none'}[/bold] ({made.reason}): {made.because}")
+    console.print(Text.assemble("chosen: ", (made.chosen or "none", "bold"), f" ({made.reason}): {made.because}"))
     console.print(f"reserve: {made.reserve or 'none fits'}")
     for what, unit, turns in (("uplink", "Mbit/s", made.uplink_turns), ("round trip", "ms", made.rtt_turns)):
         for line in _turn_lines(what, unit, turns, made):

@@ -100,19 +100,18 @@ def _client(server: str | None, task: "Task", say: Callable[[str], None]) -> "Cl
 
 def show(made: "Profile") -> None:
     """Print what was measured, in two tables."""
-    from rich.console import Console
+    from hedgerow.views.literal import literal_console
 
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL)
+    console = literal_console(width_characters=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL)
     machine = made.machine
     console.print(
         f"profile of task '{made.task_name}' on {machine.processor}, {machine.cores} cores, {made.made}"
-        f"{' (quick)' if made.quick else ''}",
-        highlight=False,
+        f"{' (quick)' if made.quick else ''}"
     )
     console.print(_segments_table(made))
     console.print(_arms_table(made))
     for line in _notes(made):
-        console.print(line, highlight=False)
+        console.print(line)
 
 
 def _ms(duration_ns: float) -> str:

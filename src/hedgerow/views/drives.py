@@ -64,7 +64,8 @@ def drives_picture(drives: Drives, *, width: int = 100) -> RenderableType:
         parts.append(_present(drives.present, state, width=width))
     if drives.saying:
         parts.append(Text(drives.saying, "yellow"))
-    return Panel(Group(*parts), title=drives.title, title_align="left", subtitle=drives.footer, subtitle_align="left")
+    title, footer = Text(drives.title), Text(drives.footer)
+    return Panel(Group(*parts), title=title, title_align="left", subtitle=footer, subtitle_align="left")
 
 
 def road_strip(bands: Sequence[Band], *, seconds: float, width: int) -> Text:

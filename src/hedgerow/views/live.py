@@ -19,6 +19,7 @@ from rich.text import Text
 
 from hedgerow.views.feed import parse
 from hedgerow.views.kinds import LOOKS, Kind
+from hedgerow.views.literal import literal_console
 from hedgerow.views.state import ViewState
 from hedgerow.views.strips import deadline_bar, legend, recent_strip
 
@@ -42,7 +43,7 @@ def picture(state: ViewState, *, width: int = 80) -> RenderableType:
         rows.add_row("note", Text(state.note, "yellow"))
     clock = f"{state.now_ms / 1000:.1f} s"
     return Panel(
-        Group(rows), title=state.title or "hedgerow", subtitle=clock, title_align="left", subtitle_align="right"
+        Group(rows), title=Text(state.title or "hedgerow"), subtitle=clock, title_align="left", subtitle_align="right"
     )
 
 
@@ -130,7 +131,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         os.nice(10)
-    watch(sys.stdin.fileno(), Console(file=sys.stderr))
+    watch(sys.stdin.fileno(), literal_console(file=sys.stderr))
 
 
 if __name__ == "__main__":
