@@ -7,10 +7,11 @@ inside its command, so that `hedgerow --help` stays quick.
 import importlib
 import pkgutil
 import sys
+from typing import Annotated
 
 import typer
 
-from hedgerow import cli
+from hedgerow import __version__, cli
 from hedgerow.errors import HedgerowError, HostError
 
 app = typer.Typer(
@@ -21,6 +22,21 @@ app = typer.Typer(
     "Exit codes: 0 done, 1 a check found something wrong, 2 your input, 3 the peer, 4 the network, 5 the model, "
     "6 this machine.",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"hedgerow {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What may stand before the verb."""
 
 
 def _collect() -> None:
