@@ -36,6 +36,7 @@ def test_pictures_are_profiled_with_progress_and_a_summary(task_file: Path) -> N
     profile.check(Task.load(task_file))
     assert profile.inputs == "pictures"
     assert "opening small" in ended.stderr
+    assert "names no joints" not in ended.stderr
     for part in ("profile of task 'patches'", "local:small", "cloud:big:jpeg:75", "not measured", f"wrote {output}"):
         assert part in ended.stdout
 
@@ -46,6 +47,7 @@ def test_a_model_alone_is_profiled_on_generated_inputs(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert Profile.load(tmp_path / "p.json").inputs == "generated"
     assert "generated" in ended.stderr
+    assert f"model '{model.stem}' names no joints: splits inside it are not tried" in ended.stderr
 
 
 def test_a_server_is_measured_when_it_answers_and_missed_out_loud_when_not(tmp_path: Path) -> None:

@@ -166,6 +166,11 @@ class _Work:
         """Open every model's chain and run it once."""
         for model in self.task.models:
             self.progress(f"opening {model.name}")
+            if not model.joints:
+                self.progress(
+                    f"model '{model.name}' names no joints: splits inside it are not tried; `hedgerow model inspect`"
+                    " lists the cuts, `joints = [...]` in the task file keeps some"
+                )
             started = time.monotonic()
             self.chains[model.name] = self.task.open(model.name, threads=threads)
             self.chains[model.name].warm_up()
