@@ -112,6 +112,14 @@ def test_where_nothing_fits_no_reserve_is_promised() -> None:
     assert {arm.name for arm in made.arms if arm.cost_mj is None} >= {"local:small", "local:big"}
 
 
+def test_where_nothing_fits_the_plan_says_that_nothing_is_in_time() -> None:
+    made = plan(small_table(), 0.1, 500.0, 5.0)
+    assert made.reserve is None
+    said = [made.because, *(arm.obstacle for arm in made.arms)]
+    assert not any("the reserve" in text for text in said)
+    assert "nothing answers in time, the answer will be late or the stream's safe value" in made.because
+
+
 def test_a_dear_disagreement_buys_the_better_answer() -> None:
     table = small_table()
     cheap = plan(table, 30.0, 10.0, prices=Prices(disagreement_mj=0.0))

@@ -17,6 +17,7 @@ from hedgerow.planning.prune import undominated
 
 UPLINKS_MBPS = (0.05, 2000.0)
 ROUND_TRIPS_MS = (0.5, 2000.0)
+NOTHING_IN_TIME = "nothing answers in time, the answer will be late or the stream's safe value"
 _GRID = 80
 _HALVINGS = 12
 
@@ -96,9 +97,9 @@ def plan(
         deadline_ms=deadline_ms,
         chosen=None if choice is None else table.arms[choice.arm].name,
         reason="no arm may be chosen" if choice is None else choice.reason.value,
-        because=_because(view, choice, alone, deadline_ms),
+        because=_because(view, choice, alone, deadline_ms, reserved=reserve is not None),
         reserve=None if reserve is None else reserve.name,
-        arms=_outlooks(view, alone, deadline_ms),
+        arms=_outlooks(view, alone, deadline_ms, reserved=reserve is not None),
         uplink_turns=_turns(lambda mbps: ask(replace(link, uplink_mbps=mbps)), UPLINKS_MBPS),
         rtt_turns=_turns(lambda ms: ask(replace(link, rtt_ms=ms)), ROUND_TRIPS_MS),
     )
@@ -111,7 +112,7 @@ def _alone(policy: Policy, view: View, column: int) -> Choice | None:
     return policy.choose(replace(view, admissible=only))
 
 
-def _outlooks(view: View, alone: list[Choice | None], deadline_ms: float) -> tuple[ArmOutlook, ...]:
+def _outlooks(view: View, alone: list[Choice | None], deadline_ms: float, *, reserved: bool) -> tuple[ArmOutlook, ...]:
     table, front = view.table, pareto_front(view)
     found = []
     for column, arm in enumerate(table.arms):
@@ -126,7 +127,7 @@ def _outlooks(view: View, alone: list[Choice | None], deadline_ms: float) -> tup
                 cost_mj=None if mine is None else round(mine.cost_mj, 3),
                 reserve_probability=0.0 if mine is None else round(mine.reserve_probability, 4),
                 on_front=bool(front[column]),
-                obstacle=_obstacle(view, column, deadline_ms),
+                obstacle=_obstacle(view, column, deadline_ms, reserved=reserved),
             )
         )
     return tuple(sorted(found, key=lambda each: (each.cost_mj is None, each.cost_mj or 0.0, each.name)))
@@ -142,28 +143,32 @@ def pareto_front(view: View) -> Flags:
     return front
 
 
-def _obstacle(view: View, column: int, deadline_ms: float) -> str:
+def _obstacle(view: View, column: int, deadline_ms: float, *, reserved: bool) -> str:
     """Why an arm may not be chosen, or would not help, in words; "" for neither."""
     table, latency_ns = view.table, float(view.latency_ns(column)[0])
     model = whole_model(table, column)
+    stand_in = "the reserve" if reserved else "the fastest model (no reserve fits)"
     if not view.admissible[column]:
         if model is not None:
             return f"its bound of {model.tail_bound_ns[0] / MS:.1f} ms is beyond the deadline of {deadline_ms:g} ms"
         return (
-            f"it holds the device for {table.busy_ns[column] / MS:.1f} ms, but the reserve must start after"
-            f" {view.available_ns / MS:.1f} ms"
+            f"it holds the device for {table.busy_ns[column] / MS:.1f} ms, but {stand_in} has to start"
+            f" within {view.available_ns / MS:.1f} ms of the request"
         )
     if table.is_remote[column] and latency_ns > view.time_left_ns:
-        return f"its answer comes after the deadline of {deadline_ms:g} ms: the reserve's is delivered"
+        instead = "the reserve's is delivered" if reserved else f"no reserve fits: {NOTHING_IN_TIME}"
+        return f"its answer comes after the deadline of {deadline_ms:g} ms: {instead}"
     if table.is_remote[column] and latency_ns > view.available_ns:
-        return f"the reserve starts after {view.available_ns / MS:.1f} ms, before its answer"
+        return f"{stand_in} starts after {view.available_ns / MS:.1f} ms, before its answer"
     return ""
 
 
-def _because(view: View, choice: Choice | None, alone: list[Choice | None], deadline_ms: float) -> str:
+def _because(
+    view: View, choice: Choice | None, alone: list[Choice | None], deadline_ms: float, *, reserved: bool
+) -> str:
     """The chosen arm's cost in its parts, against the next best."""
     if choice is None:
-        return f"no local model's bound fits {deadline_ms:g} ms: the fastest one runs and its answer is marked late"
+        return f"no local model's bound fits {deadline_ms:g} ms: {NOTHING_IN_TIME}"
     table, column = view.table, choice.arm
     energy = float(view.energy_mj[column])
     money = float(money_mj(view.table, view.prices)[column])
@@ -175,6 +180,9 @@ def _because(view: View, choice: Choice | None, alone: list[Choice | None], dead
     if others:
         second = min(others, key=lambda each: each.cost_mj)
         text += f"; next {table.arms[second.arm].name} at {second.cost_mj:.1f} mJ"
+    if not reserved:
+        in_time = float(view.latency_ns(column)[0]) <= view.time_left_ns
+        text += f"; no reserve fits: {'if it does not come, ' if in_time else ''}{NOTHING_IN_TIME}"
     return text
 
 
