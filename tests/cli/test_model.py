@@ -40,6 +40,7 @@ def test_inspect_shows_every_cut(app: typer.Typer, file: Path) -> None:
     assert [row[3] for row in rows] == ["conv", "normal", "relu", "sum", "pool", "flat"]
     assert rows[2][1] == f"{4 * 4 * 8 * 8:,}"
     assert "float32[batch,4," in result.stdout
+    assert "sizes    batch=1, side=8 (" in result.stdout
 
 
 def test_inspect_as_json_holds_the_same(app: typer.Typer, file: Path) -> None:
@@ -110,6 +111,13 @@ def test_verify_of_a_model_that_cannot_be_cut_says_so(app: typer.Typer, tmp_path
 def test_axes_that_do_not_read_are_the_callers_fault(app: typer.Typer, file: Path, axis: str) -> None:
     result = runner.invoke(app, ["model", "inspect", str(file), "--axis", axis])
     assert isinstance(result.exception, UsageError)
+
+
+@pytest.mark.parametrize("verb", ["inspect", "verify"])
+def test_an_axis_that_the_model_lacks_is_the_callers_fault(app: typer.Typer, file: Path, verb: str) -> None:
+    result = runner.invoke(app, ["model", verb, str(file), "--axis", "M=4"])
+    assert isinstance(result.exception, UsageError)
+    assert str(result.exception) == "no dynamic axis 'M'; there are: batch, side"
 
 
 def command(*words: str) -> "subprocess.CompletedProcess[str]":

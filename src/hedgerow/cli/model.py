@@ -161,6 +161,7 @@ def _as_lines(graph: "Graph", cuts: list["Cut"], blocked: list[str]) -> list[str
         *(f"input    {spec.name}  {_shape(spec)}" for spec in graph.inputs),
         *(f"output   {spec.name}  {_shape(spec)}" for spec in graph.outputs),
         f"work     {graph.work / 1e6:,.1f} million multiply-adds in {len(graph.nodes)} nodes (estimated from shapes)",
+        *_assumed(graph),
         "",
     ]
     if cuts:
@@ -174,6 +175,12 @@ def _as_lines(graph: "Graph", cuts: list["Cut"], blocked: list[str]) -> list[str
         lines.append("no candidate cuts: this model runs whole only")
     lines += [f"not cut: {reason}" for reason in blocked]
     return lines
+
+
+def _assumed(graph: "Graph") -> list[str]:
+    """With which sizes of dynamic axes bytes and work are counted."""
+    sizes = ", ".join(f"{name}={size}" for name, size in graph.assumed_axes.items())
+    return [f"sizes    {sizes} (assumed for bytes and work; --axis NAME=SIZE sets another)"] if sizes else []
 
 
 def _shape(spec: "TensorSpec") -> str:

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import onnx
 
+from hedgerow.errors import UsageError
 from hedgerow.models.reading import read_model
-from hedgerow.models.shapes import TensorFact, dynamic_inputs, infer_facts
+from hedgerow.models.shapes import TensorFact, assumed_axes, dynamic_inputs, infer_facts, type_axes
 from hedgerow.models.tensors import TensorSpec
 from hedgerow.models.work import node_work
 
@@ -42,6 +43,7 @@ class Graph:
         self.model_id = model_id
         self.whole = whole
         self.facts, self.types = infer_facts(proto, axes)
+        self.assumed_axes = _sizes(proto, self.facts, axes)
         self.weights = {tensor.name: tensor for tensor in proto.graph.initializer}
         self.sparse_weights = {tensor.values.name: tensor for tensor in proto.graph.sparse_initializer}
         self.inputs = tuple(self.facts[value.name].spec for value in dynamic_inputs(proto))
@@ -53,7 +55,10 @@ class Graph:
 
     @classmethod
     def open(cls, source: str | Path | bytes, *, axes: Mapping[str, int] | None = None) -> "Graph":
-        """Read, check and infer; `axes` gives symbolic axes the sizes used for bytes and work. Raises as `read_model`."""
+        """Read, check and infer; `axes` gives symbolic axes the sizes used for bytes and work.
+
+        Raises as `read_model`, and UsageError for an axis that no tensor has.
+        """
         file = read_model(source)
         return cls(file.proto, file.model_id, file.whole, axes or {})
 
@@ -182,6 +187,16 @@ class Graph:
                 if name in self._readers:
                     self._readers[name] |= 1 << index
                     self._absorbed[name] |= above
+
+
+def _sizes(proto: onnx.ModelProto, facts: Mapping[str, TensorFact], axes: Mapping[str, int]) -> dict[str, int]:
+    """The size of each symbolic axis of the inputs, given or else assumed; UsageError for one that no tensor has."""
+    assumed = assumed_axes((value.name, type_axes(value.type)) for value in dynamic_inputs(proto))
+    known = {axis for fact in facts.values() for axis in fact.spec.shape} | assumed.keys()
+    for name in axes:
+        if name not in known:
+            raise UsageError(f"no dynamic axis '{name}'; there are: {', '.join(assumed) or 'none'}")
+    return assumed | dict(axes)
 
 
 def _captured(node: onnx.NodeProto) -> Iterator[str]:
