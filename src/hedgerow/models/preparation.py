@@ -69,9 +69,9 @@ class Preparation:
         for key in table:
             if key not in _REQUIRED + _OPTIONAL:
                 raise UsageError(f"{where}: unknown key '{key}'; known: {', '.join(_REQUIRED + _OPTIONAL)}")
-        for key in _REQUIRED:
-            if key not in table:
-                raise UsageError(f"{where}: '{key}' is missing")
+        missing = [f"'{key}'" for key in _REQUIRED if key not in table]
+        if missing:
+            raise UsageError(f"{where}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
         try:
             return cls(**table)
         except UsageError as error:

@@ -45,8 +45,9 @@ def read_task_file(path: Path) -> Task:
     _only(head, ("name", "kind", "reference", "labels"), where)
     models = tuple(_model(entry, path, number) for number, entry in enumerate(entries, start=1))
     labels = _labels(path.parent / _text(head, "labels", where), where) if "labels" in head else ()
+    name, kind, reference = _name(head, where), _text(head, "kind", where), _text(head, "reference", where)
     try:
-        return Task(_name(head, where), _text(head, "kind", where), models, _text(head, "reference", where), labels)
+        return Task(name, kind, models, reference, labels)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
 
