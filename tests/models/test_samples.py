@@ -95,6 +95,14 @@ def test_files_that_do_not_fit_are_the_callers_fault(tmp_path: Path) -> None:
         load_inputs(path, SPECS)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_the_callers_fault(tmp_path: Path, value: float) -> None:
+    path = tmp_path / "inputs.npz"
+    np.savez(path, x=np.array([[0, 0, value, 0]], np.float32), ids=np.zeros((1, 1), np.int64))
+    with pytest.raises(UsageError, match="input 'x' holds NaN or infinite values"):
+        load_inputs(path, SPECS)
+
+
 def test_an_input_that_the_model_lacks_is_named(tmp_path: Path) -> None:
     path = tmp_path / "inputs.npz"
     np.savez(path, x=np.zeros((1, 4), np.float32), ids=np.zeros((1, 1), np.int64), extra=np.zeros(1))

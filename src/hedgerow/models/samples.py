@@ -89,4 +89,6 @@ def _fitted(spec: TensorSpec, array: Array) -> Array:
     if spec.dtype == "object":
         return array.astype(np.object_) if array.dtype.kind == "U" else array
     spec.check(array)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise UsageError(f"input '{spec.name}' holds NaN or infinite values; clean it")
     return array
