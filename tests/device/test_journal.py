@@ -94,6 +94,20 @@ def test_a_line_cut_short_is_told_with_its_number(kept: Path, cut: int) -> None:
         replay(kept)
 
 
+@pytest.mark.parametrize("length", [1, 12, 300])
+def test_a_first_line_cut_short_is_told_as_such(kept: Path, length: int) -> None:
+    kept.write_bytes(kept.read_bytes()[:length])
+    with pytest.raises(UsageError, match="cut short within its first line"):
+        replay(kept)
+
+
+def test_another_file_of_one_line_is_not_taken_for_a_journal(tmp_path: Path) -> None:
+    for text in (b'{"name": "x', b'{"format": 1}', b"text"):
+        (tmp_path / "other").write_bytes(text)
+        with pytest.raises(UsageError, match="not a journal"):
+            replay(tmp_path / "other")
+
+
 def test_missing_and_empty_files_are_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read the journal"):
         read_steps(tmp_path / "none")

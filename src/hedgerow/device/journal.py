@@ -25,6 +25,7 @@ from hedgerow.core.policies import by_name
 from hedgerow.errors import HostError, UsageError
 
 FORMAT = 1
+_BEGINNING = b'{"format":'
 _EVENTS: dict[str, type[Any]] = {kind.__name__: kind for kind in r.Event.__args__}
 _STEPS: dict[str, type[Any]] = {kind.__name__: kind for kind in (RunStep, CrossStep, GateStep)}
 _LINES_MAX = 100_000
@@ -188,12 +189,26 @@ def read_steps(path: str | Path) -> tuple[Header, Iterator[tuple[int, int, r.Eve
     """Header and steps (number, now_ns, event, outcome as JSON); a truncated last line is told with its number."""
     file = Path(path)
     try:
-        lines = file.read_bytes().splitlines()
+        data = file.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read the journal {file}: {error.strerror}") from None
+    lines = data.splitlines()
     if not lines:
         raise UsageError(f"{file} is empty: not a journal of Hedgerow")
+    if _ends_in_header(data):
+        raise UsageError(f"{file} is cut short within its first line: there is nothing in it to replay")
     return Header.decode(lines[0]), _steps(file, lines)
+
+
+def _ends_in_header(data: bytes) -> bool:
+    """Whether this is the beginning of a header, and no more."""
+    if b"\n" in data or data[: len(_BEGINNING)] != _BEGINNING[: len(data)]:
+        return False
+    try:
+        msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        return True
+    return False
 
 
 def recorded_versions(path: str | Path) -> dict[str, str]:
