@@ -35,6 +35,11 @@ def test_wrong_usage_ends_with_status_2_and_says_what_is_wrong(tmp_path: Path, a
 
 def test_it_serves_until_it_is_told_to_end(tmp_path: Path) -> None:
     task = write_task(tmp_path)
-    with server_process(task, task.with_suffix(".onnx"), "--lanes", "2", "--threads", "2") as server:
+    other = write_task(tmp_path, name="other", seed=1).with_suffix(".onnx")
+    with server_process(task, other, "--lanes", "2", "--threads", "2") as server:
         assert server.address.startswith("127.0.0.1:")
-        assert server.terminate() == 0
+        server.process.terminate()
+        said = server.process.communicate(timeout=PATIENCE_S)[1]
+        assert server.process.returncode == 0
+        assert said.count("task 'tiny': tiny (5 segments)\n") == 1
+        assert said.count("task 'other': other (2 segments)\n") == 1

@@ -32,7 +32,7 @@ def serve(
 ) -> None:
     """Answer crossings and Open Inference Protocol (gRPC) requests until SIGTERM or SIGINT.
 
-    Prints `serving on HOST:PORT` when the models are warm and requests are answered.
+    Prints `serving on HOST:PORT` when the models are warm and requests are answered; its tasks on standard error.
     """
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -49,5 +49,8 @@ def serve(
         queue_length_max=queue_max,
     )
     catalogue = Catalogue.load(tasks, threads=threads)
+    for task in catalogue.info():
+        models = ", ".join(f"{model.name} ({len(model.segments)} segments)" for model in task.models)
+        print(f"task '{task.name}': {models}", file=sys.stderr, flush=True)
     server = Server(catalogue, lanes=lanes, limits=limits)
     asyncio.run(serve_until_signal(server, endpoint, lambda where: print(f"serving on {where}", flush=True)))
