@@ -37,6 +37,8 @@ def test_pictures_are_profiled_with_progress_and_a_summary(task_file: Path) -> N
     assert profile.inputs == "pictures"
     assert "opening small" in ended.stderr
     assert "names no joints" not in ended.stderr
+    assert "bound: what plans rely on" in ended.stdout
+    assert "hedgerow.profiling" not in ended.stdout
     for part in ("profile of task 'patches'", "local:small", "cloud:big:jpeg:75", "not measured", f"wrote {output}"):
         assert part in ended.stdout
 

@@ -121,7 +121,9 @@ def _ms(duration_ns: float) -> str:
 def _segments_table(made: "Profile") -> "Table":
     from rich.table import Table
 
-    table = Table(title="Times on the device, ms (bound: what is promised; see hedgerow.profiling.times)")
+    table = Table(
+        title="Times on the device, ms (bound: what plans rely on; p99.9 or longest, and a margin, wider for few runs)"
+    )
     for name in ("model", "segment"):
         table.add_column(name, overflow="fold")
     for name in ("runs", "median", "loaded median", "loaded p99.9", "bound", "tail median", "tail bound"):
