@@ -56,7 +56,7 @@ demo-smoke: models
 	@$(BIN)/hedgerow demo --seconds $(DEMO_SECONDS_SMOKE)
 
 test: .venv/.stamp-dev
-	@$(PYTEST) -m "not slow"
+	@$(PYTEST) -m "not slow" -n 2 --dist loadfile
 
 test-slow: .venv/.stamp-dev
 	@$(PYTEST) -m slow

@@ -204,6 +204,7 @@ def test_two_streams_through_blackouts_at_changing_phases_are_late_only_with_a_r
     assert replay(journal).difference is None
 
 
+@pytest.mark.slow
 def test_two_thousand_requests_leave_no_memory_behind(task: Task, profile: Profile, server: ServerProcess) -> None:
     process = psutil.Process()
     with Session(task, server.address, profile=profile, deadline_ms=400) as session:
