@@ -101,8 +101,8 @@ CORE_STANDARD_LIBRARY = [
 """Data tools. What core may not have: a clock, chance, threads, sockets, files, logging, the environment."""
 
 CORE_EXCEPTIONS = {
-    # these find the policies of their own folder and try whether one survives a pickle; no decision passes through
-    "core/policies/__init__.py": ["importlib", "pickle", "pkgutil"]
+    # these find the policies of their own folder; no decision passes through
+    "core/policies/__init__.py": ["importlib", "pkgutil"]
 }
 
 NAMED_AT_RUN_TIME = {

@@ -1,11 +1,13 @@
 """Every policy passes the one check in every view; and each does what its name says."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hedgerow.core.policies import View, by_name, check_policy
+from hedgerow.core.policies import Policy, View, by_name
 from hedgerow.core.records import Prices
 from hedgerow.errors import UsageError
 from tests.core.world import MS, small_table
@@ -35,6 +37,14 @@ def views(draw: st.DrawFn) -> View:
         reserve_quality=draw(st.floats(0, 1)),
         prices=Prices(),
     )
+
+
+def check_policy(policy: Policy, view: View) -> None:
+    """Raise AssertionError unless `policy` is picklable, deterministic and chooses admissibly in `view`."""
+    first, second = policy.choose(view), pickle.loads(pickle.dumps(policy)).choose(view)
+    assert first == second, f"{policy.name} is not deterministic"
+    if first is not None:
+        assert view.admissible[first.arm], f"{policy.name} chose an arm that is not admissible"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,11 +1,10 @@
 """Which arm: one small interface, one file a policy. A policy can be foolish, never late: the core holds the reserve.
 
 A policy sees a `View` (arrays over arms and belief samples) and returns a `Choice`. It is deterministic and picklable; it
-keeps no clock. `by_name` finds one; `check_policy` is what each must pass.
+keeps no clock. `by_name` finds one.
 """
 
 import importlib
-import pickle
 import pkgutil
 from dataclasses import dataclass
 from typing import Protocol
@@ -74,11 +73,3 @@ def by_name(name: str) -> Policy:
     if name not in found:
         raise UsageError(f"no policy '{name}'; there are: {', '.join(sorted(found))}")
     return found[name]
-
-
-def check_policy(policy: Policy, view: View) -> None:
-    """Raise AssertionError unless `policy` is picklable, deterministic and chooses admissibly in `view`."""
-    first, second = policy.choose(view), pickle.loads(pickle.dumps(policy)).choose(view)
-    assert first == second, f"{policy.name} is not deterministic"
-    if first is not None:
-        assert view.admissible[first.arm], f"{policy.name} chose an arm that is not admissible"
