@@ -27,13 +27,13 @@ def test_bytes_come_back_at_their_rate_up_to_ten_seconds_worth() -> None:
 def test_each_shortage_doubles_the_price_of_energy() -> None:
     budgets = Budgets(BudgetSettings(energy_mw=50.0))
     assert budgets.energy_price == 1.0
-    budgets.battery(0.1)
+    budgets.battery_fraction = 0.1
     assert budgets.energy_price == 2.0
-    budgets.temperature(90.0)
+    budgets.celsius = 90.0
     assert budgets.energy_price == 4.0
     budgets.spend(energy_mj=501.0)
     assert budgets.energy_price == 8.0
     budgets.fill(SECOND)
-    budgets.battery(0.9)
-    budgets.temperature(20.0)
+    budgets.battery_fraction = 0.9
+    budgets.celsius = 20.0
     assert budgets.energy_price == 1.0

@@ -119,5 +119,5 @@ def test_overload_is_never_sustainable() -> None:
 def test_deadlines_of_many_periods_are_counted_to_their_end() -> None:
     stream = Forecast(0, 10, 200, 9)
     assert sustainable([stream], blocking_ns=0)
-    assert not fits_behind([Reservation(300, 150)], [stream], blocking_ns=0, busy_until_ns=100, now_ns=0)
-    assert fits_behind([Reservation(300, 20)], [stream], blocking_ns=0, busy_until_ns=100, now_ns=0)
+    assert not fits_behind([Reservation(300, 150)], [stream], blocking_ns=0, free_ns=100, now_ns=0)
+    assert fits_behind([Reservation(300, 20)], [stream], blocking_ns=0, free_ns=100, now_ns=0)

@@ -16,7 +16,7 @@ class Made:
         self.link = Link("cloud", LIMITS, self.records, self.actions)
 
     def open(self) -> "Made":
-        self.link.wanted(0)
+        self.link.wanted_ns = 0
         self.link.probe_if_due(0)
         assert self.link.probed(r.ProbeAnswered(1, 10 * MS, 20 * MS, 8192), 20 * MS)
         assert self.link.open_for_requests
@@ -38,19 +38,19 @@ def test_is_open_only_after_a_probe_came_back() -> None:
 
 def test_nobody_wants_it_nobody_probes() -> None:
     made = Made()
-    made.link.wanted(0)
+    made.link.wanted_ns = 0
     made.link.probe_if_due(0)
     made.link.probed(r.ProbeLost(1), 0)
     assert made.link.probe_due_ns() == LIMITS.reopen_first_ns
     made.link.breaker.retry_at_ns = 60 * SECOND
     assert made.link.probe_due_ns() is None
-    made.link.wanted(56 * SECOND)
+    made.link.wanted_ns = 56 * SECOND
     assert made.link.probe_due_ns() == 60 * SECOND
 
 
 def test_one_probe_at_a_time_and_strangers_are_not_ours() -> None:
     made = Made()
-    made.link.wanted(0)
+    made.link.wanted_ns = 0
     made.link.probe_if_due(0)
     made.link.probe_if_due(SECOND)
     assert len(made.actions) == 1
@@ -80,7 +80,7 @@ def test_two_losses_in_a_row_open_it_and_its_return_forgives_them() -> None:
     assert made.link.breaker.state is State.OPEN
     assert (made.link.belief.samples == LOST_NS).sum() == 2
     due = made.link.breaker.retry_at_ns
-    made.link.wanted(due)
+    made.link.wanted_ns = due
     made.link.probe_if_due(due)
     made.link.probed(r.ProbeAnswered(2, MS, MS, 8192), due + MS)
     assert made.link.open_for_requests

@@ -53,10 +53,6 @@ class QuantileBound:
     Source: DESIGN.md's recipe in PARTS.md; conformal score with an adaptive offset. `observe(x)` takes x > 0 in any unit.
     """
 
-    __slots__ = (
-        "_bound", "_capped", "_exponent", "_level", "_order", "_quantile", "_recent", "_theta", "_window_max", "target"
-    )  # fmt: skip
-
     def __init__(self, target: float = 0.01, quantile: float = 0.97, window_max: int = 300) -> None:
         self.target, self._quantile, self._window_max = target, quantile, window_max
         self._level: float | None = None
@@ -160,8 +156,6 @@ class LinkBelief:
 
 class LaneBelief:
     """How this lane runs against its profile: the median of recent measured / profiled medians (1 before any)."""
-
-    __slots__ = ("_order", "_recent", "_window")
 
     def __init__(self, window: int = 31) -> None:
         self._recent: deque[float] = deque()

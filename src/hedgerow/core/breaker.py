@@ -58,8 +58,6 @@ _SUCCESSES: Final = frozenset({Signal.ANSWERED, Signal.PROBE_ANSWERED})
 class Breaker:
     """State of one link; starts open, so that nothing is entrusted to a cloud that was never heard of."""
 
-    __slots__ = ("_failures", "_limits", "_wait_ns", "retry_at_ns", "state")
-
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._failures = 0

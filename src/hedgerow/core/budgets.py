@@ -22,35 +22,25 @@ class BudgetSettings:
 
 
 class Budgets:
-    """Two token buckets that hold ten seconds' worth each."""
+    """Two token buckets that hold ten seconds' worth each; `battery_fraction` and `celsius` are as last told."""
 
     def __init__(self, settings: BudgetSettings) -> None:
         self._settings = settings
-        self._bytes = (settings.uplink_bytes_per_s or 0.0) * _BURST_S
-        self._energy_mj = (settings.energy_mw or 0.0) * _BURST_S
+        self._bytes_per_s, self._energy_mw = settings.uplink_bytes_per_s or 0.0, settings.energy_mw or 0.0
+        self._bytes, self._energy_mj = self._bytes_per_s * _BURST_S, self._energy_mw * _BURST_S
         self._filled_ns = 0
-        self._battery, self._celsius = 1.0, 0.0
+        self.battery_fraction, self.celsius = 1.0, 0.0
 
     def fill(self, now_ns: int) -> None:
         """Let the buckets fill up to `now_ns`."""
         passed_s = max(0, now_ns - self._filled_ns) / SECOND
         self._filled_ns = max(now_ns, self._filled_ns)
-        if self._settings.uplink_bytes_per_s is not None:
-            rate = self._settings.uplink_bytes_per_s
-            self._bytes = min(self._bytes + rate * passed_s, rate * _BURST_S)
-        if self._settings.energy_mw is not None:
-            rate = self._settings.energy_mw
-            self._energy_mj = min(self._energy_mj + rate * passed_s, rate * _BURST_S)
+        self._bytes = min(self._bytes + self._bytes_per_s * passed_s, self._bytes_per_s * _BURST_S)
+        self._energy_mj = min(self._energy_mj + self._energy_mw * passed_s, self._energy_mw * _BURST_S)
 
     def spend(self, *, uplink_bytes: float = 0.0, energy_mj: float = 0.0) -> None:
         self._bytes -= uplink_bytes
         self._energy_mj -= energy_mj
-
-    def battery(self, fraction: float) -> None:
-        self._battery = fraction
-
-    def temperature(self, celsius: float) -> None:
-        self._celsius = celsius
 
     @property
     def bytes_left(self) -> float:
@@ -61,7 +51,7 @@ class Budgets:
     def energy_price(self) -> float:
         """What a mJ counts: 1, doubled by a low battery, by heat and by an overdrawn energy budget."""
         price = 1.0
-        price *= 2.0 if self._battery < self._settings.low_battery_fraction else 1.0
-        price *= 2.0 if self._celsius > self._settings.hot_celsius else 1.0
+        price *= 2.0 if self.battery_fraction < self._settings.low_battery_fraction else 1.0
+        price *= 2.0 if self.celsius > self._settings.hot_celsius else 1.0
         overdrawn = self._settings.energy_mw is not None and self._energy_mj < 0
         return price * (2.0 if overdrawn else 1.0)

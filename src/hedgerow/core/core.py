@@ -15,6 +15,7 @@ from typing import assert_never
 
 from hedgerow.core import records as r
 from hedgerow.core.arms import ArmTable, CrossStep, GateStep, LocalModel, RunStep
+from hedgerow.core.breaker import Signal
 from hedgerow.core.budgets import Budgets, BudgetSettings
 from hedgerow.core.choosing import Choosing
 from hedgerow.core.desk import Desk
@@ -122,15 +123,15 @@ class Core:
                 if not any(link.probed(event, self._now_ns) for link in self._links.values()):
                     self._records.append(r.Ignored(type(event).__name__, -1))
             case r.LinkUp():
-                self._link(event.link).wanted(self._now_ns)
+                self._link(event.link).wanted_ns = self._now_ns
             case r.LinkDown():
-                self._link(event.link).down(self._now_ns)
+                self._link(event.link).signal(Signal.DOWN, self._now_ns)
             case r.CloudReport():
                 self._link(event.link).belief.set_queue(event.queue_ns)
             case r.BatteryLevel():
-                self._budgets.battery(event.fraction)
+                self._budgets.battery_fraction = event.fraction
             case r.Temperature():
-                self._budgets.temperature(event.celsius)
+                self._budgets.celsius = event.celsius
             case r.StreamOpened():
                 self._open_stream(event.stream)
             case _:
@@ -173,7 +174,7 @@ class Core:
         """Choose the reserve, then the arm; both are noted with their reasons."""
         now = self._now_ns
         for link in self._links.values():
-            link.wanted(now)
+            link.wanted_ns = now
         self._budgets.fill(now)
         fits: dict[str, int | None] = {}
         if self.policy.uses_reserve and not flight.background:

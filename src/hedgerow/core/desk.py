@@ -8,31 +8,24 @@ lane is back before the calendar needs it, and gives way at its next joint.
 from collections.abc import Iterable
 from dataclasses import replace
 
+from hedgerow.core import records as r
 from hedgerow.core.arms import CrossStep, LocalModel, RunStep
 from hedgerow.core.beliefs import LaneBelief
 from hedgerow.core.flight import Flight, Job, Primary
 from hedgerow.core.lanes import Forecast, Reservation, backward_start, fits_behind, latest_start, sustainable
-from hedgerow.core.records import (
-    Action,
-    BoundExceeded,
-    Cancel,
-    Criticality,
-    Encode,
-    Margins,
-    Preempt,
-    Reason,
-    Record,
-    ReserveStarted,
-    Run,
-    Stream,
-)
+from hedgerow.core.records import Criticality, Margins, Reason, Stream
 
 
 class Desk:
     """One lane. `records` and `actions` are the core's lists of the present step; `wake_ns` is when to look again."""
 
     def __init__(
-        self, lane: str, models: Iterable[LocalModel], margins: Margins, records: list[Record], actions: list[Action]
+        self,
+        lane: str,
+        models: Iterable[LocalModel],
+        margins: Margins,
+        records: list[r.Record],
+        actions: list[r.Action],
     ) -> None:
         self.lane = lane
         self.models = {model.name: model for model in models if model.lane == lane}
@@ -131,7 +124,7 @@ class Desk:
         """Whether every promise still holds if the lane is taken for so long from now."""
         until = now_ns + busy_ns + self._margins.timer_ns
         coming, held = list(self._forecasts.values()), self._longest_ns
-        return fits_behind(promised, coming, blocking_ns=held, busy_until_ns=until, now_ns=now_ns)
+        return fits_behind(promised, coming, blocking_ns=held, free_ns=until, now_ns=now_ns)
 
     # ------------------------------------------------------------------------------------------------- what is started
 
@@ -181,12 +174,12 @@ class Desk:
         if not flight.started:
             flight.started = True
             slack_ms = (flight.due_ns - plan.bound_ns - now_ns) / 1e6
-            self._records.append(ReserveStarted(flight.request, plan.name, reason, slack_ms))
+            self._records.append(r.ReserveStarted(flight.request, plan.name, reason, slack_ms))
             if flight.guaranteed and slack_ms < 0:
-                self._records.append(BoundExceeded(flight.request, "reserve start", -slack_ms, 0.0))
+                self._records.append(r.BoundExceeded(flight.request, "reserve start", -slack_ms, 0.0))
         longest = plan.model.segment_longest_ns(plan.first)
         job = self._start(flight, None, plan.model.name, plan.bound_ns, longest, now_ns)
-        self._actions.append(Run(self.lane, job, flight.request, plan.model.name, plan.first, plan.model.last))
+        self._actions.append(r.Run(self.lane, job, flight.request, plan.model.name, plan.first, plan.model.last))
         return True
 
     def _start_optional(self, flight: Flight, flights: list[Flight], now_ns: int) -> bool:
@@ -212,7 +205,7 @@ class Desk:
         if not self._may_block(self._reservations(flights, now_ns), max(bounds), now_ns):
             return False
         job = self._start(flight, step, step.model, sum(bounds), max(bounds), now_ns)
-        self._actions.append(Run(self.lane, job, flight.request, step.model, first, step.last))
+        self._actions.append(r.Run(self.lane, job, flight.request, step.model, first, step.last))
         return True
 
     def _encode(self, flight: Flight, step: CrossStep, flights: list[Flight], now_ns: int) -> bool:
@@ -224,7 +217,7 @@ class Desk:
         if not self._may_block(self._reservations(flights, now_ns), step.encode_bound_ns, now_ns):
             return False
         job = self._start(flight, step, model, step.encode_bound_ns, step.encode_bound_ns, now_ns)
-        self._actions.append(Encode(self.lane, job, flight.request, model, joint, step.codec))
+        self._actions.append(r.Encode(self.lane, job, flight.request, model, joint, step.codec))
         return True
 
     def _start(
@@ -264,7 +257,7 @@ class Desk:
         turn = start - job.segment_ns - self._margins.timer_ns
         if now_ns >= turn or (not job.mandatory and any(each.eager for each in waiting if each is not job.flight)):
             job.preempting = True
-            self._actions.append(Preempt(self.lane, job.job))
+            self._actions.append(r.Preempt(self.lane, job.job))
         else:
             self.wake_ns = turn
 
@@ -275,7 +268,7 @@ class Desk:
         job = flight.job
         if job is not None and job.lane == self.lane and not job.cancelling:
             job.cancelling = True
-            self._actions.append(Cancel(self.lane, job.job))
+            self._actions.append(r.Cancel(self.lane, job.job))
 
     def finished(self, job_number: int) -> Job | None:
         """The lane is free again; None if it was not this job that ran."""

@@ -40,7 +40,7 @@ def backward_start(reservations: Sequence[Reservation]) -> int | None:
     All are released already, so the backward schedule is exact.
     """
     start: int | None = None
-    for job in sorted(reservations, key=_due, reverse=True):
+    for job in sorted(reservations, key=lambda job: job.due_ns, reverse=True):
         start = (job.due_ns if start is None else min(start, job.due_ns)) - job.bound_ns
     return start
 
@@ -54,35 +54,26 @@ def latest_start(
     what a device alone would do.
     """
     start = backward_start(reservations)
-    if start is None or start <= now_ns:
-        return None if start is None else now_ns
-    if not forecasts:
+    if start is None or (start > now_ns and not forecasts):
         return start
-    jobs = sorted(reservations, key=_due)
     for _ in range(_ROUNDS_MAX):
-        excess = _worst_excess(jobs, forecasts, start, blocking_ns)
+        if start <= now_ns:
+            break
+        excess = _worst_excess(reservations, forecasts, start, blocking_ns)
         if excess <= 0:
             return start
         start -= max(excess, MS // 4)
-        if start <= now_ns:
-            return now_ns
     return now_ns
 
 
 def fits_behind(
-    reservations: Sequence[Reservation],
-    forecasts: Sequence[Forecast],
-    *,
-    blocking_ns: int,
-    busy_until_ns: int,
-    now_ns: int,
+    reservations: Sequence[Reservation], forecasts: Sequence[Forecast], *, blocking_ns: int, free_ns: int, now_ns: int
 ) -> bool:
-    """Whether everything promised, and what the streams may yet send, still fits if the lane is taken until then."""
+    """Whether everything promised, and what the streams may yet send, still fits if the lane is free from then only."""
     if not forecasts:
         start = backward_start(reservations)
-        return start is None or start >= busy_until_ns
-    jobs = sorted(reservations, key=_due)
-    return _worst_excess(jobs, forecasts, busy_until_ns, blocking_ns, released_ns=now_ns) <= 0
+        return start is None or start >= free_ns
+    return _worst_excess(reservations, forecasts, free_ns, blocking_ns, released_ns=now_ns) <= 0
 
 
 def sustainable(forecasts: Sequence[Forecast], *, blocking_ns: int) -> bool:
@@ -98,7 +89,6 @@ def _worst_excess(
     forecasts: Sequence[Forecast],
     start: int,
     blocking_ns: int,
-    *,
     released_ns: int | None = None,
 ) -> int:
     """By how much the demand exceeds the supply at the worst moment, when the lane begins at `start`.
@@ -120,7 +110,7 @@ def _worst_excess(
             continue
         counts = [(moment - first) // each.period_ns + 1 for first, each in firsts]
         coming = sum(max(0, count) * each.bound_ns for count, (_, each) in zip(counts, firsts, strict=True))
-        held = blocking_ns if coming and jobs and jobs[-1].due_ns > moment else 0
+        held = blocking_ns if coming and any(job.due_ns > moment for job in jobs) else 0
         worst = max(worst, known + coming + held - (moment - start))
     return worst
 
@@ -132,7 +122,3 @@ def _busy_until(jobs: Sequence[Reservation], forecasts: Sequence[Forecast], begi
     spare = 1.0 - sum(each.bound_ns / each.period_ns for each in forecasts)
     last_due = max((job.due_ns for job in jobs), default=begin)
     return max(last_due, begin + int(work / max(spare, 0.01)))
-
-
-def _due(job: Reservation) -> int:
-    return job.due_ns

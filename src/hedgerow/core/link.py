@@ -41,15 +41,11 @@ class Link:
         self._probe: int | None = None
         self._probes = 0
         self._used_ns = 0
-        self._wanted_ns = 0
+        self.wanted_ns = 0  # when a request last came that might use this link: it is worth probing
 
     @property
     def open_for_requests(self) -> bool:
         return self.breaker.state is State.CLOSED
-
-    def wanted(self, now_ns: int) -> None:
-        """A request came that might use this link: it is worth probing."""
-        self._wanted_ns = now_ns
 
     def sent(self, attempt: Attempt) -> Attempt | None:
         """Note a new attempt; at the limit the oldest is given up and returned."""
@@ -72,7 +68,7 @@ class Link:
         network_ns = max(1, now_ns - found.sent_ns - queue_ns - cloud_ns)
         factor = cloud_ns / found.cloud_median_ns if found.cloud_median_ns > 0 and cloud_ns else 1.0
         self._learn(found, network_ns, factor, queue_ns, late=now_ns > found.useful_until_ns, now_ns=now_ns)
-        self._signal(Signal.ANSWERED, now_ns)
+        self.signal(Signal.ANSWERED, now_ns)
 
     def failed(self, request: int, attempt: int, *, fault: str, link_at_fault: bool, now_ns: int) -> None:
         """A fault instead of an answer to an attempt under way."""
@@ -97,13 +93,10 @@ class Link:
             self._lose(now_ns)
         return silent
 
-    def down(self, now_ns: int) -> None:
-        self._signal(Signal.DOWN, now_ns)
-
     def _lose(self, now_ns: int) -> None:
         self.belief.lost(now_ns)
         self._records.append(RemoteObserved(self.name, 0.0, 0.0, 0.0, late=True, lost=True))
-        self._signal(Signal.FAILED, now_ns)
+        self.signal(Signal.FAILED, now_ns)
 
     def _learn(self, found: Attempt, network_ns: int, factor: float, queue_ns: int, *, late: bool, now_ns: int) -> None:
         """Split the time on the network into the first acknowledgement's trip and the rest, by bytes."""
@@ -121,7 +114,8 @@ class Link:
         self, trip: float, per_byte: float, factor: float, queue_ns: int, cloud_ns: float, *, late: bool, now_ns: int
     ) -> None:
         self.belief.observe(now_ns=now_ns, trip_ns=trip, ns_per_byte=per_byte, factor=factor, queue_ns=queue_ns)
-        self._note(trip, per_byte, factor * cloud_ns, late=late)
+        rate, cloud_ms = 8e3 / per_byte if per_byte > 0 else 0.0, factor * cloud_ns / 1e6
+        self._records.append(RemoteObserved(self.name, trip / 1e6, rate, cloud_ms, late=late, lost=False))
 
     # ---------------------------------------------------------------------------------------------------------- probes
 
@@ -133,7 +127,7 @@ class Link:
             due = self.breaker.retry_at_ns
         else:
             due = self._used_ns + self._limits.probe_silence_ns
-        return due if due <= self._wanted_ns + _ACTIVE_NS else None
+        return due if due <= self.wanted_ns + _ACTIVE_NS else None
 
     def probe_if_due(self, now_ns: int) -> int:
         """Probe if it is time; returns the bytes that this costs."""
@@ -144,7 +138,7 @@ class Link:
         self._probe = self._probes
         self._used_ns = now_ns
         fresh = not self.open_for_requests
-        self._signal(Signal.PROBE_SENT, now_ns)
+        self.signal(Signal.PROBE_SENT, now_ns)
         limits = self._limits
         self._actions.append(Probe(self._probe, self.name, limits.probe_bytes, fresh, limits.probe_timeout_ns))
         return limits.probe_bytes
@@ -157,20 +151,16 @@ class Link:
         if isinstance(event, ProbeLost):
             if self.open_for_requests:  # in an outage, lost probes would only push out what is known of the good days
                 self.belief.lost(now_ns)
-            self._signal(Signal.PROBE_LOST, now_ns)
+            self.signal(Signal.PROBE_LOST, now_ns)
             return True
         trip, factor = event.round_trip_ns, self.belief.latest()[2]
         per_byte = max(0, event.transfer_ns - trip) / max(1, event.payload_bytes)
-        self.belief.observe(now_ns=now_ns, trip_ns=trip, ns_per_byte=per_byte, factor=factor, queue_ns=0.0)
-        self._note(trip, per_byte, 0.0, late=False)
-        self._signal(Signal.PROBE_ANSWERED, now_ns)
+        self._observe(trip, per_byte, factor, 0, 0.0, late=False, now_ns=now_ns)
+        self.signal(Signal.PROBE_ANSWERED, now_ns)
         return True
 
-    def _note(self, trip_ns: float, per_byte: float, cloud_ns: float, *, late: bool) -> None:
-        rate = 8e3 / per_byte if per_byte > 0 else 0.0
-        self._records.append(RemoteObserved(self.name, trip_ns / 1e6, rate, cloud_ns / 1e6, late=late, lost=False))
-
-    def _signal(self, signal: Signal, now_ns: int) -> None:
+    def signal(self, signal: Signal, now_ns: int) -> None:
+        """Move the breaker; what an outage made it lose is forgiven when it closes."""
         before, after = self.breaker.signal(signal, now_ns=now_ns)
         if before is after:
             return

@@ -5,7 +5,7 @@ them: the same objects for all. Times are integer nanoseconds of the caller's cl
 part's name is a moment, the others are lengths, as each docstring says.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -120,9 +120,7 @@ class Limits:
     reopen_first_ns: int = 200 * MS
     reopen_last_ns: int = 800 * MS
     overload_queue_ns: int = 200 * MS  # the wait that a refusal of an overloaded cloud stands for
-    unanswered_wait_ns: int = (
-        2 * SECOND
-    )  # length past the deadline after which a request without any answer ends FAILED
+    unanswered_wait_ns: int = 2 * SECOND  # length past the deadline after which a request without any answer FAILED
     retry_background_ns: int = 500 * MS
 
 
@@ -458,5 +456,5 @@ Record = Decision | ReserveChosen | ReserveStarted | BoundExceeded | Delivered |
 class Outcome:
     """What one step gave: records to keep and actions to carry out, each in order."""
 
-    records: tuple[Record, ...] = field(default=())
-    actions: tuple[Action, ...] = field(default=())
+    records: tuple[Record, ...] = ()
+    actions: tuple[Action, ...] = ()
