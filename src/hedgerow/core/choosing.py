@@ -15,11 +15,11 @@ from hedgerow.core.desk import Desk
 from hedgerow.core.flight import Flight
 from hedgerow.core.link import Link
 from hedgerow.core.policies import Choice, View
-from hedgerow.core.records import Criticality, Decision, Limits, Prices
+from hedgerow.core.records import Decision, Limits, Prices
 
 
 class Choosing:
-    """The arm table prepared for quick decisions; `fits` maps each local model to its latest start, None if none."""
+    """The arm table prepared for quick decisions; `fits` maps each local model that fits to its latest start."""
 
     def __init__(
         self, table: ArmTable, limits: Limits, prices: Prices, links: Mapping[str, Link], desks: Mapping[str, Desk]
@@ -50,13 +50,11 @@ class Choosing:
         self._made: tuple[float, float, Floats, Floats] | None = None
 
     def view(
-        self, flight: Flight, fits: Mapping[str, int | None], own_start_ns: int | None, budgets: Budgets, now_ns: int
+        self, flight: Flight, fits: Mapping[str, int], own_start_ns: int | None, budgets: Budgets, now_ns: int
     ) -> View:
         """Everything a policy may look at for this request. The arrays are valid until the next call."""
         table = self.table
-        background = flight.stream.criticality is Criticality.BACKGROUND
-        until = flight.captured_ns + flight.stream.expiry_ns if background else flight.due_ns
-        left = float(until - now_ns)
+        left = float((flight.expires_ns if flight.background else flight.due_ns) - now_ns)
         available = left if own_start_ns is None else float(own_start_ns - now_ns)
         link = next(iter(self._links.values()), None)
         _, _, energy, cost = self._costs(link, budgets.energy_price)
@@ -66,9 +64,9 @@ class Choosing:
                 admissible &= ~self._needs[name]
         if budgets.bytes_left < float("inf"):
             admissible &= table.up_bytes <= budgets.bytes_left
-        if not background:
+        if not flight.background:
             for column, model in self.whole.items():
-                admissible[column] = fits.get(model.name) is not None or (flight.guaranteed and admissible[column])
+                admissible[column] = model.name in fits or (flight.guaranteed and admissible[column])
         plan = flight.plan
         return View(
             table,

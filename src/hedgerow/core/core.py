@@ -95,30 +95,24 @@ class Core:
         for link in self._links.values():
             moments.append(link.probe_due_ns())
             moments += [attempt.lost_at_ns for attempt in link.attempts.values()]
-        moments += [self._flight_wake_ns(flight) for flight in self._flights.values()]
+        for flight in self._flights.values():
+            moments += [flight.retry_ns, self._ending(flight)[0]]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def _take(self, event: r.Event) -> None:
         match event:
             case r.RequestArrived():
                 self._arrive(event)
-            case r.RunDone():
-                self._run_done(event)
-            case r.EncodeDone():
-                self._encode_done(event)
-            case r.AnswerArrived():
-                self._answer(event)
-            case r.ChunkAcked():
-                self._acked(event)
-            case r.RemoteFailed():
-                self._remote_failed(event)
-            case r.JobEnded():
-                self._job_ended(event)
+            case r.RunDone() | r.EncodeDone() | r.JobEnded():
+                self._from_lane(event)
+            case r.ChunkAcked() | r.AnswerArrived() | r.RemoteFailed():
+                self._from_afar(event)
             case r.TimerFired():
                 late_ns = self._now_ns - (self._now_ns if self._wake_ns is None else self._wake_ns)
                 self._compare(-1, "timer", late_ns, self.margins.timer_ns)
             case r.RequestWithdrawn():
-                self._withdraw(event.request)
+                if event.request in self._flights:
+                    self._deliver(self._flights[event.request], Status.DROPPED, Source.NONE, Reason.WITHDRAWN)
             case r.ProbeAnswered() | r.ProbeLost():
                 if not any(link.probed(event, self._now_ns) for link in self._links.values()):
                     self._records.append(r.Ignored(type(event).__name__, -1))
@@ -176,10 +170,10 @@ class Core:
         for link in self._links.values():
             link.wanted_ns = now
         self._budgets.fill(now)
-        fits: dict[str, int | None] = {}
+        fits: dict[str, int] = {}
         if self.policy.uses_reserve and not flight.background:
             fits = self._make_room(flight)
-            fitting = [Plan(self.table.local(name), 0) for name, start in fits.items() if start is not None]
+            fitting = [Plan(self.table.local(name), 0) for name in fits]
             flight.plan = min(fitting, key=lambda plan: plan.median_ns, default=None)  # leaves the network most time
             if flight.plan is None:
                 flight.guaranteed = False
@@ -201,8 +195,8 @@ class Core:
         elif flight.primary is Primary.NONE:
             self._give_up(flight)
 
-    def _make_room(self, flight: Flight) -> dict[str, int | None]:
-        """Each local model's latest start for this request (None: does not fit).
+    def _make_room(self, flight: Flight) -> dict[str, int]:
+        """The latest start for this request of each local model that fits.
 
         When nothing fits, older unstarted requests of the same stream that only wait for the lane give way: the newest
         sample wins, and each that is dropped is told.
@@ -211,15 +205,15 @@ class Core:
         fits = self._starts(others, flight.due_ns)
         older = [each for each in others if each.stream.name == flight.stream.name and each.only_waits]
         kept = [each for each in others if each not in older]
-        if not older or _any(fits) or not _any(self._starts(kept, flight.due_ns)):
+        if not older or fits or not self._starts(kept, flight.due_ns):
             return fits  # it fits, or it would not even if they all made room
-        while not _any(fits):
+        while not fits:
             self._deliver(older.pop(0), Status.DROPPED, Source.NONE, Reason.NEWER_SAMPLE)
             fits = self._starts(others, flight.due_ns)
         return fits
 
-    def _starts(self, others: list[Flight], due_ns: int) -> dict[str, int | None]:
-        fits: dict[str, int | None] = {}
+    def _starts(self, others: list[Flight], due_ns: int) -> dict[str, int]:
+        fits: dict[str, int] = {}
         for desk in self._desks.values():
             fits.update(desk.starts(others, due_ns, self._now_ns))
         return fits
@@ -229,8 +223,7 @@ class Core:
         if flight.started or flight.job is not None or not flight.guaranteed:
             return plan
         others = [each for each in self._flights.values() if each is not flight]
-        fits = self._starts(others, flight.due_ns)
-        found = [Plan(self.table.local(name), 0) for name, start in fits.items() if start is not None]
+        found = [Plan(self.table.local(name), 0) for name in self._starts(others, flight.due_ns)]
         return self._cheapest([plan, *found]) or plan
 
     def _cheapest(self, plans: list[Plan]) -> Plan | None:
@@ -242,7 +235,7 @@ class Core:
 
         return min(plans, key=cost, default=None)
 
-    def _begin(self, flight: Flight, choice: Choice | None, fits: Mapping[str, int | None]) -> None:
+    def _begin(self, flight: Flight, choice: Choice | None, fits: Mapping[str, int]) -> None:
         """Set the flight on its way along the chosen arm; a whole local run that fits is the local plan, started at once.
 
         One that does not fit by its bounds is only tried, like any other arm, while the reserve waits behind it.
@@ -250,7 +243,7 @@ class Core:
         if choice is not None:
             arm, whole = self.table.arms[choice.arm], self._choosing.whole.get(choice.arm)
             flight.arm_name, flight.decided = arm.name, choice.reason
-            if whole is None or fits.get(whole.name) is None:
+            if whole is None or whole.name not in fits:
                 flight.arm = arm
                 self._advance(flight, None)
             else:
@@ -283,26 +276,36 @@ class Core:
             flight.step += 1
         flight.primary = Primary.ENDED
 
-    def _finish(self, what: str, lane: str, job_number: int, busy_ns: int) -> Job | None:
-        """Free the lane of this job and count its energy; None if it was not this job that ran."""
-        job = self._desks[lane].finished(job_number)
+    def _from_lane(self, event: r.RunDone | r.EncodeDone | r.JobEnded) -> None:
+        """A job has ended: free its lane, learn from it, count its energy, go on. Ignored if it was not this job that ran."""
+        job = self._desks[event.lane].finished(event.job)
         if job is None:
-            self._records.append(r.Ignored(what, -1))
-            return None
-        energy_mj = self.table.energy.busy_mj(busy_ns)
-        job.flight.energy_mj += energy_mj
-        self._budgets.spend(energy_mj=energy_mj)
-        return job
-
-    def _run_done(self, event: r.RunDone) -> None:
-        job = self._finish("RunDone", event.lane, event.job, sum(event.segment_ns))
-        if job is None:
+            self._records.append(r.Ignored(type(event).__name__, -1))
             return
-        flight, model = job.flight, self.table.local(job.model)
-        self._watch(job, model, event)
+        flight, busy_ns = job.flight, self._now_ns - job.started_ns
+        if isinstance(event, r.RunDone):
+            busy_ns = sum(event.segment_ns)
+            self._watch(job, self.table.local(job.model), event)
+        elif isinstance(event, r.EncodeDone):
+            busy_ns = event.duration_ns
+            self._compare(flight.request, "encode", busy_ns, job.bound_ns)
+        energy_mj = self.table.energy.busy_mj(busy_ns)
+        flight.energy_mj += energy_mj
+        self._budgets.spend(energy_mj=energy_mj)
         if flight.closed:
             self._forget_if_done(flight)
-            return
+        elif isinstance(event, r.RunDone):
+            self._run_done(job, event)
+        elif isinstance(event, r.EncodeDone):
+            if isinstance(job.step, CrossStep) and flight.primary is Primary.ON_LANE:
+                self._send(flight, job.step, event.payload_bytes)
+        elif job.step is not None:  # it brought no result: it was cancelled, or the engine failed
+            self._primary_ended(flight)
+        elif event.failure is not None:
+            self._plan_failed(flight, job.model)
+
+    def _run_done(self, job: Job, event: r.RunDone) -> None:
+        flight, model = job.flight, self.table.local(job.model)
         flight.joints[job.model] = max(flight.joints.get(job.model, -1), event.last)
         if event.last == model.last:
             if flight.result is None or model.quality >= flight.result.quality:
@@ -345,16 +348,6 @@ class Core:
             flight.plan = best
             self._records.append(r.ReserveChosen(flight.request, best.name, Reason.CHEAPER_FROM_JOINT, 0))
 
-    def _encode_done(self, event: r.EncodeDone) -> None:
-        job = self._finish("EncodeDone", event.lane, event.job, event.duration_ns)
-        if job is None:
-            return
-        self._compare(job.flight.request, "encode", event.duration_ns, job.bound_ns)
-        if job.flight.closed or job.flight.primary is not Primary.ON_LANE:
-            self._forget_if_done(job.flight)
-        elif isinstance(job.step, CrossStep):
-            self._send(job.flight, job.step, event.payload_bytes)
-
     def _send(self, flight: Flight, step: CrossStep, size: int) -> None:
         assert flight.arm is not None
         now, run, link = self._now_ns, flight.arm.beyond(flight.step), self._link(step.link)
@@ -364,7 +357,7 @@ class Core:
         radio_mj = self.table.energy.radio_mj(size * link.belief.latest()[1])
         flight.energy_mj += radio_mj
         self._budgets.spend(uplink_bytes=size, energy_mj=radio_mj)
-        useful = self._expiry_ns(flight) if flight.background else flight.due_ns
+        useful = flight.expires_ns if flight.background else flight.due_ns
         lost_at = max(useful, now) + self.limits.loss_after_ns
         if not self.policy.uses_reserve:  # nothing answers in its place, so even a late answer is useful
             useful = lost_at = max(useful, now) + self.limits.unanswered_wait_ns
@@ -379,13 +372,24 @@ class Core:
 
     # ------------------------------------------------------------------------------------------------------ from outside
 
-    def _link_of(self, event: r.ChunkAcked | r.AnswerArrived | r.RemoteFailed) -> Link | None:
-        """The link on which this attempt is under way; noted as ignored if it is over (late, duplicate, unknown)."""
-        for link in self._links.values():
-            if (event.request, event.attempt) in link.attempts:
-                return link
-        self._records.append(r.Ignored(type(event).__name__, event.request))
-        return None
+    def _from_afar(self, event: r.ChunkAcked | r.AnswerArrived | r.RemoteFailed) -> None:
+        """Its link learns from it, then what waits for it goes on. Ignored if the attempt is over (late, duplicate, unknown)."""
+        attempt, now = (event.request, event.attempt), self._now_ns
+        link = next((each for each in self._links.values() if attempt in each.attempts), None)
+        flight = self._crossing(*attempt)
+        if link is None:
+            self._records.append(r.Ignored(type(event).__name__, event.request))
+        elif isinstance(event, r.ChunkAcked):
+            link.acked(*attempt, event.bytes_received, now_ns=now)
+        elif isinstance(event, r.AnswerArrived):
+            cloud_ns = event.decode_ns + event.compute_ns
+            link.answered(*attempt, queue_ns=event.queue_ns, cloud_ns=cloud_ns, now_ns=now)
+            if flight is not None:
+                self._answered(flight)
+        else:
+            link.failed(*attempt, fault=event.fault, link_at_fault=event.link_at_fault, now_ns=now)
+            if flight is not None:
+                self._primary_ended(flight)
 
     def _crossing(self, request: int, attempt: int) -> Flight | None:
         """The flight that waits for this very attempt."""
@@ -393,20 +397,7 @@ class Core:
         waits = flight is not None and flight.attempt == attempt and flight.primary is Primary.CROSSING
         return flight if waits else None
 
-    def _acked(self, event: r.ChunkAcked) -> None:
-        link = self._link_of(event)
-        if link is not None:
-            link.acked(event.request, event.attempt, event.bytes_received, now_ns=self._now_ns)
-
-    def _answer(self, event: r.AnswerArrived) -> None:
-        link = self._link_of(event)
-        if link is None:
-            return
-        cloud_ns = event.decode_ns + event.compute_ns
-        link.answered(event.request, event.attempt, queue_ns=event.queue_ns, cloud_ns=cloud_ns, now_ns=self._now_ns)
-        flight = self._crossing(event.request, event.attempt)
-        if flight is None:
-            return
+    def _answered(self, flight: Flight) -> None:
         flight.primary = Primary.ENDED
         if flight.closed:
             self._actions.append(r.Advise(flight.request))
@@ -415,17 +406,6 @@ class Core:
             flight.advised = True
         else:
             self._deliver(flight, self._in_time(flight), Source.REMOTE, Reason.REMOTE_IN_TIME)
-
-    def _remote_failed(self, event: r.RemoteFailed) -> None:
-        link = self._link_of(event)
-        if link is None:
-            return
-        link.failed(
-            event.request, event.attempt, fault=event.fault, link_at_fault=event.link_at_fault, now_ns=self._now_ns
-        )
-        flight = self._crossing(event.request, event.attempt)
-        if flight is not None:
-            self._primary_ended(flight)
 
     def _primary_ended(self, flight: Flight) -> None:
         """The arm brings no answer any more: nothing is left to wait for."""
@@ -452,20 +432,6 @@ class Core:
         elif not flight.stream.has_safe_value:
             self._deliver(flight, Status.FAILED, Source.NONE, Reason.REMOTE_FAILED)
 
-    def _job_ended(self, event: r.JobEnded) -> None:
-        """A job brought no result: it was cancelled, or the engine failed."""
-        running = self._desks[event.lane].running
-        busy_ns = self._now_ns - running.started_ns if running is not None else 0
-        job = self._finish("JobEnded", event.lane, event.job, busy_ns)
-        if job is None:
-            return
-        if job.flight.closed:
-            self._forget_if_done(job.flight)
-        elif job.step is not None:
-            self._primary_ended(job.flight)
-        elif event.failure is not None:
-            self._plan_failed(job.flight, job.model)
-
     def _plan_failed(self, flight: Flight, model: str) -> None:
         """The engine failed in the reserve: take another model's, or wait for the remote answer, or end."""
         flight.failed.add(model)
@@ -481,25 +447,20 @@ class Core:
         elif not flight.remote_pending and not flight.stream.has_safe_value:
             self._deliver(flight, Status.FAILED, Source.NONE, Reason.ENGINE_FAILED)
 
-    def _withdraw(self, request: int) -> None:
-        flight = self._flights.get(request)
-        if flight is not None:
-            self._deliver(flight, Status.DROPPED, Source.NONE, Reason.WITHDRAWN)
-
     # -------------------------------------------------------------------------------------------------------- the clocks
 
-    def _expiry_ns(self, flight: Flight) -> int:
-        return flight.captured_ns + flight.stream.expiry_ns
-
-    def _flight_wake_ns(self, flight: Flight) -> int | None:
-        """When this request must be looked at although nothing happens."""
-        if flight.closed:
-            return None
-        if flight.background:
-            return min(self._expiry_ns(flight), flight.retry_ns or self._expiry_ns(flight))
-        if flight.result is not None or flight.stream.has_safe_value:
-            return flight.due_ns - self.margins.timer_ns
-        return None if self.policy.uses_reserve else flight.deadline_ns + self.limits.unanswered_wait_ns
+    def _ending(self, flight: Flight) -> tuple[int | None, Status, Source, Reason]:
+        """The moment (None: never) at which this request ends although nothing happens, and how: with the best there is."""
+        if flight.background and not flight.closed:
+            return flight.expires_ns, Status.SPOOLED, Source.NONE, Reason.EXPIRED
+        moment = None if flight.closed else flight.due_ns - self.margins.timer_ns
+        if flight.result is not None:
+            return moment, self._in_time(flight), Source.LOCAL, Reason.HOLD_ENDED
+        if flight.stream.has_safe_value:
+            return moment, Status.SAFE_VALUE, Source.SAFE_VALUE, Reason.DEADLINE_PASSED
+        never = flight.closed or self.policy.uses_reserve
+        moment = None if never else flight.deadline_ns + self.limits.unanswered_wait_ns
+        return moment, Status.FAILED, Source.NONE, Reason.DEADLINE_PASSED
 
     def _look_at_clocks(self) -> None:
         """Everything that is due by now: lost attempts, holds that end, safe values, retries, probes."""
@@ -514,24 +475,12 @@ class Core:
                 self._stop_waiting_for(link.name)
             self._budgets.spend(uplink_bytes=link.probe_if_due(now))
         for flight in list(self._flights.values()):
-            wake = self._flight_wake_ns(flight)
-            if wake is not None and now >= wake:
-                self._look_at(flight)
-
-    def _look_at(self, flight: Flight) -> None:
-        """Its moment has come: end it with the best there is, or try again."""
-        if flight.background:
-            if self._now_ns >= self._expiry_ns(flight):
-                self._deliver(flight, Status.SPOOLED, Source.NONE, Reason.EXPIRED)
-            else:
+            moment, status, source, reason = self._ending(flight)
+            if moment is not None and now >= moment:
+                self._deliver(flight, status, source, reason)
+            elif flight.retry_ns is not None and now >= flight.retry_ns:
                 flight.retry_ns = None
                 self._decide(flight)
-        elif flight.result is not None:
-            self._deliver(flight, self._in_time(flight), Source.LOCAL, Reason.HOLD_ENDED)
-        elif flight.stream.has_safe_value:
-            self._deliver(flight, Status.SAFE_VALUE, Source.SAFE_VALUE, Reason.DEADLINE_PASSED)
-        else:
-            self._deliver(flight, Status.FAILED, Source.NONE, Reason.DEADLINE_PASSED)
 
     def _stop_waiting_for(self, link: str) -> None:
         """The link is believed dead: reserves of what still waits for it need not be put off."""
@@ -558,7 +507,7 @@ class Core:
         """End the request towards its caller, exactly once, and stop what it still had under way."""
         if flight.closed:
             return
-        flight.closed, flight.plan = True, None
+        flight.closed, flight.plan, flight.retry_ns = True, None, None
         model = ""
         if source is Source.LOCAL and flight.result is not None:
             model = flight.result.name
@@ -583,8 +532,3 @@ class Core:
         done = flight.closed and flight.job is None and flight.primary is not Primary.CROSSING
         if done and self._flights.pop(flight.request, None) is not None:
             self._actions.append(r.Forget(flight.request))
-
-
-def _any(fits: dict[str, int | None]) -> bool:
-    """Whether any local model fits."""
-    return any(start is not None for start in fits.values())

@@ -62,20 +62,21 @@ class Desk:
 
     # ------------------------------------------------------------------------------------------------ what is promised
 
-    def starts(self, others: Iterable[Flight], due_ns: int, now_ns: int) -> dict[str, int | None]:
-        """For each model here: its latest start for new work due then; None if it does not fit with the others."""
+    def starts(self, others: Iterable[Flight], due_ns: int, now_ns: int) -> dict[str, int]:
+        """For each model here that fits with the others: its latest start for new work due then."""
         promised = self._reservations(others, now_ns)
         behind = backward_start([each for each in promised if each.due_ns > due_ns])
         end = due_ns if behind is None else min(due_ns, behind)
         shortest = min(model.tail_bound_ns[0] for model in self.models.values())
-        found: dict[str, int | None] = {}
+        found: dict[str, int] = {}
         for name, model in self.models.items():
             bound = model.tail_bound_ns[0]
             jobs = [*promised, Reservation(due_ns, bound)]
             fits = self._fits(jobs, now_ns)
             if fits and bound > shortest:  # a longer plan may not take the room of those that will come
                 fits = self._may_block(jobs, 0, now_ns)
-            found[name] = end - bound if fits else None
+            if fits:
+                found[name] = end - bound
         return found
 
     def _fits(self, jobs: list[Reservation], now_ns: int) -> bool:
@@ -137,12 +138,16 @@ class Desk:
         if self.running is not None:
             self._give_way(self.running, mine, now_ns)
 
+    def _waiting(self, flights: Iterable[Flight], now_ns: int) -> list[Flight]:
+        """Those whose plan is in the calendar and not yet started."""
+        return [each for each in flights if self._counts(each, now_ns) and self._waits(each)]
+
     def _waits(self, flight: Flight) -> bool:
         return flight.plan is not None and flight.plan.model.lane == self.lane and flight.job is None
 
     def _start_mandatory(self, flights: list[Flight], now_ns: int) -> bool:
         """Start the plan whose turn it is, earliest deadline first; True if one was started."""
-        waiting = [each for each in flights if self._counts(each, now_ns) and self._waits(each)]
+        waiting = self._waiting(flights, now_ns)
         start = self._start_ns(flights, now_ns) if waiting else None
         if start is None:
             return False
@@ -178,7 +183,7 @@ class Desk:
             if flight.guaranteed and slack_ms < 0:
                 self._records.append(r.BoundExceeded(flight.request, "reserve start", -slack_ms, 0.0))
         longest = plan.model.segment_longest_ns(plan.first)
-        job = self._start(flight, None, plan.model.name, plan.bound_ns, longest, now_ns)
+        job = self._start(flight, None, plan.model.name, (plan.first, plan.model.last), plan.bound_ns, longest, now_ns)
         self._actions.append(r.Run(self.lane, job, flight.request, plan.model.name, plan.first, plan.model.last))
         return True
 
@@ -204,7 +209,7 @@ class Desk:
         bounds = self.models[step.model].segment_bound_ns[first : step.last + 1]
         if not self._may_block(self._reservations(flights, now_ns), max(bounds), now_ns):
             return False
-        job = self._start(flight, step, step.model, sum(bounds), max(bounds), now_ns)
+        job = self._start(flight, step, step.model, (first, step.last), sum(bounds), max(bounds), now_ns)
         self._actions.append(r.Run(self.lane, job, flight.request, step.model, first, step.last))
         return True
 
@@ -216,36 +221,31 @@ class Desk:
             return False
         if not self._may_block(self._reservations(flights, now_ns), step.encode_bound_ns, now_ns):
             return False
-        job = self._start(flight, step, model, step.encode_bound_ns, step.encode_bound_ns, now_ns)
+        job = self._start(flight, step, model, (0, 0), step.encode_bound_ns, step.encode_bound_ns, now_ns)
         self._actions.append(r.Encode(self.lane, job, flight.request, model, joint, step.codec))
         return True
 
     def _start(
-        self, flight: Flight, step: RunStep | CrossStep | None, model: str, bound_ns: int, segment_ns: int, now_ns: int
-    ) -> int:
+        self, flight: Flight, step: RunStep | CrossStep | None, model: str, part: tuple[int, int], bound_ns: int,
+        segment_ns: int, now_ns: int,
+    ) -> int:  # fmt: skip
+        """Take the lane for a plan (`step` None) or a step; `part`: the first and last segment. Returns the job's number."""
         self._jobs += 1
-        first = last = 0
-        if isinstance(step, RunStep):
-            first, last = max(step.first, flight.joints.get(model, -1) + 1), step.last
-        elif step is None and flight.plan is not None:
-            first, last = flight.plan.first, flight.plan.model.last
         ahead = isinstance(step, RunStep) and flight.plan is not None and flight.plan.model.name == model
         mandatory = self._counts(flight, now_ns) and (
             step is None or ahead
-        )  # a head of the reserve's own model is a part of it
-        self.running = Job(
-            self._jobs, flight, self.lane, step, model, first, last, now_ns, bound_ns, segment_ns, mandatory
-        )
-        flight.job = self.running
+        )  # a head of the reserve's model is part of it
+        job = Job(self._jobs, flight, self.lane, step, model, *part, now_ns, bound_ns, segment_ns, mandatory)
+        self.running = flight.job = job
         if step is not None:
             flight.primary = Primary.ON_LANE
-        return self._jobs
+        return job.job
 
     def _give_way(self, job: Job, flights: list[Flight], now_ns: int) -> None:
         """Preempt the running job at its next joint if waiting work with an earlier claim would else start late."""
         if job.preempting or job.cancelling or isinstance(job.step, CrossStep):
             return
-        waiting = [each for each in flights if self._counts(each, now_ns) and self._waits(each)]
+        waiting = self._waiting(flights, now_ns)
         if job.mandatory:
             promised = job.flight.guaranteed  # what is only likely gives way to all that is promised
             waiting = [each for each in waiting if each.due_ns < job.flight.due_ns or each.guaranteed > promised]

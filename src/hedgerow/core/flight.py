@@ -103,6 +103,11 @@ class Flight:
         return self.plan.bound_ns if self.guaranteed else self.plan.likely_ns
 
     @property
+    def expires_ns(self) -> int:
+        """From when on nobody wants its answer."""
+        return self.captured_ns + self.stream.expiry_ns
+
+    @property
     def remote_pending(self) -> bool:
         """The primary may still bring an answer."""
         return self.primary in (Primary.WAITING, Primary.ON_LANE, Primary.CROSSING)
