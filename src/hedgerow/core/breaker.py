@@ -32,25 +32,17 @@ class Signal(StrEnum):
     PROBE_LOST = "probe_lost"
 
 
-TABLE: Final[dict[tuple[State, Signal], State]] = {
-    (State.CLOSED, Signal.ANSWERED): State.CLOSED,
-    (State.CLOSED, Signal.FAILED): State.CLOSED,
-    (State.CLOSED, Signal.DOWN): State.OPEN,
-    (State.CLOSED, Signal.PROBE_SENT): State.CLOSED,
-    (State.CLOSED, Signal.PROBE_ANSWERED): State.CLOSED,
-    (State.CLOSED, Signal.PROBE_LOST): State.CLOSED,
-    (State.OPEN, Signal.ANSWERED): State.CLOSED,
-    (State.OPEN, Signal.FAILED): State.OPEN,
-    (State.OPEN, Signal.DOWN): State.OPEN,
-    (State.OPEN, Signal.PROBE_SENT): State.PROBING,
-    (State.OPEN, Signal.PROBE_ANSWERED): State.CLOSED,
-    (State.OPEN, Signal.PROBE_LOST): State.OPEN,
-    (State.PROBING, Signal.ANSWERED): State.CLOSED,
-    (State.PROBING, Signal.FAILED): State.PROBING,
-    (State.PROBING, Signal.DOWN): State.PROBING,
-    (State.PROBING, Signal.PROBE_ANSWERED): State.CLOSED,
-    (State.PROBING, Signal.PROBE_LOST): State.OPEN,
-}
+_MOVES: Final[dict[State, dict[Signal, State]]] = {  # what is not listed here changes nothing
+    State.CLOSED: {Signal.DOWN: State.OPEN},
+    State.OPEN: {
+        Signal.ANSWERED: State.CLOSED, Signal.PROBE_SENT: State.PROBING, Signal.PROBE_ANSWERED: State.CLOSED
+    },
+    State.PROBING: {
+        Signal.ANSWERED: State.CLOSED, Signal.PROBE_ANSWERED: State.CLOSED, Signal.PROBE_LOST: State.OPEN
+    },
+}  # fmt: skip
+TABLE: Final = {(state, signal): moves.get(signal, state) for state, moves in _MOVES.items() for signal in Signal}
+del TABLE[State.PROBING, Signal.PROBE_SENT]  # one probe at a time
 _FAILURES: Final = frozenset({Signal.FAILED, Signal.PROBE_LOST})
 _SUCCESSES: Final = frozenset({Signal.ANSWERED, Signal.PROBE_ANSWERED})
 
