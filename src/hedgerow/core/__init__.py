@@ -10,18 +10,6 @@ from hedgerow.core.core import Core
 from hedgerow.core.records import Criticality, Limits, Margins, Outcome, Prices, Stream
 
 __all__ = [
-    "Arm",
-    "ArmTable",
-    "Core",
-    "Criticality",
-    "CrossStep",
-    "Energy",
-    "GateStep",
-    "Limits",
-    "LocalModel",
-    "Margins",
-    "Outcome",
-    "Prices",
-    "RunStep",
-    "Stream",
-]
+    "Arm", "ArmTable", "Core", "Criticality", "CrossStep", "Energy", "GateStep", "Limits", "LocalModel", "Margins",
+    "Outcome", "Prices", "RunStep", "Stream",
+]  # fmt: skip

@@ -62,8 +62,6 @@ class Core:
         for stream in streams:
             self._open_stream(stream)
 
-    # --------------------------------------------------------------------------------------------------------- the door
-
     def step(self, event: r.Event, *, now_ns: int) -> r.Outcome:
         """Take one event at `now_ns` (never less than before: UsageError); returns what was decided and what to do."""
         if now_ns < self._now_ns:
@@ -93,8 +91,7 @@ class Core:
     def _next_wake_ns(self) -> int | None:
         moments = [desk.wake_ns for desk in self._desks.values()]
         for link in self._links.values():
-            moments.append(link.probe_due_ns())
-            moments += [attempt.lost_at_ns for attempt in link.attempts.values()]
+            moments += [link.probe_due_ns(), *(attempt.lost_at_ns for attempt in link.attempts.values())]
         for flight in self._flights.values():
             moments += [flight.retry_ns, self._ending(flight)[0]]
         return min((moment for moment in moments if moment is not None), default=None)
@@ -142,8 +139,6 @@ class Core:
         self._streams[stream.name] = stream
         for desk in self._desks.values():
             desk.expect(self._streams.values())
-
-    # --------------------------------------------------------------------------------------------------------- arrivals
 
     def _arrive(self, event: r.RequestArrived) -> None:
         stream = self._streams.get(event.stream)
@@ -258,8 +253,6 @@ class Core:
         if flight.stream.criticality is Criticality.SAFETY:
             flight.eager = Reason.SAFETY_CLASS
 
-    # ------------------------------------------------------------------------------------------------- the arm's way
-
     def _advance(self, flight: Flight, confidence: float | None) -> None:
         """Go on to the arm's next step: lane steps wait for the desk, a gate decides now, the end is the end."""
         assert flight.arm is not None
@@ -277,7 +270,7 @@ class Core:
         flight.primary = Primary.ENDED
 
     def _from_lane(self, event: r.RunDone | r.EncodeDone | r.JobEnded) -> None:
-        """A job has ended: free its lane, learn from it, count its energy, go on. Ignored if it was not this job that ran."""
+        """A job has ended: free its lane, learn from it and go on. Ignored if it was not this job that ran."""
         job = self._desks[event.lane].finished(event.job)
         if job is None:
             self._records.append(r.Ignored(type(event).__name__, -1))
@@ -370,10 +363,8 @@ class Core:
         across = (step.link, run.model, run.first - 1, run.last, step.codec)
         self._actions.append(r.Send(flight.request, flight.attempt, *across, useful))
 
-    # ------------------------------------------------------------------------------------------------------ from outside
-
     def _from_afar(self, event: r.ChunkAcked | r.AnswerArrived | r.RemoteFailed) -> None:
-        """Its link learns from it, then what waits for it goes on. Ignored if the attempt is over (late, duplicate, unknown)."""
+        """Its link learns, then what waits for it goes on. Ignored if the attempt is over (late, duplicate, unknown)."""
         attempt, now = (event.request, event.attempt), self._now_ns
         link = next((each for each in self._links.values() if attempt in each.attempts), None)
         flight = self._crossing(*attempt)
@@ -447,10 +438,8 @@ class Core:
         elif not flight.remote_pending and not flight.stream.has_safe_value:
             self._deliver(flight, Status.FAILED, Source.NONE, Reason.ENGINE_FAILED)
 
-    # -------------------------------------------------------------------------------------------------------- the clocks
-
     def _ending(self, flight: Flight) -> tuple[int | None, Status, Source, Reason]:
-        """The moment (None: never) at which this request ends although nothing happens, and how: with the best there is."""
+        """When this request ends although nothing happens (None: never), and how: with the best there is."""
         if flight.background and not flight.closed:
             return flight.expires_ns, Status.SPOOLED, Source.NONE, Reason.EXPIRED
         moment = None if flight.closed else flight.due_ns - self.margins.timer_ns
@@ -489,15 +478,12 @@ class Core:
             if crossing is not None and crossing.link == link and flight.remote_pending and flight.plan is not None:
                 flight.eager = flight.eager or Reason.LINK_CLOSED
 
-    # ---------------------------------------------------------------------------------------------------------- the end
-
     def _settle(self, flight: Flight) -> None:
         """Deliver the local answer if there is nothing better to wait for."""
         if flight.closed or flight.result is None:
             return
         if flight.stream.criticality is Criticality.SAFETY or not flight.remote_pending:
-            gate = flight.decided is Reason.CONFIDENT_AT_GATE
-            reason = Reason.CONFIDENT_AT_GATE if gate else Reason.LOCAL_DONE
+            reason = flight.decided if flight.decided is Reason.CONFIDENT_AT_GATE else Reason.LOCAL_DONE
             self._deliver(flight, self._in_time(flight), Source.LOCAL, reason)
 
     def _in_time(self, flight: Flight) -> Status:

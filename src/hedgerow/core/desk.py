@@ -38,8 +38,6 @@ class Desk:
         self._jobs = 0
         self._longest_ns = max(model.segment_longest_ns() for model in self.models.values())
 
-    # -------------------------------------------------------------------------------------------------- what may come
-
     def expect(self, streams: Iterable[Stream]) -> None:
         """Keep room for what these streams may send next; none where the lane could not keep up with them anyway."""
         bound = min(model.tail_bound_ns[0] for model in self.models.values())
@@ -59,8 +57,6 @@ class Desk:
         forecast = self._forecasts.get(stream)
         if forecast is not None:
             self._forecasts[stream] = replace(forecast, earliest_ns=now_ns + forecast.period_ns)
-
-    # ------------------------------------------------------------------------------------------------ what is promised
 
     def starts(self, others: Iterable[Flight], due_ns: int, now_ns: int) -> dict[str, int]:
         """For each model here that fits with the others: its latest start for new work due then."""
@@ -126,8 +122,6 @@ class Desk:
         until = now_ns + busy_ns + self._margins.timer_ns
         coming, held = list(self._forecasts.values()), self._longest_ns
         return fits_behind(promised, coming, blocking_ns=held, free_ns=until, now_ns=now_ns)
-
-    # ------------------------------------------------------------------------------------------------- what is started
 
     def dispatch(self, flights: Iterable[Flight], now_ns: int) -> None:
         """Start what may start, stop what must give way, and note when to look again."""
@@ -229,12 +223,11 @@ class Desk:
         self, flight: Flight, step: RunStep | CrossStep | None, model: str, part: tuple[int, int], bound_ns: int,
         segment_ns: int, now_ns: int,
     ) -> int:  # fmt: skip
-        """Take the lane for a plan (`step` None) or a step; `part`: the first and last segment. Returns the job's number."""
+        """Take the lane for a plan (`step` None) or a step; `part`: first and last segment. Returns the job's number."""
         self._jobs += 1
+        # a head of the reserve's own model is a part of the reserve
         ahead = isinstance(step, RunStep) and flight.plan is not None and flight.plan.model.name == model
-        mandatory = self._counts(flight, now_ns) and (
-            step is None or ahead
-        )  # a head of the reserve's model is part of it
+        mandatory = self._counts(flight, now_ns) and (step is None or ahead)
         job = Job(self._jobs, flight, self.lane, step, model, *part, now_ns, bound_ns, segment_ns, mandatory)
         self.running = flight.job = job
         if step is not None:
@@ -260,8 +253,6 @@ class Desk:
             self._actions.append(r.Preempt(self.lane, job.job))
         else:
             self.wake_ns = turn
-
-    # --------------------------------------------------------------------------------------------------- what is ended
 
     def cancel(self, flight: Flight) -> None:
         """The request needs the lane no more: end its job."""

@@ -35,10 +35,7 @@ class Forecast:
 
 
 def backward_start(reservations: Sequence[Reservation]) -> int | None:
-    """The latest moment from which the reservations alone fit, earliest deadline first; None without any.
-
-    All are released already, so the backward schedule is exact.
-    """
+    """The latest moment from which these alone fit (exactly, as all are released already); None without any."""
     start: int | None = None
     for job in sorted(reservations, key=lambda job: job.due_ns, reverse=True):
         start = (job.due_ns if start is None else min(start, job.due_ns)) - job.bound_ns
@@ -50,8 +47,7 @@ def latest_start(
 ) -> int | None:
     """The latest moment at which the lane must turn to the reservations; None without any, at least `now_ns`.
 
-    Returning `now_ns` means that nothing may be put off: the lane then simply works earliest deadline first, which is
-    what a device alone would do.
+    `now_ns` means that nothing may be put off: the lane then works earliest deadline first, as a device alone would.
     """
     start = backward_start(reservations)
     if start is None or (start > now_ns and not forecasts):

@@ -81,9 +81,8 @@ class Link:
             per_byte = max(0, now_ns - found.first_ack_ns) / max(1, found.acked_bytes)
             self._observe(crossed, per_byte, factor, 0, found.cloud_median_ns, late=True, now_ns=now_ns)
         elif fault == OVERLOADED:
-            self.belief.observe(
-                now_ns=now_ns, trip_ns=trip_ns, ns_per_byte=rate, factor=factor, queue_ns=self._limits.overload_queue_ns
-            )
+            waits_ns = self._limits.overload_queue_ns
+            self.belief.observe(now_ns=now_ns, trip_ns=trip_ns, ns_per_byte=rate, factor=factor, queue_ns=waits_ns)
 
     def lose_silent(self, now_ns: int) -> list[Attempt]:
         """Attempts whose silence has lasted too long; each counts as a loss."""
@@ -116,8 +115,6 @@ class Link:
         self.belief.observe(now_ns=now_ns, trip_ns=trip, ns_per_byte=per_byte, factor=factor, queue_ns=queue_ns)
         rate, cloud_ms = 8e3 / per_byte if per_byte > 0 else 0.0, factor * cloud_ns / 1e6
         self._records.append(RemoteObserved(self.name, trip / 1e6, rate, cloud_ms, late=late, lost=False))
-
-    # ---------------------------------------------------------------------------------------------------------- probes
 
     def probe_due_ns(self) -> int | None:
         """When the next probe should leave; None while one is under way or nobody wants the link."""

@@ -66,9 +66,6 @@ class Reason(StrEnum):
     LIMIT_REACHED = "limit_reached"
 
 
-# ------------------------------------------------------------------------------------------------------------ settings
-
-
 @dataclass(frozen=True, slots=True)
 class Stream:
     """One source of requests. `deadline_ns` and `expiry_ns` are lengths from capture.
@@ -122,9 +119,6 @@ class Limits:
     overload_queue_ns: int = 200 * MS  # the wait that a refusal of an overloaded cloud stands for
     unanswered_wait_ns: int = 2 * SECOND  # length past the deadline after which a request without any answer FAILED
     retry_background_ns: int = 500 * MS
-
-
-# -------------------------------------------------------------------------------------------------------------- events
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +252,6 @@ Event = (
 )  # fmt: skip
 
 
-# ------------------------------------------------------------------------------------------------------------- actions
-
-
 @dataclass(frozen=True, slots=True)
 class Run:
     """Run segments `first..last` of `model` for `request` on `lane`; one RunDone or JobEnded follows."""
@@ -358,9 +349,6 @@ class Forget:
 
 
 Action = Run | Encode | Preempt | Cancel | Send | StopSending | Probe | Deliver | Advise | Forget
-
-
-# ------------------------------------------------------------------------------------------------------------- records
 
 
 @dataclass(frozen=True, slots=True)
