@@ -145,7 +145,7 @@ def _amounts(step: Step) -> dict[str, float]:
             return {}
 
 
-@dataclass(slots=True)
+@dataclass
 class ArmTable:
     """Arms, the local models behind the reserves, and the matrix made of them (float64; a column is an arm).
 
@@ -158,20 +158,12 @@ class ArmTable:
     energy: Energy = field(default_factory=Energy)
     money_per_mb: float = 0.0
     money_per_cloud_s: float = 0.0
-    amounts: dict[str, Floats] = field(init=False)
-    spent: dict[str, Floats] = field(init=False)
-    quality: Floats = field(init=False)
-    disagreement: Floats = field(init=False)
-    busy_ns: Floats = field(init=False)
-    up_bytes: Floats = field(init=False)
-    cloud_ns: Floats = field(init=False)
-    is_remote: Flags = field(init=False)
 
     def __post_init__(self) -> None:
         _check(self.arms, self.locals)
         names = sorted({name for arm in self.arms for step in arm.steps for name in _amounts(step)})
-        self.amounts = {name: np.zeros(len(self.arms)) for name in names}
-        self.spent = {name: np.zeros(len(self.arms)) for name in names}
+        self.amounts: dict[str, Floats] = {name: np.zeros(len(self.arms)) for name in names}
+        self.spent: dict[str, Floats] = {name: np.zeros(len(self.arms)) for name in names}
         for column, arm in enumerate(self.arms):
             share = 1.0
             for step in arm.steps:
@@ -180,10 +172,10 @@ class ArmTable:
                     self.spent[name][column] += share * amount
                 if isinstance(step, GateStep):
                     share *= 1.0 - step.stop_share
-        self.quality = np.array([arm.quality for arm in self.arms], dtype=np.float64)
-        self.disagreement = 1.0 - self.quality
+        self.quality: Floats = np.array([arm.quality for arm in self.arms], dtype=np.float64)
+        self.disagreement: Floats = 1.0 - self.quality
         self.busy_ns, self.up_bytes, self.cloud_ns = (self._all(kind) for kind in ("lane", "bytes", "tier"))
-        self.is_remote = np.array([arm.crossing is not None for arm in self.arms], dtype=np.bool_)
+        self.is_remote: Flags = np.array([arm.crossing is not None for arm in self.arms], dtype=np.bool_)
 
     def _all(self, kind: str) -> Floats:
         """What is spent of all resources of one kind, summed in the order of their names: (arms,)."""

@@ -48,10 +48,7 @@ def exp2(x: float) -> float:
 
 
 class QuantileBound:
-    """A bound that the next observation exceeds with probability `target`, whatever the process does.
-
-    Source: DESIGN.md's recipe in PARTS.md; conformal score with an adaptive offset. `observe(x)` takes x > 0 in any unit.
-    """
+    """A bound that the next observation (> 0, any unit) exceeds with probability `target`, whatever the process does."""
 
     def __init__(self, target: float = 0.01, quantile: float = 0.97, window_max: int = 300) -> None:
         self.target, self._quantile, self._window_max = target, quantile, window_max
@@ -134,8 +131,8 @@ class LinkBelief:
 
     def latest(self) -> tuple[float, float, float]:
         """(trip in ns, ns per byte, cloud factor) of the newest sample, or the prior."""
-        row = self._newest if self._base[self._newest] > 0 else 0
-        return float(self.samples[row, 0]), float(self.samples[row, 1]), float(self.samples[row, 2])
+        trip, rate, factor = self.samples[self._newest if self._base[self._newest] > 0 else 0].tolist()
+        return trip, rate, factor
 
     def weights(self, now_ns: int) -> list[float]:
         """Weight of each sample, in sum 1: a quarter after 2 s; the prior's stays."""
