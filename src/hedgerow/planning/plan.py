@@ -134,11 +134,12 @@ def _outlooks(view: View, alone: list[Choice | None], deadline_ms: float, *, res
 
 
 def pareto_front(view: View) -> Flags:
-    """(arms,): admissible, and no other admissible arm is as good in latency, energy and agreement."""
+    """(arms,): admissible, and no other admissible arm is as good in latency, energy and agreement, as they are shown."""
     columns = np.flatnonzero(view.admissible)
     front: Flags = np.zeros(len(view.table.arms), dtype=np.bool_)
     if len(columns):
-        figures = np.vstack([view.network_ns[0] + view.device_ns, view.energy_mj, 1.0 - view.table.quality])
+        latency_ms, energy_mj = (view.network_ns[0] + view.device_ns) / MS, view.energy_mj
+        figures = np.vstack([latency_ms.round(3), energy_mj.round(3), -view.table.quality.round(4)])
         front[columns] = undominated(figures[:, columns])
     return front
 
