@@ -49,8 +49,12 @@ def serve(
         queue_length_max=queue_max,
     )
     catalogue = Catalogue.load(tasks, threads=threads)
-    for task in catalogue.info():
-        models = ", ".join(f"{model.name} ({len(model.segments)} segments)" for model in task.models)
-        print(f"task '{task.name}': {models}", file=sys.stderr, flush=True)
     server = Server(catalogue, lanes=lanes, limits=limits)
-    asyncio.run(serve_until_signal(server, endpoint, lambda where: print(f"serving on {where}", flush=True)))
+
+    def ready(where: str) -> None:
+        for task in catalogue.info():
+            models = ", ".join(f"{model.name} ({len(model.segments)} segments)" for model in task.models)
+            print(f"task '{task.name}': {models}", file=sys.stderr, flush=True)
+        print(f"serving on {where}", flush=True)
+
+    asyncio.run(serve_until_signal(server, endpoint, ready))
