@@ -1,6 +1,6 @@
 """What a caller gets back: the outputs, who gave them, when, at what cost, and why."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from hedgerow.core.records import Source, Status
 from hedgerow.models.tensors import Array, Tensors
@@ -34,7 +34,6 @@ class Answer:
     uplink_bytes: int
     safe_value: object = None
     advice: Tensors | None = None
-    timings_ms: dict[str, float] = field(default_factory=dict)
 
     @property
     def in_time(self) -> bool:

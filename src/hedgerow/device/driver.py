@@ -45,7 +45,6 @@ class Pending:
     mine: list[Job] | None = None
     thread: int = field(default_factory=threading.get_ident)
     delivered: r.Delivered | None = None
-    timings_ms: dict[str, float] = field(default_factory=dict)
 
 
 class Driver:
