@@ -42,7 +42,9 @@ class Desk:
         """Keep room for what these streams may send next; none where the lane could not keep up with them anyway."""
         bound = min(model.tail_bound_ns[0] for model in self.models.values())
         found = {
-            each.name: Forecast(0, each.period_ns, each.deadline_ns - self._margins.deliver_ns, bound)
+            each.name: Forecast(
+                0, each.period_ns, each.deadline_ns - each.capture_delay_ns - self._margins.deliver_ns, bound
+            )
             for each in streams
             if each.period_ns and each.criticality is not Criticality.BACKGROUND
         }

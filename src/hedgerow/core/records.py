@@ -70,7 +70,8 @@ class Reason(StrEnum):
 class Stream:
     """One source of requests. `deadline_ns` and `expiry_ns` are lengths from capture.
 
-    `period_ns` is the least distance between two arrivals, when known: the calendar then leaves room for the next ones.
+    `period_ns` is the least distance between two captures, when known: the calendar then leaves room for the next ones.
+    `capture_delay_ns` is the longest time from a capture to its arrival here, jitter included.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Stream:
     period_ns: int | None = None
     has_safe_value: bool = False
     expiry_ns: int = 60 * SECOND
+    capture_delay_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
