@@ -55,6 +55,14 @@ def test_start_begins_the_clock_and_stats_tell(relay: Relay) -> None:
     assert json.loads(obey(relay, "stats").removeprefix("ok stats "))["clock_s"] >= 0
 
 
+def test_trips_and_swallowing_are_ordered_by_lines(relay: Relay) -> None:
+    for line in ("swallow up", "swallow off", "trip connect", "trip up 100", "trip down 7", "trip off"):
+        assert obey(relay, line) == f"ok {line}"
+    for line in ("swallow", "swallow both", "trip", "trip up", "trip up 0", "trip up -1", "trip sideways 3"):
+        assert obey(relay, line).startswith("error ")
+    assert json.loads(obey(relay, "stats").removeprefix("ok stats "))["tripped"] == 0
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -15,7 +15,7 @@ from hedgerow.emulation.pipe import PipeLimits
 from hedgerow.emulation.player import Player
 from hedgerow.emulation.relay import Relay
 from hedgerow.emulation.script import Script
-from hedgerow.emulation.switchboard import RelayLimits
+from hedgerow.emulation.switchboard import RelayLimits, Trip
 from hedgerow.emulation.traces import Trace, TraceRow
 from hedgerow.errors import HostError, UsageError
 
@@ -390,3 +390,52 @@ def test_nothing_is_left_after_stop_and_it_can_start_again() -> None:
         with pytest.raises(ConnectionRefusedError):
             connect(port)
     upstream.close()
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+def test_swallowed_bytes_are_lost_in_one_direction_and_cost_the_connection(
+    server: EchoServer, relay: Relay, way: str
+) -> None:
+    with connect(relay.port) as holed, connect(relay.port) as idle:
+        for sock in (holed, idle):
+            sock.sendall(b"a")
+            assert receive(sock, 1) == b"a"
+        before = server.received_bytes
+        relay.swallow(way)
+        holed.sendall(b"lost")
+        assert silent(holed)
+        assert server.received_bytes - before == (0 if way == "up" else 4)
+        relay.swallow("")
+        with pytest.raises(ConnectionResetError):
+            holed.recv(1)
+        idle.sendall(b"b")
+        assert receive(idle, 1) == b"b"
+    with pytest.raises(UsageError, match="no direction"):
+        relay.swallow("sideways")
+
+
+def test_a_trip_resets_one_connection_once_so_much_has_crossed(server: EchoServer, relay: Relay) -> None:
+    with connect(relay.port) as first, connect(relay.port) as second:
+        for sock in (first, second):
+            sock.sendall(b"abc")
+            assert receive(sock, 3) == b"abc"
+        before = server.received_bytes
+        relay.trip(Trip("up", 5))
+        second.sendall(b"four")
+        assert receive(second, 4) == b"four"
+        first.sendall(b"sixsix")
+        with pytest.raises(ConnectionResetError):
+            receive(first, 6)
+        second.sendall(b"lives on")
+        assert receive(second, 8) == b"lives on"
+        assert server.received_bytes - before <= 4 + 5 + 8  # of the six at most five crossed
+        assert relay.stats().tripped == 1
+
+
+def test_a_trip_on_connect_resets_the_next_connection_only(relay: Relay) -> None:
+    relay.trip(Trip("connect"))
+    with pytest.raises(ConnectionResetError), connect(relay.port) as first:  # while it connects, or at once afterwards
+        first.recv(1)
+    with connect(relay.port) as second:
+        second.sendall(b"x")
+        assert receive(second, 1) == b"x"

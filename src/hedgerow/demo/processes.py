@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,18 @@ def _before_start(core: int | None) -> Callable[[], None]:
 class Child:
     """`python -m <arguments>` on `core`, its standard output read by lines."""
 
-    def __init__(self, name: str, arguments: Sequence[str], *, core: int | None, log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        *,
+        core: int | None,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.name, self.log = name, log
-        environment = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", PYTHONUNBUFFERED="1")
+        environment = dict(os.environ, **(environment or {}))
+        environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         with log.open("ab") as errors:
             try:
                 self._process = subprocess.Popen(
@@ -72,6 +81,15 @@ class Child:
         os.set_blocking(self.fd, False)
         self._pending = b""
         self.at_end = False
+
+    @property
+    def pid(self) -> int:
+        """Its process id; it stays this process's until `kill`, `stop` or `ended` has returned."""
+        return self._process.pid
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        self._process.send_signal(number)
 
     def lines(self) -> list[str]:
         """What it has said since the last time; never waits. At its end `at_end` becomes True."""

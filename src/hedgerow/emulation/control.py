@@ -5,6 +5,9 @@
                              `none` is unlimited
     stall on|off, blackout on|off, refuse on|off
     reset                    kill every connection
+    swallow up|down|off      lose every byte of one direction; at `off` the connections that lost some are reset
+    trip connect, trip up N, trip down N, trip off   reset one connection: the next that is opened, or the first on which N
+                             more bytes have come out in that direction
     clear                    take back `set` and whatever is held
     stats                    counts and conditions as JSON
 
@@ -18,11 +21,12 @@ from typing import Final
 
 from hedgerow.emulation.conditions import BYTES_PER_S_PER_MBPS, LinkConditions, bytes_per_s
 from hedgerow.emulation.relay import Relay
+from hedgerow.emulation.switchboard import Trip
 from hedgerow.errors import HedgerowError, UsageError
 
 LINE_BYTES_MAX: Final = 1000
 _SWITCHES: Final = ("stall", "blackout", "refuse")
-_COMMANDS: Final = ("start", "set", *_SWITCHES, "reset", "clear", "stats")
+_COMMANDS: Final = ("start", "set", *_SWITCHES, "reset", "swallow", "trip", "clear", "stats")
 
 
 def obey(relay: Relay, line: str) -> str:
@@ -87,15 +91,32 @@ def _obey(relay: Relay, words: list[str]) -> str:
             relay.refuse(state == "on")
         case ["reset"]:
             relay.reset()
+        case ["swallow", "up" | "down" | "off" as way]:
+            relay.swallow("" if way == "off" else way)
+        case ["trip", *rest]:
+            relay.trip(_trip(rest))
         case ["clear"]:
             relay.clear()
         case ["stats"]:
             return f"ok stats {report(relay)}"
         case [str(first), *_] if first in _COMMANDS:
-            raise UsageError(f"{first!r} takes {'on or off' if first in _SWITCHES else 'nothing more'}")
+            takes = "on or off" if first in _SWITCHES else "up, down or off" if first == "swallow" else "nothing more"
+            raise UsageError(f"{first!r} takes {takes}")
         case _:
             raise UsageError(f"unknown command {' '.join(words)!r}: know {', '.join(_COMMANDS)}")
     return f"ok {' '.join(words)}"
+
+
+def _trip(words: list[str]) -> Trip | None:
+    match words:
+        case ["off"]:
+            return None
+        case ["connect"]:
+            return Trip("connect")
+        case ["up" | "down" as way, str(count)] if count.isascii() and count.isdigit() and 0 < int(count) < 1 << 30:
+            return Trip(way, int(count))
+        case _:
+            raise UsageError("'trip' takes connect, up BYTES, down BYTES or off")
 
 
 def _mbps(rate: float | None) -> float | None:

@@ -21,7 +21,7 @@ from typing import Final
 from hedgerow.emulation import sockets
 from hedgerow.emulation.conditions import LinkConditions
 from hedgerow.emulation.player import Player
-from hedgerow.emulation.switchboard import RelayLimits, RelayStats, Switchboard, resolve
+from hedgerow.emulation.switchboard import RelayLimits, RelayStats, Switchboard, Trip, resolve
 from hedgerow.errors import HostError, UsageError
 
 LABEL: Final = "emulated link"
@@ -120,6 +120,17 @@ class Relay:
         """Refuse new connections, or accept them again."""
         self._call(lambda: self._hold("refused", on))
 
+    def swallow(self, way: str) -> None:
+        """Lose every byte that comes out "up" (at the server) or "down" (at the client); "" ends it, and the connections
+        that lost something are reset."""
+        if way not in ("", "up", "down"):
+            raise UsageError(f"{way!r} is no direction: give up or down")
+        self._call(lambda: self._board.swallow(way))
+
+    def trip(self, trip: Trip | None) -> None:
+        """Arm a reset at one stage, or take it back (None)."""
+        self._call(lambda: self._board.set_trip(trip))
+
     def clear(self) -> None:
         """Take back everything that was set by hand; the course goes on."""
         self._call(self._clear)
@@ -210,3 +221,5 @@ class Relay:
     def _clear(self) -> None:
         self._manual = None
         self._held.clear()
+        self._board.swallow("")
+        self._board.set_trip(None)

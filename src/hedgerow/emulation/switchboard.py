@@ -5,7 +5,11 @@ A connection's life, each step a sign on a pipe's delay line, so that a blackout
     accepted -> CONNECT travels up -> connecting to the server -> OPENED travels down -> the client's bytes may go up
     refused or reset by one peer -> RESET travels on -> both sockets closed with a reset
 
-Rules: one thread drives it; what one peer does wrong ends its own connection only.
+`swallow` loses what arrives in one direction, `trip` resets a connection once so much of a direction has crossed: faults
+that hit one stage of an exchange.
+
+Rules: one thread drives it; what one peer does wrong ends its own connection only; bytes that were swallowed are missing
+for good, so their connection is reset when the loss ends (TCP's own repeats are not emulated).
 """
 
 import errno
@@ -49,6 +53,16 @@ class RelayStats:
     connections: int
     accepted: int
     resets: int
+    tripped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """Resets the first connection on which `after_bytes` more come out of the pipe `way` ("up", "down"); "connect": the
+    next one that is opened."""
+
+    way: str
+    after_bytes: int = 0
 
 
 def resolve(host: str, port: int) -> Address:
@@ -70,6 +84,11 @@ class Switchboard:
         self._accepted = self._resets = 0
         self._arrivals = "open"
         self._no_descriptor_until_ns = 0
+        self._swallowed = ""
+        self._holed: set[int] = set()
+        self._trip: Trip | None = None
+        self._crossed: dict[int, int] = {}
+        self.tripped = 0
 
     def apply(self, conditions: LinkConditions, *, now_ns: int) -> None:
         """Take over what the link is like from now on."""
@@ -107,10 +126,28 @@ class Switchboard:
         for connection in list(self._connections.values()):
             self._drop(connection, reset=True)
 
+    def swallow(self, way: str) -> None:
+        """Lose all that comes out of the pipe "up" or "down"; "" ends it and resets the connections that lost something."""
+        self._swallowed = way
+        if not way:
+            for number in self._holed & self._connections.keys():
+                self._drop(self._connections[number], reset=True)
+            self._holed.clear()
+
+    def set_trip(self, trip: Trip | None) -> None:
+        """Arm it (the bytes are counted from now), or take it back; it goes off once."""
+        self._trip = trip
+        self._crossed.clear()
+
     def stats(self) -> RelayStats:
         """The counts so far."""
         return RelayStats(
-            self._up.passed_bytes, self._down.passed_bytes, len(self._connections), self._accepted, self._resets
+            self._up.passed_bytes,
+            self._down.passed_bytes,
+            len(self._connections),
+            self._accepted,
+            self._resets,
+            self.tripped,
         )
 
     def close(self) -> None:
@@ -148,11 +185,17 @@ class Switchboard:
 
     def _carry_out(self, parcel: Parcel, now_ns: int) -> None:
         connection = self._connections[parcel.flow.owner]
-        side = connection.server if parcel.flow is connection.client.flow else connection.client
+        way, side = ("up", connection.server) if parcel.flow is connection.client.flow else ("down", connection.client)
+        if way == self._swallowed:
+            self._holed.add(connection.number)
+            return
         match parcel.kind:
             case Kind.DATA:
-                side.out += parcel.data
+                left = self._left_before_trip(connection, way, len(parcel.data))
+                side.out += parcel.data[:left]
                 self._write(connection, side, now_ns)
+                if left is not None and connection.number in self._connections:
+                    self._go_off(connection)
             case Kind.END:
                 side.write_ending = True
                 self._write(connection, side, now_ns)
@@ -163,6 +206,20 @@ class Switchboard:
                 self._up.block(connection.client.flow, False, now_ns=now_ns)
             case Kind.RESET:
                 self._drop(connection, reset=True)
+
+    def _left_before_trip(self, connection: Connection, way: str, size_bytes: int) -> int | None:
+        """How many of these bytes still cross before the trip goes off; None if it does not."""
+        if self._trip is None or self._trip.way != way:
+            return None
+        before = self._crossed.get(connection.number, 0)
+        self._crossed[connection.number] = before + size_bytes
+        left = self._trip.after_bytes - before
+        return left if size_bytes >= left else None
+
+    def _go_off(self, connection: Connection) -> None:
+        self.tripped += 1
+        self.set_trip(None)
+        self._drop(connection, reset=True)
 
     def _accept(self, now_ns: int) -> None:
         try:
@@ -178,6 +235,9 @@ class Switchboard:
         self._accepted += 1
         connection = Connection(self._accepted, sock)
         self._connections[connection.number] = connection
+        if self._trip is not None and self._trip.way == "connect":
+            self._go_off(connection)
+            return
         self._up.mark(connection.client.flow, Kind.CONNECT, now_ns=now_ns)
 
     def _connect(self, connection: Connection, now_ns: int) -> None:
@@ -246,6 +306,8 @@ class Switchboard:
 
     def _drop(self, connection: Connection, *, reset: bool) -> None:
         self._resets += reset
+        self._holed.discard(connection.number)
+        self._crossed.pop(connection.number, None)
         connection.close(reset=reset)
         self._up.forget(connection.client.flow)
         self._down.forget(connection.server.flow)
