@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hedgerow.core.records import Prices
     from hedgerow.device.answer import Answer
+    from hedgerow.device.determinism import Determinism
     from hedgerow.device.session import Session
     from hedgerow.errors import EngineError, HedgerowError, HostError, LinkError, PeerError, UsageError
     from hedgerow.models.task import Task
@@ -19,6 +20,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Answer": "device.answer",
+    "Determinism": "device.determinism",
     "EngineError": "errors",
     "HedgerowError": "errors",
     "HostError": "errors",
@@ -34,6 +36,7 @@ _HOMES = {
 
 __all__ = [
     "Answer",
+    "Determinism",
     "EngineError",
     "HedgerowError",
     "HostError",

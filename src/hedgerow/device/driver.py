@@ -71,6 +71,16 @@ class Driver:
         """Call `listener(now_ns, event, outcome)` after every step, under the lock: it must be quick and must not post."""
         self._listeners.append(listener)
 
+    @property
+    def timer_thread(self) -> int:
+        """The native id of the timer's thread."""
+        return self._timer.thread
+
+    @property
+    def lane_threads(self) -> dict[str, int]:
+        """The native ids of the lanes' threads, by lane."""
+        return {name: lane.thread for name, lane in self._lanes.items()}
+
     # ---------------------------------------------------------------------------------------------------------- posting
 
     def submit(

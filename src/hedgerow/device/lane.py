@@ -96,6 +96,11 @@ class Lane:
             self._current = job
         return job
 
+    @property
+    def thread(self) -> int:
+        """The native id of the thread that runs what is enqueued."""
+        return self._thread.native_id or 0
+
     def enqueue(self, job: Job) -> None:
         self._queue.put(job)
 

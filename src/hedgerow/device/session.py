@@ -21,6 +21,7 @@ from hedgerow.core.budgets import BudgetSettings
 from hedgerow.core.policies import Policy, by_name
 from hedgerow.core.records import MS, Limits, Status, StreamOpened
 from hedgerow.device.answer import Answer
+from hedgerow.device.determinism import Applied, Determinism, apply
 from hedgerow.device.driver import Driver, Listener
 from hedgerow.device.herald import Herald
 from hedgerow.device.journal import Header, Journal
@@ -57,7 +58,8 @@ class Session:
     Open Inference Protocol (it gets prepared tensors for whole models), or None; `profile` a Profile, its file, or None for
     a quick one made now (from `frames`, raw samples, if given); `deadline_ms` counts from capture; `criticality` "safety", "mission" or "background";
     `safe_value` is delivered at the deadline when nothing else can be (None: the late answer is delivered instead);
-    `period_ms` the least distance between two samples, when known; `journal` a file to keep every decision in.
+    `period_ms` the least distance between two samples, when known; `journal` a file to keep every decision in;
+    `determinism` how steadily it runs (default: what touches only this session's own threads).
     Raises UsageError, EngineError or HostError before anything is admitted; afterwards a failure of the cloud is never
     an exception.
     """
@@ -81,6 +83,7 @@ class Session:
         threads: int = 1,
         tls: TlsFiles | None = None,
         slow_device: SlowDevice | None = None,
+        determinism: Determinism | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
         self._say = say or (lambda text: print(f"hedgerow: {text}", file=sys.stderr))
@@ -102,11 +105,13 @@ class Session:
         self._journal = Journal(journal, header) if journal else None
         self._driver = Driver(core, self.task, self._journal)
         self._chains: dict[str, Chain] = {}
+        self._determinism = Applied((), [])
         try:
             for model in self.task.models:
                 self._chains[model.name] = self.task.open(model.name, threads)
             self.output_names = tuple(spec.name for spec in self._chains[self.task.reference].outputs)
             self._start(server, tls, slow_device)
+            self._determinism = apply(determinism or Determinism(), self._driver)
             self._open(main, safe_value)
         except BaseException:  # nothing of a session that never was stays behind
             self.close()
@@ -224,12 +229,18 @@ class Session:
             self._streams[stream], tensors, captured_ns, deadline_ns, safe_value, on_advice, help_out=help_out
         )
 
+    @property
+    def determinism(self) -> Applied:
+        """What came of the determinism settings that were asked for."""
+        return self._determinism
+
     def listen(self, listener: Listener) -> None:
         """Be told of every step, for meters and views; called under the lock, so be quick."""
         self._driver.listen(listener)
 
     def close(self) -> None:
         """End everything; what is still open gets its answer as `dropped`."""
+        self._determinism.close()  # before the network, whose last garbage must not be set aside any more
         self._driver.close()
         if self._herald is not None:
             self._herald.close()

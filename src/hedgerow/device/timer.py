@@ -32,6 +32,11 @@ class Timer:
         self._thread = threading.Thread(target=self._serve, name="hedgerow-timer", daemon=True)
         self._thread.start()
 
+    @property
+    def thread(self) -> int:
+        """The native id of the thread that waits and fires."""
+        return self._thread.native_id or 0
+
     def set(self, at_ns: int | None) -> None:
         """Fire at `at_ns` of time.monotonic_ns. The thread is woken only if it would otherwise sleep too long."""
         with self._lock:
