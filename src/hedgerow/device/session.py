@@ -27,6 +27,7 @@ from hedgerow.device.herald import Herald
 from hedgerow.device.journal import Header, Journal
 from hedgerow.device.lane import Lane, crossing_key
 from hedgerow.device.network import CloudNetwork
+from hedgerow.device.vitals import VitalsWatch
 from hedgerow.errors import EngineError, UsageError
 from hedgerow.models.chain import Chain
 from hedgerow.models.task import Task
@@ -59,7 +60,8 @@ class Session:
     a quick one made now (from `frames`, raw samples, if given); `deadline_ms` counts from capture; `criticality` "safety", "mission" or "background";
     `safe_value` is delivered at the deadline when nothing else can be (None: the late answer is delivered instead);
     `period_ms` the least distance between two samples, when known; `journal` a file to keep every decision in;
-    `determinism` how steadily it runs (default: what touches only this session's own threads).
+    `determinism` how steadily it runs (default: what touches only this session's own threads); `watch_vitals` tells the core
+    of temperature and battery where they can be read.
     Raises UsageError, EngineError or HostError before anything is admitted; afterwards a failure of the cloud is never
     an exception.
     """
@@ -84,6 +86,7 @@ class Session:
         tls: TlsFiles | None = None,
         slow_device: SlowDevice | None = None,
         determinism: Determinism | None = None,
+        watch_vitals: bool = True,
         say: Callable[[str], None] | None = None,
     ) -> None:
         self._say = say or (lambda text: print(f"hedgerow: {text}", file=sys.stderr))
@@ -106,6 +109,7 @@ class Session:
         self._driver = Driver(core, self.task, self._journal)
         self._chains: dict[str, Chain] = {}
         self._determinism = Applied((), [])
+        self._vitals: VitalsWatch | None = None
         try:
             for model in self.task.models:
                 self._chains[model.name] = self.task.open(model.name, threads)
@@ -113,6 +117,7 @@ class Session:
             self._start(server, tls, slow_device)
             self._determinism = apply(determinism or Determinism(), self._driver)
             self._open(main, safe_value)
+            self._vitals = VitalsWatch(self._driver.post) if watch_vitals else None
         except BaseException:  # nothing of a session that never was stays behind
             self.close()
             raise
@@ -240,6 +245,8 @@ class Session:
 
     def close(self) -> None:
         """End everything; what is still open gets its answer as `dropped`."""
+        if self._vitals is not None:
+            self._vitals.close()
         self._determinism.close()  # before the network, whose last garbage must not be set aside any more
         self._driver.close()
         if self._herald is not None:
