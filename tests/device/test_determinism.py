@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,7 @@ from hedgerow.errors import UsageError
 from hedgerow.models.task import Task
 from hedgerow.profiling import Profile
 from tests.device.small import Steps, tagged
+from tests.wire.serving import until
 
 
 class OwnThreads:
@@ -114,6 +116,8 @@ def test_where_real_time_is_refused_a_nice_value_is_taken(threads: OwnThreads, m
 
 def test_a_thread_that_is_gone_is_told(threads: OwnThreads) -> None:
     threads.close()
+    both = [threads.timer_thread, *threads.lane_threads.values()]
+    until(lambda: not any(Path(f"/proc/self/task/{each}").exists() for each in both), "the threads are gone")
     told = apply(Determinism(lane_cores=(0,)), threads).settings
     assert [each.done for each in told] == [False, False]
     assert "No such process" in told[1].how
