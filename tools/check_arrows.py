@@ -91,6 +91,7 @@ CORE_STANDARD_LIBRARY = [
     "enum",
     "fractions",
     "functools",
+    "hashlib",
     "heapq",
     "itertools",
     "math",

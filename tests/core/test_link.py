@@ -1,10 +1,12 @@
 """A link's attempts and probes: each ends once, teaches once, and moves the breaker by its table."""
 
+from hedgerow.core import Stream
 from hedgerow.core import records as r
 from hedgerow.core.beliefs import LOST_NS
 from hedgerow.core.breaker import State
 from hedgerow.core.link import Attempt, Link
 from hedgerow.core.records import MS, SECOND, Limits
+from tests.core.world import World, world
 
 LIMITS = Limits(late_answers_kept_max=3)
 
@@ -41,7 +43,7 @@ def test_nobody_wants_it_nobody_probes() -> None:
     made.link.wanted_ns = 0
     made.link.probe_if_due(0)
     made.link.probed(r.ProbeLost(1), 0)
-    assert made.link.probe_due_ns() == LIMITS.reopen_first_ns
+    assert made.link.probe_due_ns() == made.link.breaker.retry_at_ns
     made.link.breaker.retry_at_ns = 60 * SECOND
     assert made.link.probe_due_ns() is None
     made.link.wanted_ns = 56 * SECOND
@@ -54,8 +56,50 @@ def test_one_probe_at_a_time_and_strangers_are_not_ours() -> None:
     made.link.probe_if_due(0)
     made.link.probe_if_due(SECOND)
     assert len(made.actions) == 1
-    assert made.link.probe_due_ns() is None
     assert not made.link.probed(r.ProbeLost(7), 0)
+
+
+def test_a_probe_of_which_nothing_is_reported_is_lost_and_a_late_report_is_nobodys() -> None:
+    made = Made()
+    made.link.wanted_ns = 0
+    made.link.probe_if_due(0)
+    ends = LIMITS.probe_timeout_ns + LIMITS.probe_margin_ns
+    assert made.link.probe_due_ns() == ends
+    made.link.probe_if_due(ends - 1)
+    made.link.probe_if_due(ends)
+    moves = [(each.before, each.after) for each in made.records if isinstance(each, r.BreakerMoved)]
+    assert moves == [("open", "probing"), ("probing", "open")]
+    assert not made.link.probed(r.ProbeAnswered(1, MS, MS, 8192), ends + 1)
+    assert made.link.breaker.state is State.OPEN
+
+
+def test_the_devices_network_is_back_then_the_next_probe_leaves_at_once() -> None:
+    made = Made()
+    for _ in range(3):  # the wait is long by now
+        due = made.link.wanted_ns = made.link.breaker.retry_at_ns
+        made.link.probe_if_due(due)
+        made.link.probed(r.ProbeLost(len(made.actions)), due)
+    made.link.up(due + MS)
+    assert made.link.breaker.retry_at_ns == due + MS
+    assert made.link.probe_if_due(due + MS) == LIMITS.probe_bytes
+    made.link.up(due + 2 * MS)  # while it probes: a loss is then waited for no longer than the first time
+    made.link.probed(r.ProbeLost(4), due + 3 * MS)
+    assert made.link.breaker.retry_at_ns <= due + 3 * MS + LIMITS.reopen_first_ns * 5 // 4
+
+
+def test_silence_on_a_link_believed_good_is_probed_although_requests_are_sent_into_it() -> None:
+    made = Made().open()
+    ends = LIMITS.probe_timeout_ns + LIMITS.probe_margin_ns
+    most = 20 * MS + LIMITS.failures_to_open * (LIMITS.probe_silence_ns + ends)
+    moment, request = 20 * MS, 0
+    while made.link.open_for_requests:
+        moment += 10 * MS
+        assert moment <= most, "still believed good"
+        made.link.wanted_ns, request = moment, request + 1
+        made.link.sent(
+            Attempt(request, 1, moment, 1000, 5.0 * MS, 10.0 * MS, moment + 60 * SECOND, moment + 61 * SECOND)
+        )
+        made.link.probe_if_due(moment)
 
 
 def test_an_answer_teaches_trip_rate_cloud_and_bound() -> None:
@@ -135,3 +179,32 @@ def test_no_more_attempts_are_remembered_than_the_limit() -> None:
     for request in range(5):
         made.send(request)
     assert [key[0] for key in made.link.attempts] == [2, 3, 4]
+
+
+def test_the_core_by_itself_ends_probes_of_which_its_shell_never_tells() -> None:
+    class Mute(World):
+        """Its shell loses every probe and tells of none."""
+
+        def _carry_out(self, action: r.Action) -> None:
+            if not isinstance(action, r.Probe):
+                super()._carry_out(action)
+
+    stream = Stream("camera", 150 * MS, period_ns=90 * MS)
+    made = world(stream)
+    mute = Mute(made.core)
+    mute.periodic(stream, 200)
+    mute.run(20 * SECOND)
+    moved = [
+        (now, each.after) for now, _, out in mute.steps for each in out.records if isinstance(each, r.BreakerMoved)
+    ]
+    probing = [now for now, after in moved if after == "probing"]
+    opened = [now for now, after in moved if after == "open"]
+    limits = made.core.limits
+    ends = limits.probe_timeout_ns + limits.probe_margin_ns
+    assert len(probing) >= 5
+    assert [end - begin for begin, end in zip(probing, opened, strict=False)] == [ends] * len(opened)
+    waits = [begin - end for end, begin in zip(opened, probing[1:], strict=False)]
+    assert max(waits) <= 1.25 * limits.reopen_last_ns
+    assert mute.core.step(r.ProbeAnswered(1, MS, MS, 8192), now_ns=mute.now).records == (
+        r.Ignored("ProbeAnswered", -1),
+    )

@@ -5,15 +5,26 @@
     closed    failed           closed*   *open once `failures_to_open` came in a row
     closed    down             open      the connection itself broke
     open      probe_sent       probing   only probes cross; each on a fresh connection
+    open      up               open      the device's own network is back: the next probe may leave at once
     probing   probe_answered   closed    back; what was lost during the outage is forgotten
     probing   probe_lost       open      wait longer, up to a bound, and try again
 
 A late answer to an old request proves the link too: (open, answered) and (probing, answered) close it.
+
+How long a state lasts at most while requests want the link (`Limits`; the core keeps these by itself, whatever is reported):
+
+    probing   P = probe_timeout_ns + probe_margin_ns; then the probe counts as lost, and a later report is ignored
+    open      max(1.25 * reopen_last_ns, P)    P: a probe that left before it opened ends first
+    closed    failures_to_open * (probe_silence_ns + P) once nothing is heard any more
+
+The wait before a retry is spread over 0.75 to 1.25 of its nominal length by `Limits.seed`, the link's name and the number of
+the retry: a fleet that lost the same cloud does not come back in one instant.
 """
 
 from enum import StrEnum
 from typing import Final
 
+from hedgerow.core.chance import RANGE, draw
 from hedgerow.core.records import Limits
 
 
@@ -30,6 +41,7 @@ class Signal(StrEnum):
     PROBE_SENT = "probe_sent"
     PROBE_ANSWERED = "probe_answered"
     PROBE_LOST = "probe_lost"
+    UP = "up"
 
 
 _MOVES: Final[dict[State, dict[Signal, State]]] = {  # what is not listed here changes nothing
@@ -50,9 +62,9 @@ _SUCCESSES: Final = frozenset({Signal.ANSWERED, Signal.PROBE_ANSWERED})
 class Breaker:
     """State of one link; starts open, so that nothing is entrusted to a cloud that was never heard of."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._failures = 0
+    def __init__(self, limits: Limits, link: str) -> None:
+        self._limits, self._link = limits, link
+        self._failures = self._retries = 0
         self._wait_ns = limits.reopen_first_ns
         self.state = State.OPEN
         self.retry_at_ns = 0
@@ -69,10 +81,18 @@ class Breaker:
             self._failures = 0
         if before is State.CLOSED and signal in _FAILURES and self._failures >= self._limits.failures_to_open:
             after = State.OPEN
-        if after is State.CLOSED:
+        if after is State.CLOSED or signal is Signal.UP:
             self._wait_ns = self._limits.reopen_first_ns
+        if after is State.OPEN and signal is Signal.UP:
+            self.retry_at_ns = min(self.retry_at_ns, now_ns)
         elif after is State.OPEN and before is not State.OPEN:
-            self.retry_at_ns = now_ns + self._wait_ns
+            self.retry_at_ns = now_ns + self._spread_ns()
             self._wait_ns = min(2 * self._wait_ns, self._limits.reopen_last_ns)
         self.state = after
         return before, after
+
+    def _spread_ns(self) -> int:
+        """The nominal wait times [0.75, 1.25), as drawn for this retry."""
+        self._retries += 1
+        drawn = draw(self._limits.seed, "retry", self._link, self._retries)
+        return self._wait_ns * 3 // 4 + self._wait_ns * drawn // (2 * RANGE)

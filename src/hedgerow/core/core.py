@@ -114,7 +114,7 @@ class Core:
                 if not any(link.probed(event, self._now_ns) for link in self._links.values()):
                     self._records.append(r.Ignored(type(event).__name__, -1))
             case r.LinkUp():
-                self._link(event.link).wanted_ns = self._now_ns
+                self._link(event.link).up(self._now_ns)
             case r.LinkDown():
                 self._link(event.link).signal(Signal.DOWN, self._now_ns)
             case r.CloudReport():

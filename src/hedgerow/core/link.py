@@ -36,11 +36,11 @@ class Link:
         self.name, self._limits = name, limits
         self._records, self._actions = records, actions
         self.belief = LinkBelief(limits)
-        self.breaker = Breaker(limits)
+        self.breaker = Breaker(limits, name)
         self.attempts: dict[tuple[int, int], Attempt] = {}
         self._probe: int | None = None
-        self._probes = 0
-        self._used_ns = 0
+        self._probes = self._probe_ends_ns = 0
+        self._heard_ns = 0  # when something last came back, or was asked by a probe
         self.wanted_ns = 0  # when a request last came that might use this link: it is worth probing
 
     @property
@@ -52,19 +52,18 @@ class Link:
         full = len(self.attempts) >= self._limits.late_answers_kept_max
         given_up = self.attempts.pop(next(iter(self.attempts))) if full else None
         self.attempts[attempt.request, attempt.attempt] = attempt
-        self._used_ns = attempt.sent_ns
         return given_up
 
     def acked(self, request: int, attempt: int, bytes_received: int, *, now_ns: int) -> None:
         """Note what has crossed of an attempt under way."""
-        found = self.attempts[request, attempt]
+        found, self._heard_ns = self.attempts[request, attempt], now_ns
         if found.first_ack_ns is None:
             found.first_ack_ns = now_ns
         found.acked_bytes = max(found.acked_bytes, min(bytes_received, found.payload_bytes))
 
     def answered(self, request: int, attempt: int, *, queue_ns: int, cloud_ns: int, now_ns: int) -> None:
         """An answer to an attempt under way: learn from it."""
-        found = self.attempts.pop((request, attempt))
+        found, self._heard_ns = self.attempts.pop((request, attempt)), now_ns
         network_ns = max(1, now_ns - found.sent_ns - queue_ns - cloud_ns)
         factor = cloud_ns / found.cloud_median_ns if found.cloud_median_ns > 0 and cloud_ns else 1.0
         self._learn(found, network_ns, factor, queue_ns, late=now_ns > found.useful_until_ns, now_ns=now_ns)
@@ -117,23 +116,26 @@ class Link:
         self._records.append(RemoteObserved(self.name, trip / 1e6, rate, cloud_ms, late=late, lost=False))
 
     def probe_due_ns(self) -> int | None:
-        """When the next probe should leave; None while one is under way or nobody wants the link."""
+        """When the next probe should leave, or the one under way be given up; None when nobody wants the link."""
         if self._probe is not None:
-            return None
+            return self._probe_ends_ns
         if self.breaker.state is State.OPEN:
             due = self.breaker.retry_at_ns
         else:
-            due = self._used_ns + self._limits.probe_silence_ns
+            due = self._heard_ns + self._limits.probe_silence_ns
         return due if due <= self.wanted_ns + _ACTIVE_NS else None
 
     def probe_if_due(self, now_ns: int) -> int:
-        """Probe if it is time; returns the bytes that this costs."""
+        """Probe if it is time; returns the bytes that this costs. A probe of which nothing is heard is lost."""
+        if self._probe is not None and now_ns >= self._probe_ends_ns:
+            self.probed(ProbeLost(self._probe), now_ns)
         due = self.probe_due_ns()
-        if due is None or now_ns < due:
+        if self._probe is not None or due is None or now_ns < due:
             return 0
         self._probes += 1
         self._probe = self._probes
-        self._used_ns = now_ns
+        self._heard_ns = now_ns
+        self._probe_ends_ns = now_ns + self._limits.probe_timeout_ns + self._limits.probe_margin_ns
         fresh = not self.open_for_requests
         self.signal(Signal.PROBE_SENT, now_ns)
         limits = self._limits
@@ -155,6 +157,11 @@ class Link:
         self._observe(trip, per_byte, factor, 0, 0.0, late=False, now_ns=now_ns)
         self.signal(Signal.PROBE_ANSWERED, now_ns)
         return True
+
+    def up(self, now_ns: int) -> None:
+        """The device's network is back: the link is worth a probe at once."""
+        self.wanted_ns = now_ns
+        self.signal(Signal.UP, now_ns)
 
     def signal(self, signal: Signal, now_ns: int) -> None:
         """Move the breaker; what an outage made it lose is forgiven when it closes."""

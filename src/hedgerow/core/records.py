@@ -116,11 +116,13 @@ class Limits:
     probe_silence_ns: int = 1 * SECOND
     probe_bytes: int = 8192
     probe_timeout_ns: int = 500 * MS
+    probe_margin_ns: int = 1 * SECOND  # a probe of which nothing was reported by then counts as lost
     reopen_first_ns: int = 200 * MS
     reopen_last_ns: int = 800 * MS
     overload_queue_ns: int = 200 * MS  # the wait that a refusal of an overloaded cloud stands for
     unanswered_wait_ns: int = 2 * SECOND  # length past the deadline after which a request without any answer FAILED
     retry_background_ns: int = 500 * MS
+    seed: int = 0  # secret, the device's own: what `chance` draws; 0: the session chooses one
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,12 @@ It starts and works without a server, profile or network. `run` has the order an
 `onnxruntime.InferenceSession.run`; `answer` and `submit` give the whole Answer.
 """
 
+import secrets
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -101,6 +103,9 @@ class Session:
         self._stands_in = chosen.uses_reserve
         self._herald: Herald | None = None
         safe = margins_of(self.profile)
+        limits = limits or Limits()
+        if not limits.seed:  # two devices must not draw the same, and no cloud may know what is drawn
+            limits = replace(limits, seed=secrets.randbits(62) + 1)
         core = Core(self.table, policy=chosen, limits=limits, margins=safe, prices=prices, budgets=budgets)
         self._safe_values: dict[str, object] = {}
         self._streams: dict[str, Stream] = {}
