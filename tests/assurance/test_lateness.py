@@ -86,12 +86,13 @@ def test_a_reserve_that_began_too_late_by_itself_is_no_excuse() -> None:
 
 @pytest.mark.parametrize(("ended_ms", "cause"), [(49, Cause.LINK), (75, Cause.DEVICE)])
 def test_a_cancellation_beyond_its_margin_is_the_device(ended_ms: float, cause: Cause) -> None:
+    beyond = () if ended_ms <= 50 else (exceeded(0, ended_ms - 50, "cancellation"),)
     story = [
         decided(0, 0),
         decided(1, 1),
         step(20, r.TimerFired(), do=(r.Run("cpu", 1, 0, "small", 0, 0),)),
         step(40, r.TimerFired(), delivered(0, 40), do=(r.Cancel("cpu", 1),)),
-        step(ended_ms, r.JobEnded("cpu", 1)),
+        step(ended_ms, r.JobEnded("cpu", 1), *beyond),
         *ran(1, 2, ended_ms, 110.5),
     ]
     assert cause_of(row(1, 110.0, captured_ms=1), story) is cause

@@ -14,6 +14,7 @@ from hedgerow.core.records import Margins, Reason
 
 Step = tuple[int, r.Event, r.Outcome]
 SYMPTOM = "reserve start"
+DELIVERY = "delivery"  # timed by the harness, from the core's decision to the consumer
 """A reserve begun too late is no cause: what delayed it (a timer, a job, a cancellation) has a record of its own."""
 
 
@@ -78,7 +79,6 @@ class _Reader:
     def __init__(self, evidence: Evidence, energy: Energy) -> None:
         self.evidence, self._energy = evidence, energy
         self._open: dict[tuple[str, int], tuple[int, int]] = {}  # (lane, job) -> (request, started)
-        self._cancelled_ns: dict[tuple[str, int], int] = {}
         self._probes: dict[int, tuple[int, int]] = {}
 
     def take(self, now_ns: int, event: r.Event, outcome: r.Outcome) -> None:
@@ -89,8 +89,6 @@ class _Reader:
             match action:
                 case r.Run() | r.Encode():
                     self._open[action.lane, action.job] = (action.request, now_ns)
-                case r.Cancel():
-                    self._cancelled_ns.setdefault((action.lane, action.job), now_ns)
                 case r.Probe():
                     self._probes[action.probe] = (now_ns, action.payload_bytes)
                 case _:
@@ -125,10 +123,6 @@ class _Reader:
         request, started_ns = found
         evidence = self.evidence
         evidence.holds.append(Hold(request, lane, started_ns, now_ns))
-        told_ns = self._cancelled_ns.pop((lane, job), None)
-        if told_ns is not None and now_ns - told_ns > evidence.margins.cancel_ns:
-            by_ns = now_ns - told_ns - evidence.margins.cancel_ns
-            evidence.excesses.append(Excess(request, now_ns, "cancellation", by_ns))
         if request in evidence.delivered_ns:
             spent = self._energy.busy_mj(now_ns - started_ns if busy_ns is None else busy_ns)
             evidence.energy_after_mj[request] = evidence.energy_after_mj.get(request, 0.0) + spent
@@ -136,7 +130,7 @@ class _Reader:
     def _record(self, now_ns: int, record: r.Record) -> None:
         evidence = self.evidence
         match record:
-            case r.BoundExceeded() if record.what != SYMPTOM:
+            case r.BoundExceeded() if record.what not in (SYMPTOM, DELIVERY):
                 by_ns = round((record.measured_ms - record.bound_ms) * 1e6)
                 evidence.excesses.append(Excess(record.request, now_ns, record.what, by_ns))
             case r.Decision():

@@ -190,6 +190,16 @@ class ArmTable:
         nothing = np.zeros(len(self.arms))
         return np.array([self.amounts.get(f"{kind}:{where}", nothing) for kind in kinds])
 
+    def held_ns(self, step: Step) -> tuple[str, int]:
+        """(lane, longest time by its bounds that this step holds it between two joints); 0 where it holds none."""
+        match step:
+            case RunStep(tier="device"):
+                return step.lane, max(self.local(step.model).segment_bound_ns[step.first : step.last + 1])
+            case CrossStep():
+                return step.lane, step.encode_bound_ns
+            case _:
+                return "", 0
+
     def local(self, model: str) -> LocalModel:
         return next(found for found in self.locals if found.name == model)
 

@@ -3,17 +3,21 @@
 The proof itself is made and checked in `assurance.certification`. Here stands what it means at run time: each declared mode
 was proven feasible by itself, with its streams' reserves, rates and the blocking that each lane bears. Rules:
 
-1. An exceeded bound is counted; more than `exceedances_max` in `window_ns`, or one guaranteed answer that came late, withdraws
-   the certificate of the present mode and moves to the next.
-2. Heat or throttling moves to the next mode before a bound breaks.
-3. The way back is one mode at a time, after `return_after_ns` without a cause; each relapse doubles that wait, up to
-   `return_after_max_ns`, and an hour's quiet forgets it. So the number of changes in any span of time is bounded.
-4. Beyond the last mode nothing is certified any more: the last mode's rules stay in force.
+    cause                                                      what happens
+    more than `exceedances_max` bounds exceeded in a window    withdrawn; the next mode
+    one answer later than was guaranteed                       withdrawn; the next mode
+    heat or throttling                                         the next mode, before a bound breaks; while it lasts, one
+                                                               more each `hot_step_ns`, down to the last
+    neither for `return_after_ns`                              one mode back
+
+Beyond the last mode nothing is certified: its rules stay in force, and the way back is the same. A relapse doubles the wait
+for the next return, up to `return_after_max_ns`, until that long has been quiet: modes cannot flap.
 """
 
+from collections import deque
 from dataclasses import dataclass
 
-from hedgerow.core.records import SECOND, Stream
+from hedgerow.core.records import SECOND, CertificateWithdrawn, ModeChanged, Record, Stream
 from hedgerow.errors import UsageError
 
 
@@ -29,7 +33,8 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Blocking:
-    """The longest time that optional work may hold this lane between two joints."""
+    """The longest that anything may hold this lane between two joints, reserves and optional work alike; the handing over
+    (`Margins.timer_ns`) comes on top of it."""
 
     lane: str
     blocking_ns: int
@@ -65,7 +70,8 @@ class Rule:
     return_after_max_ns: int = 600 * SECOND
     hot_celsius: float | None = None
     cool_celsius: float | None = None
-    hot_step_ns: int = 5 * SECOND  # still hot after so long: one mode further
+    throttled_share: float = 0.05
+    hot_step_ns: int = 5 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +82,92 @@ class Certificate:
     streams: tuple[Stream, ...]
     modes: tuple[Mode, ...]
     rule: Rule = Rule()
+
+    def stream(self, name: str) -> Stream:
+        """The certified stream of that name; UsageError for one that the proof does not cover."""
+        for each in self.streams:
+            if each.name == name:
+                return each
+        raise UsageError(f"stream '{name}' is not in the certificate: certify all streams of the device together")
+
+
+class Governor:
+    """Which mode is in force. `records` is the core's list of the present step."""
+
+    def __init__(self, certificate: Certificate, records: list[Record]) -> None:
+        if not certificate.modes:
+            raise UsageError("a certificate without a mode proves nothing; make it again with `hedgerow certify`")
+        self.certificate = certificate
+        self._rule, self._records = certificate.rule, records
+        self._place = 0
+        self._exceeded: deque[int] = deque(maxlen=certificate.rule.exceedances_max + 1)
+        self._pressed: set[str] = set()  # causes that last: heat, throttling
+        self._step_ns = self._quiet_ns = 0
+        self._left_ns: int | None = None
+        self._wait_ns = certificate.rule.return_after_ns
+
+    @property
+    def mode(self) -> Mode:
+        """The mode whose rules are in force."""
+        return self.certificate.modes[min(self._place, len(self.certificate.modes) - 1)]
+
+    @property
+    def certified(self) -> bool:
+        """Whether the proof of the mode in force stands."""
+        return self._place < len(self.certificate.modes)
+
+    def exceeded(self, now_ns: int) -> None:
+        """A bound was exceeded: past the declared rate the proof no longer stands."""
+        self._quiet_ns = now_ns
+        self._exceeded.append(now_ns)
+        first = self._exceeded[0]
+        if len(self._exceeded) > self._rule.exceedances_max and now_ns - first <= self._rule.window_ns:
+            self._withdraw(f"{len(self._exceeded)} bounds exceeded in {(now_ns - first) / SECOND:.3f} s", now_ns)
+
+    def broken(self, request: int, now_ns: int) -> None:
+        """An answer came later than the proof says."""
+        self._withdraw(f"request {request} was not answered in time", now_ns)
+
+    def press(self, cause: str, *, pressing: bool | None, now_ns: int) -> None:
+        """A lasting cause came (True), went (False), or is neither here nor there (None: as before)."""
+        if pressing and cause not in self._pressed:
+            self._pressed.add(cause)
+            self._step_ns = now_ns
+        elif pressing is False and cause in self._pressed:
+            self._pressed.remove(cause)
+            self._quiet_ns = now_ns
+
+    def due_ns(self) -> int | None:
+        """When `look` must be called at the latest; None while nothing is to come."""
+        if self._pressed:
+            return self._step_ns if self._place < len(self.certificate.modes) - 1 else None
+        return self._quiet_ns + self._wait_ns if self._place else None
+
+    def look(self, now_ns: int) -> None:
+        """Take the step that is due by now, if any."""
+        due = self.due_ns()
+        if due is None or now_ns < due:
+            return
+        if self._pressed:
+            self._step_ns = now_ns + self._rule.hot_step_ns
+            self._leave(" and ".join(sorted(self._pressed)), now_ns)
+        else:
+            self._quiet_ns = now_ns
+            self._go(self._place - 1, f"quiet for {self._wait_ns / SECOND:g} s")
+
+    def _withdraw(self, because: str, now_ns: int) -> None:
+        if self.certified:
+            self._records.append(CertificateWithdrawn(self.certificate.digest, self.mode.name, because))
+            self._leave(because, now_ns)
+
+    def _leave(self, because: str, now_ns: int) -> None:
+        longest = self._rule.return_after_max_ns
+        relapse = self._left_ns is not None and now_ns - self._left_ns <= self._wait_ns + longest
+        self._wait_ns = min(2 * self._wait_ns, longest) if relapse else self._rule.return_after_ns
+        self._left_ns = self._quiet_ns = now_ns
+        self._exceeded.clear()
+        self._go(self._place + 1, because)
+
+    def _go(self, place: int, because: str) -> None:
+        before, self._place = self.mode.name, place
+        self._records.append(ModeChanged(before, self.mode.name, self.certified, because))

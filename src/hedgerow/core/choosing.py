@@ -4,13 +4,14 @@ One vectorised pass: each new sample of a link times what each arm takes of it, 
 together against the request's own limits. Buffers are made once; elementwise products and ordered sums only, so every processor gives the same bits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from hedgerow.core.arms import ArmTable, Floats, RunStep
+from hedgerow.core.arms import ArmTable, Flags, Floats, RunStep
 from hedgerow.core.beliefs import LOST_NS, LinkBelief
 from hedgerow.core.budgets import Budgets
+from hedgerow.core.certificate import Mode
 from hedgerow.core.desk import Desk
 from hedgerow.core.flight import Flight
 from hedgerow.core.link import Link
@@ -48,17 +49,33 @@ class Choosing:
         money = table.up_bytes * (table.money_per_mb * 1e-6) + table.cloud_ns * (table.money_per_cloud_s * 1e-9)
         self._priced: Floats = money * prices.money_mj + table.disagreement * prices.disagreement_mj
         self._made: tuple[float, float, Floats, Floats] | None = None
+        self._admitted: Flags = np.ones(len(table.arms), dtype=np.bool_)
+
+    def admit(self, mode: Mode) -> None:
+        """From now on offer only arms that never hold a lane for longer, between two joints, than this mode bears."""
+        for column, arm in enumerate(self.table.arms):
+            held = [self.table.held_ns(step) for step in arm.steps]
+            self._admitted[column] = all(longest <= mode.blocking_ns(lane) for lane, longest in held if longest)
 
     def view(
-        self, flight: Flight, fits: Mapping[str, int], own_start_ns: int | None, budgets: Budgets, now_ns: int
+        self,
+        flight: Flight,
+        allowed: Collection[str],
+        fits: Mapping[str, int],
+        own_start_ns: int | None,
+        budgets: Budgets,
+        now_ns: int,
     ) -> View:
-        """Everything a policy may look at for this request. The arrays are valid until the next call."""
+        """Everything a policy may look at for this request. The arrays are valid until the next call.
+
+        `allowed`: the local models that may answer it; `fits`: those that do so in time for sure, with their latest starts.
+        """
         table = self.table
         left = float((flight.expires_ns if flight.background else flight.due_ns) - now_ns)
         available = left if own_start_ns is None else float(own_start_ns - now_ns)
         link = next(iter(self._links.values()), None)
         _, _, energy, cost = self._costs(link, budgets.energy_price)
-        admissible = table.busy_ns <= available
+        admissible = self._admitted & (table.busy_ns <= available)
         for name, each in self._links.items():
             if not each.open_for_requests:
                 admissible &= ~self._needs[name]
@@ -66,7 +83,8 @@ class Choosing:
             admissible &= table.up_bytes <= budgets.bytes_left
         if not flight.background:
             for column, model in self.whole.items():
-                admissible[column] = model.name in fits or (flight.guaranteed and admissible[column])
+                tried = flight.guaranteed and model.name in allowed and admissible[column]
+                admissible[column] = model.name in fits or tried
         plan = flight.plan
         return View(
             table,

@@ -17,10 +17,12 @@ from hedgerow.core import records as r
 from hedgerow.core.arms import ArmTable, CrossStep, GateStep, LocalModel, RunStep
 from hedgerow.core.breaker import Signal
 from hedgerow.core.budgets import Budgets, BudgetSettings
+from hedgerow.core.certificate import Certificate
 from hedgerow.core.choosing import Choosing
 from hedgerow.core.desk import Desk
 from hedgerow.core.flight import Flight, Job, Plan, Primary
 from hedgerow.core.link import Attempt, Link
+from hedgerow.core.modes import Modes
 from hedgerow.core.policies import Choice, Policy
 from hedgerow.core.records import Criticality, Reason, Source, Status
 from hedgerow.errors import UsageError
@@ -39,6 +41,7 @@ class Core:
         margins: r.Margins | None = None,
         prices: r.Prices | None = None,
         budgets: BudgetSettings | None = None,
+        certificate: Certificate | None = None,
     ) -> None:
         self.table, self.policy = table, policy
         self.limits, self.margins = limits or r.Limits(), margins or r.Margins()
@@ -49,7 +52,6 @@ class Core:
         self._actions: list[r.Action] = []
         self._now_ns = 0
         self._wake_ns: int | None = None
-        self._streams: dict[str, r.Stream] = {}
         self._flights: dict[int, Flight] = {}
         self._last_request = -1
         self._budgets = Budgets(budgets or BudgetSettings())
@@ -59,7 +61,9 @@ class Core:
         lanes = sorted({model.lane for model in table.locals})
         self._desks = {lane: Desk(lane, table.locals, self.margins, *out) for lane in lanes}
         self._choosing = Choosing(table, self.limits, self.prices, self._links, self._desks)
-        for stream in streams:
+        self._modes = Modes(table, self.limits, certificate, self._records)
+        self._in_force = self._modes.mode
+        for stream in (*streams, *(certificate.streams if certificate else ())):
             self._open_stream(stream)
 
     def step(self, event: r.Event, *, now_ns: int) -> r.Outcome:
@@ -71,6 +75,7 @@ class Core:
         self._actions.clear()
         self._take(event)
         self._look_at_clocks()
+        self._look_at_modes()
         for desk in self._desks.values():
             desk.dispatch(self._flights.values(), now_ns)
             while desk.stranded:
@@ -88,8 +93,15 @@ class Core:
         """Requests of which something is still under way."""
         return len(self._flights)
 
+    @property
+    def mode(self) -> str:
+        """The certificate's mode that is in force and proven; empty without one."""
+        return self._modes.proven
+
     def _next_wake_ns(self) -> int | None:
         moments = [desk.wake_ns for desk in self._desks.values()]
+        if self._modes.governor is not None:
+            moments.append(self._modes.governor.due_ns())
         for link in self._links.values():
             moments += [link.probe_due_ns(), *(attempt.lost_at_ns for attempt in link.attempts.values())]
         for flight in self._flights.values():
@@ -123,6 +135,11 @@ class Core:
                 self._budgets.battery_fraction = event.fraction
             case r.Temperature():
                 self._budgets.celsius = event.celsius
+                self._modes.temperature(event.celsius, self._now_ns)
+            case r.Throttled():
+                self._modes.throttled(event.share, self._now_ns)
+            case r.DeliveryTook():
+                self._compare(event.request, "delivery", event.duration_ns, self.margins.deliver_ns)
             case r.StreamOpened():
                 self._open_stream(event.stream)
             case _:
@@ -134,14 +151,35 @@ class Core:
         return self._links[name]
 
     def _open_stream(self, stream: r.Stream) -> None:
-        if stream.name not in self._streams and len(self._streams) >= self.limits.streams_max:
-            raise UsageError(f"more than {self.limits.streams_max} streams")
-        self._streams[stream.name] = stream
-        for desk in self._desks.values():
-            desk.expect(self._streams.values())
+        self._modes.open(stream)
+        self._take_up_mode()
+
+    def _take_up_mode(self) -> None:
+        """Let the desks and the choice of arms follow what the streams may count on now."""
+        mode = self._in_force = self._modes.mode
+        for lane, desk in self._desks.items():
+            desk.expect(self._modes.expected(), None if mode is None else mode.blocking_ns(lane))
+        if mode is not None:
+            self._choosing.admit(mode)
+
+    def _look_at_modes(self) -> None:
+        """Take the step between modes that is due; after one, what waits gets a reserve that the new mode allows."""
+        if self._modes.governor is None:
+            return
+        self._modes.governor.look(self._now_ns)
+        if self._modes.mode is self._in_force:
+            return
+        self._take_up_mode()
+        for flight in self._flights.values():
+            allowed = self._modes.reserves(flight.stream.name)
+            if flight.plan is None or flight.started or flight.job is not None or flight.plan.model in allowed:
+                continue
+            flight.plan = min((Plan(each, 0) for each in allowed), key=lambda each: each.bound_ns, default=None)
+            name = flight.plan.name if flight.plan else ""
+            self._records.append(r.ReserveChosen(flight.request, name, Reason.MODE_CHANGED, 0))
 
     def _arrive(self, event: r.RequestArrived) -> None:
-        stream = self._streams.get(event.stream)
+        stream = self._modes.streams.get(event.stream)
         if stream is None:
             raise UsageError(f"no stream '{event.stream}'; open it first")
         if event.request <= self._last_request:
@@ -151,10 +189,17 @@ class Core:
         self._last_request = event.request
         deadline = event.captured_ns + (stream.deadline_ns if event.deadline_ns is None else event.deadline_ns)
         flight = Flight(event.request, stream, event.captured_ns, deadline, deadline - self.margins.deliver_ns)
-        for desk in self._desks.values():
-            desk.arrived(stream.name, self._now_ns)
+        for what, measured_ns, bound_ns in self._modes.assumptions(event, self._now_ns):
+            self._compare(event.request, what, measured_ns, bound_ns)
+        taken, flight.promised = self._modes.arrived(event), self._modes.promises(stream)
         self._flights[event.request] = flight
-        if len(self._flights) > self.limits.requests_in_flight_max:
+        for desk in self._desks.values() if taken else ():
+            desk.arrived(stream.name, self._now_ns)
+        if not taken:
+            status = Status.SAFE_VALUE if stream.has_safe_value else Status.DROPPED
+            source = Source.SAFE_VALUE if stream.has_safe_value else Source.NONE
+            self._deliver(flight, status, source, Reason.LOWER_RATE)
+        elif len(self._flights) > self.limits.requests_in_flight_max:
             self._deliver(flight, Status.DROPPED, Source.NONE, Reason.LIMIT_REACHED)
         else:
             self._decide(flight)
@@ -171,14 +216,15 @@ class Core:
             fitting = [Plan(self.table.local(name), 0) for name in fits]
             flight.plan = min(fitting, key=lambda plan: plan.median_ns, default=None)  # leaves the network most time
             if flight.plan is None:
-                flight.guaranteed = False
-                plans = (Plan(model, 0) for model in self.table.locals)
+                plans = [Plan(model, 0) for model in self._modes.reserves(flight.stream.name)]
+                flight.guaranteed = not plans
                 flight.plan = min(plans, key=lambda plan: plan.bound_ns, default=None)
         own_start = fits.get(flight.plan.model.name) if flight.plan else None
         if flight.plan is not None and own_start is None and now + flight.plan.likely_ns <= flight.due_ns:
             own_start = flight.due_ns - flight.plan.likely_ns  # unproven, yet likely: then it is not put off at all
             flight.eager, flight.likely = Reason.NOTHING_FITS, True
-        view = self._choosing.view(flight, fits, own_start, self._budgets, now)
+        allowed = self._modes.allowance(flight.stream.name).reserves
+        view = self._choosing.view(flight, allowed, fits, own_start, self._budgets, now)
         if not self.policy.uses_reserve:
             view.admissible = self.table.is_remote
         choice = self.policy.choose(view)
@@ -197,20 +243,21 @@ class Core:
         sample wins, and each that is dropped is told.
         """
         others = [each for each in self._flights.values() if each is not flight]
-        fits = self._starts(others, flight.due_ns)
+        fits = self._starts(flight, others)
         older = [each for each in others if each.stream.name == flight.stream.name and each.only_waits]
         kept = [each for each in others if each not in older]
-        if not older or fits or not self._starts(kept, flight.due_ns):
+        if not older or fits or not self._starts(flight, kept):
             return fits  # it fits, or it would not even if they all made room
         while not fits:
             self._deliver(older.pop(0), Status.DROPPED, Source.NONE, Reason.NEWER_SAMPLE)
-            fits = self._starts(others, flight.due_ns)
+            fits = self._starts(flight, others)
         return fits
 
-    def _starts(self, others: list[Flight], due_ns: int) -> dict[str, int]:
+    def _starts(self, flight: Flight, others: list[Flight]) -> dict[str, int]:
         fits: dict[str, int] = {}
+        allowed = self._modes.allowance(flight.stream.name).reserves
         for desk in self._desks.values():
-            fits.update(desk.starts(others, due_ns, self._now_ns))
+            fits.update(desk.starts(allowed, others, flight.due_ns, self._now_ns))
         return fits
 
     def _best_plan(self, flight: Flight, plan: Plan) -> Plan:
@@ -218,7 +265,7 @@ class Core:
         if flight.started or flight.job is not None or not flight.guaranteed:
             return plan
         others = [each for each in self._flights.values() if each is not flight]
-        found = [Plan(self.table.local(name), 0) for name in self._starts(others, flight.due_ns)]
+        found = [Plan(self.table.local(name), 0) for name in self._starts(flight, others)]
         return self._cheapest([plan, *found]) or plan
 
     def _cheapest(self, plans: list[Plan]) -> Plan | None:
@@ -276,6 +323,8 @@ class Core:
             self._records.append(r.Ignored(type(event).__name__, -1))
             return
         flight, busy_ns = job.flight, self._now_ns - job.started_ns
+        if job.cancelling:
+            self._compare(flight.request, "cancellation", self._now_ns - job.cancelled_ns, self.margins.cancel_ns)
         if isinstance(event, r.RunDone):
             busy_ns = sum(event.segment_ns)
             self._watch(job, self.table.local(job.model), event)
@@ -317,7 +366,7 @@ class Core:
             self._compare(request, f"segment {model.name}:{segment}", measured, model.segment_bound_ns[segment])
         if event.last == job.last:
             took = self._now_ns - job.started_ns
-            self._compare(request, f"run {model.name}", took, job.bound_ns + self.margins.timer_ns)
+            self._compare(request, f"run {model.name}", took, job.bound_ns)
         median = sum(model.segment_median_ns[job.first : event.last + 1])
         if median > 0:
             self._desks[event.lane].belief.observe(spent / median)
@@ -325,6 +374,8 @@ class Core:
     def _compare(self, request: int, what: str, measured_ns: int, bound_ns: int) -> None:
         if measured_ns > bound_ns:
             self._records.append(r.BoundExceeded(request, what, measured_ns / 1e6, bound_ns / 1e6))
+            if self._modes.governor is not None:
+                self._modes.governor.exceeded(self._now_ns)
 
     def _replan(self, flight: Flight) -> None:
         """At a joint: go on from the retained tensors if that is the cheaper insurance now."""
@@ -333,7 +384,8 @@ class Core:
         candidates = [flight.plan]
         for name, joint in flight.joints.items():
             model = self.table.local(name)
-            shorter = joint < model.last and model.tail_bound_ns[joint + 1] <= flight.plan.bound_ns
+            allowed = name in self._modes.allowance(flight.stream.name).reserves
+            shorter = allowed and joint < model.last and model.tail_bound_ns[joint + 1] <= flight.plan.bound_ns
             if shorter and model.lane == flight.plan.model.lane:
                 candidates.insert(0, Plan(model, joint + 1))  # of equals the one that goes on
         best = self._cheapest(candidates)
@@ -426,7 +478,8 @@ class Core:
     def _plan_failed(self, flight: Flight, model: str) -> None:
         """The engine failed in the reserve: take another model's, or wait for the remote answer, or end."""
         flight.failed.add(model)
-        others = [Plan(each, 0) for each in self.table.locals if each.name not in flight.failed]
+        allowed = self._modes.reserves(flight.stream.name)
+        others = [Plan(each, 0) for each in allowed if each.name not in flight.failed]
         fitting = [each for each in others if self._now_ns + each.bound_ns <= flight.due_ns]
         flight.plan = self._cheapest(fitting) or (others[0] if others else None)
         if flight.plan is not None:
@@ -499,13 +552,16 @@ class Core:
             model = flight.result.name
         elif source is Source.REMOTE and flight.arm is not None:
             model = flight.arm.model
+        kept = status is Status.ANSWERED or reason in (Reason.WITHDRAWN, Reason.LOWER_RATE)
+        if self._modes.governor is not None and flight.promised and not kept:
+            self._modes.governor.broken(flight.request, self._now_ns)
         age, energy = (self._now_ns - flight.captured_ns) / 1e6, round(flight.energy_mj, 4)
         self._records.append(
             r.Delivered(flight.request, status, source, flight.arm_name, reason, age, energy, flight.uplink_bytes)
         )
         self._actions.append(r.Deliver(flight.request, status, source, flight.arm_name, model, reason, flight.advised))
         for desk in self._desks.values():
-            desk.cancel(flight)
+            desk.cancel(flight, self._now_ns)
         if flight.primary is Primary.CROSSING and status in (Status.DROPPED, Status.SPOOLED):
             self._actions.append(r.StopSending(flight.request, flight.attempt))
         advisable = flight.stream.criticality is Criticality.SAFETY and source is Source.LOCAL

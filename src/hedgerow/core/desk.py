@@ -5,7 +5,7 @@ nothing to wait for. Everything else (heads, encoding, plans that cannot be guar
 lane is back before the calendar needs it, and gives way at its next joint.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from hedgerow.core import records as r
@@ -38,16 +38,19 @@ class Desk:
         self._jobs = 0
         self._longest_ns = max(model.segment_longest_ns() for model in self.models.values())
 
-    def expect(self, streams: Iterable[Stream]) -> None:
-        """Keep room for what these streams may send next; none where the lane could not keep up with them anyway."""
-        bound = min(model.tail_bound_ns[0] for model in self.models.values())
-        found = {
-            each.name: Forecast(
-                0, each.period_ns, each.deadline_ns - each.capture_delay_ns - self._margins.deliver_ns, bound
-            )
-            for each in streams
-            if each.period_ns and each.criticality is not Criticality.BACKGROUND
-        }
+    def expect(self, streams: Iterable[tuple[Stream, Collection[str], int]], longest_ns: int | None = None) -> None:
+        """Keep room for what these streams may send next: each with the models that may answer it, and of how many of its
+        samples one is taken. None is kept where the lane could not keep up with them anyway. `longest_ns`: what may hold
+        the lane between two joints, when that is certified.
+        """
+        found = {}
+        for each, models, keep_every in streams:
+            bounds = [model.tail_bound_ns[0] for name, model in self.models.items() if name in models]
+            if each.period_ns and bounds and each.criticality is not Criticality.BACKGROUND:
+                within = each.deadline_ns - each.capture_delay_ns - self._margins.deliver_ns
+                found[each.name] = Forecast(0, each.period_ns * keep_every, within, min(bounds))
+        if longest_ns is not None:
+            self._longest_ns = longest_ns
         for name, forecast in found.items():
             if name in self._forecasts:
                 found[name] = replace(forecast, earliest_ns=self._forecasts[name].earliest_ns)
@@ -60,14 +63,17 @@ class Desk:
         if forecast is not None:
             self._forecasts[stream] = replace(forecast, earliest_ns=now_ns + forecast.period_ns)
 
-    def starts(self, others: Iterable[Flight], due_ns: int, now_ns: int) -> dict[str, int]:
-        """For each model here that fits with the others: its latest start for new work due then."""
+    def starts(self, allowed: Collection[str], others: Iterable[Flight], due_ns: int, now_ns: int) -> dict[str, int]:
+        """For each of the models here that are allowed and fit with the others: its latest start for new work due then."""
+        models = {name: model for name, model in self.models.items() if name in allowed}
+        if not models:
+            return {}
         promised = self._reservations(others, now_ns)
         behind = backward_start([each for each in promised if each.due_ns > due_ns])
         end = due_ns if behind is None else min(due_ns, behind)
-        shortest = min(model.tail_bound_ns[0] for model in self.models.values())
+        shortest = min(model.tail_bound_ns[0] for model in models.values())
         found: dict[str, int] = {}
-        for name, model in self.models.items():
+        for name, model in models.items():
             bound = model.tail_bound_ns[0]
             jobs = [*promised, Reservation(due_ns, bound)]
             fits = self._fits(jobs, now_ns)
@@ -256,11 +262,11 @@ class Desk:
         else:
             self.wake_ns = turn
 
-    def cancel(self, flight: Flight) -> None:
+    def cancel(self, flight: Flight, now_ns: int) -> None:
         """The request needs the lane no more: end its job."""
         job = flight.job
         if job is not None and job.lane == self.lane and not job.cancelling:
-            job.cancelling = True
+            job.cancelling, job.cancelled_ns = True, now_ns
             self._actions.append(r.Cancel(self.lane, job.job))
 
     def finished(self, job_number: int) -> Job | None:

@@ -62,6 +62,7 @@ class Job:
     mandatory: bool
     preempting: bool = False
     cancelling: bool = False
+    cancelled_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -81,6 +82,7 @@ class Flight:
     plan: Plan | None = None
     eager: Reason | None = None
     guaranteed: bool = True
+    promised: bool = False  # a certificate says that it will be answered in time
     likely: bool = False  # nothing guarantees it, but on a usual day its plan is in time
     started: bool = False
     joints: dict[str, int] = field(default_factory=dict)

@@ -63,6 +63,8 @@ class Reason(StrEnum):
     ENGINE_FAILED = "engine_failed"
     EXPIRED = "expired"
     WITHDRAWN = "withdrawn"
+    LOWER_RATE = "lower_rate"
+    MODE_CHANGED = "mode_changed"
     LIMIT_REACHED = "limit_reached"
 
 
@@ -245,6 +247,21 @@ class Temperature:
 
 
 @dataclass(frozen=True, slots=True)
+class Throttled:
+    """The share of time, since last told, in which the processor was held below its usual speed."""
+
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryTook:
+    """Handing an answer over took so long: told only when it was longer than its bound."""
+
+    request: int
+    duration_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class TimerFired:
     pass
 
@@ -252,7 +269,7 @@ class TimerFired:
 Event = (
     StreamOpened | RequestArrived | RequestWithdrawn | RunDone | EncodeDone | JobEnded | ChunkAcked
     | AnswerArrived | RemoteFailed | ProbeAnswered | ProbeLost | LinkUp | LinkDown | CloudReport | BatteryLevel
-    | Temperature | TimerFired
+    | Temperature | Throttled | DeliveryTook | TimerFired
 )  # fmt: skip
 
 
@@ -434,6 +451,25 @@ class RemoteObserved:
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateWithdrawn:
+    """The proof of this mode no longer stands, because of this."""
+
+    digest: str
+    mode: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModeChanged:
+    """From one declared mode to another (the same twice: beyond the last, or back to it); `certified`: its proof stands."""
+
+    before: str
+    after: str
+    certified: bool
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ignored:
     """An event about something that is over: a duplicate answer, a job already gone. Counted, never acted upon."""
 
@@ -441,7 +477,10 @@ class Ignored:
     request: int
 
 
-Record = Decision | ReserveChosen | ReserveStarted | BoundExceeded | Delivered | BreakerMoved | RemoteObserved | Ignored
+Record = (
+    Decision | ReserveChosen | ReserveStarted | BoundExceeded | Delivered | BreakerMoved | RemoteObserved
+    | CertificateWithdrawn | ModeChanged | Ignored
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ class Answer:
 
     `age_ms` counts from capture to the moment the answer was known; `agreement` is the calibrated share with which this
     arm's answer equals the reference's; `energy_mj` is modelled (see core.arms.Energy); `advice` is a remote answer beside
-    a safety request's own.
+    a safety request's own; `mode` is the certificate's mode in force, empty when none is proven.
     """
 
     request: int
@@ -34,6 +34,7 @@ class Answer:
     uplink_bytes: int
     safe_value: object = None
     advice: Tensors | None = None
+    mode: str = ""
 
     @property
     def in_time(self) -> bool:

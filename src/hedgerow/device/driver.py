@@ -166,6 +166,9 @@ class Driver:
                 pending.future.set_result(answer)
         for pending in advised:
             self._advise(pending)
+        took = time.monotonic_ns() - now
+        if ended and took > self._core.margins.deliver_ns:
+            self.post(r.DeliveryTook(ended[0][0].request, took))
 
     def _tell(self, listener: Listener, now_ns: int, event: r.Event, outcome: r.Outcome) -> None:
         try:
@@ -250,6 +253,7 @@ class Driver:
             uplink_bytes=said.uplink_bytes,
             safe_value=pending.safe_value if action.source is r.Source.SAFE_VALUE else None,
             advice=pending.work.remote if action.advised else None,
+            mode=self._core.mode,
         )
 
     # -------------------------------------------------------------------------------------------------------------- end

@@ -21,6 +21,7 @@ from hedgerow import __version__
 from hedgerow.core import Arm, ArmTable, Core, CrossStep, Energy, GateStep, Limits, LocalModel, Margins, Prices, RunStep
 from hedgerow.core import records as r
 from hedgerow.core.budgets import BudgetSettings
+from hedgerow.core.certificate import Certificate
 from hedgerow.core.policies import by_name
 from hedgerow.errors import HostError, UsageError
 
@@ -61,6 +62,7 @@ class Header:
     margins: Margins
     prices: Prices
     budgets: BudgetSettings
+    certificate: Certificate | None = None
 
     def encode(self) -> bytes:
         table = {
@@ -75,6 +77,7 @@ class Header:
         }
         rest = {name: asdict(getattr(self, name)) for name in ("limits", "margins", "prices", "budgets")}
         header = {"format": FORMAT, "versions": versions(), "policy": self.policy, "table": table, **rest}
+        header["certificate"] = None if self.certificate is None else asdict(self.certificate)
         return msgspec.json.encode(header) + b"\n"
 
     @classmethod
@@ -100,6 +103,7 @@ class Header:
                 msgspec.convert(raw["margins"], Margins),
                 msgspec.convert(raw["prices"], Prices),
                 msgspec.convert(raw["budgets"], BudgetSettings),
+                msgspec.convert(raw.get("certificate"), Certificate | None),
             )
         except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError, ValueError) as error:
             raise UsageError(f"not a journal of Hedgerow: its first line does not read as a header ({error})") from None
@@ -113,6 +117,7 @@ class Header:
             margins=self.margins,
             prices=self.prices,
             budgets=self.budgets,
+            certificate=self.certificate,
         )
 
 

@@ -92,6 +92,8 @@ class Feed:
                     measured_ms=round(record.measured_ms, 2),
                     bound_ms=round(record.bound_ms, 2),
                 )
+            case r.ModeChanged():
+                self.send("mode", now_ns, mode=record.after, certified=record.certified, because=record.because)
             case _:
                 pass
 

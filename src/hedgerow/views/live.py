@@ -39,6 +39,8 @@ def picture(state: ViewState, *, width: int = 80) -> RenderableType:
     rows.add_row("", legend())
     rows.add_row("answers", counters_line(state))
     rows.add_row("used", used_line(state))
+    if state.mode:
+        rows.add_row("mode", Text(state.mode, "yellow"))
     if state.note:
         rows.add_row("note", Text(state.note, "yellow"))
     clock = f"{state.now_ms / 1000:.1f} s"

@@ -52,6 +52,7 @@ class ViewState:
     uplink_bytes: int = 0
     energy_mj: float = 0.0
     bounds_exceeded: int = 0
+    mode: str = ""
     note: str = ""
     ended: bool = False
 
@@ -73,6 +74,9 @@ class ViewState:
                 self._observed(message)
             case "bound":
                 self.bounds_exceeded += 1
+            case "mode":
+                proven = "" if message.get("certified") else ", not certified"
+                self.mode = f"{message.get('mode', '')}{proven} ({message.get('because', '')})"
             case "note":
                 self.note = str(message.get("text", ""))
             case "end":
