@@ -20,6 +20,7 @@ BELOW_DEMO = [
     "codecs",
     "core",
     "device",
+    "doctor",
     "emulation",
     "errors",
     "models",
@@ -42,6 +43,8 @@ ARROWS: dict[str, list[str]] = {
     "planning": ["core", "profiling", "models", "codecs", "errors"],
     "device": ["core", "models", "codecs", "profiling", "planning", "wire", "errors"],
     "simulation": ["core", "errors"],
+    # judges the machine: tries what the device's settings would do here, and reads a profile as evidence
+    "doctor": ["device", "profiling", "models", "errors"],
     "emulation": ["errors"],
     "assurance": ["core", "errors"],
     "views": ["core", "assurance", "errors"],
