@@ -41,12 +41,21 @@ ARROWS: dict[str, list[str]] = {
     "cloud": ["wire", "models", "codecs", "errors"],
     "profiling": ["models", "codecs", "core", "wire", "errors"],
     "planning": ["core", "profiling", "models", "codecs", "errors"],
-    "device": ["core", "models", "codecs", "profiling", "planning", "wire", "errors"],
+    "device": [
+        "core",
+        "models",
+        "codecs",
+        "profiling",
+        "planning",
+        "wire",
+        "assurance.certification",  # what a certificate file says, loaded and checked
+        "errors",
+    ],
     "simulation": ["core", "errors"],
     # judges the machine: tries what the device's settings would do here, and reads a profile as evidence
     "doctor": ["device", "profiling", "models", "errors"],
     "emulation": ["errors"],
-    "assurance": ["core", "errors"],
+    "assurance": ["core", "planning", "profiling", "models", "errors"],  # a certificate is made from a profile
     "views": ["core", "assurance", "errors"],
     "demo": BELOW_DEMO,
     "benchmarks": BELOW_DEMO,
@@ -78,7 +87,7 @@ PACKAGES: dict[str, list[str]] = {
     "zstandard": ["codecs"],
     # where pictures are read, encoded and resized
     "PIL": ["codecs", "models/frames.py", "models/preparation.py", "demo/frames.py"],
-    "msgspec": ["device", "profiling"],  # files of records: journals, profiles
+    "msgspec": ["assurance/certification", "device", "profiling"],  # files of records: journals, profiles, certificates
     "psutil": ["profiling/host.py"],
     "matplotlib": ["views"],
     "rich": ["views", "cli"],

@@ -16,7 +16,7 @@ def machine() -> Machine:
     from importlib.metadata import version
 
     return Machine(
-        processor=_processor(),
+        processor=processor(),
         cores=usable_cores(),
         memory_mib=round(psutil.virtual_memory().total / 2**20),
         system=f"{platform.system()} {platform.release()}",
@@ -31,7 +31,7 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's own name where the system tells it (Linux on x86 does), else its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
