@@ -1,6 +1,7 @@
 """The idle collector by its rules, on a clock and a heap of the test's own."""
 
 import gc
+import time
 import weakref
 
 import pytest
@@ -163,3 +164,14 @@ def test_a_heap_that_the_caller_froze_stays_frozen() -> None:
         assert gc.get_freeze_count() > 0
     finally:
         gc.unfreeze()
+
+
+def test_its_thread_ends_whenever_it_is_told_to() -> None:
+    """Also while it waits for the caller's answer to be out, at any moment of that."""
+    for number in range(12):
+        made = IdleCollector(allocations=lambda: DUE_ALLOCATIONS, collect=lambda generation: 0)
+        made.start()
+        made.idle()
+        time.sleep(number * 0.0003)
+        made.close()
+        assert not made._thread.is_alive(), number

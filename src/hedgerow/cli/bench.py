@@ -12,6 +12,7 @@ def register(app: typer.Typer) -> None:
     bench = typer.Typer(no_args_is_help=True, help="Measure what Hedgerow itself costs on this machine.")
     bench.command(name="decide")(decide)
     bench.command(name="overhead")(overhead)
+    bench.command(name="determinism")(determinism)
     app.add_typer(bench, name="bench")
 
 
@@ -36,6 +37,21 @@ def overhead(
 
     sys.setswitchinterval(0.0005)
     _print(bench_overhead(runs=runs, timers=timers, say=lambda text: print(text, file=sys.stderr)), as_json)
+
+
+def determinism(
+    requests: Annotated[
+        int, typer.Option(min=100, help="Requests with each setting on, and as many with it off.")
+    ] = 500,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Compare each determinism setting on and off, by turns, beside the load that it is meant for."""
+    from dataclasses import asdict
+
+    from hedgerow.benchmarks.determinism import bench_determinism, table
+
+    rows = bench_determinism(requests=requests, say=lambda text: print(text, file=sys.stderr))
+    print(json.dumps({"rows": [asdict(row) for row in rows]}) if as_json else table(rows))
 
 
 def _print(figures: dict[str, float], as_json: bool) -> None:

@@ -122,7 +122,8 @@ class IdleCollector:
     # ------------------------------------------------------------------------------------------------------- its thread
 
     def _serve(self) -> None:
-        while self._wake.wait() and not self._closed:
+        while not self._closed:  # asked after each clearing in `look`, so that no wish to close is lost
+            self._wake.wait()
             time.sleep(GRACE_S)
             self.look()
 

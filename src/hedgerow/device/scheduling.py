@@ -14,6 +14,7 @@ import os
 import resource
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +65,18 @@ def thread_on(name: str, thread: int, cores: Iterable[int]) -> Setting:
         usable = ", ".join(map(str, sorted(os.sched_getaffinity(0))))
         return Setting(name, asked, False, f"refused ({error}); this process may use cores {usable}")
     return Setting(name, asked, got == wanted, f"on cores {', '.join(map(str, got))}")
+
+
+def thread_as_others(thread: int) -> None:
+    """Undo thread_first and thread_on, as far as the system lets us: an ordinary thread on every core of this process."""
+    if sys.platform != "linux":
+        return
+    with suppress(OSError):
+        os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, 0))
+    with suppress(OSError):
+        os.sched_setaffinity(thread, os.sched_getaffinity(os.getpid()))
 
 
 def lock_memory() -> Setting:
