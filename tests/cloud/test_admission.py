@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from hedgerow.cloud.admission import Admission, check_version
+from hedgerow.cloud.admission import Admission
 from hedgerow.cloud.calibrations import CalibrationStore
 from hedgerow.cloud.catalogue import Catalogue, ServedModel
 from hedgerow.cloud.lanes import Job, Lanes
 from hedgerow.cloud.limits import ServerLimits
-from hedgerow.wire.faults import FaultError, FaultKind
+from hedgerow.wire.faults import FaultError, FaultKind, Measure
+from hedgerow.wire.generated import crossing_pb2 as pb
 from hedgerow.wire.messages import opening
 from tests.wire.serving import PATIENCE_S, SECOND_NS, Device
 
@@ -74,16 +75,20 @@ def test_those_due_before_take_their_time(desk: Desk) -> None:
 
 def test_every_claim_is_checked(desk: Desk, device: Device) -> None:
     crossing = device.crossing(device.sample(), joint=1)
-    admitted = desk.admission.admit(opening(crossing, remaining_ns=SECOND_NS))
+
+    def open_for(remaining_ns: int) -> pb.Open:
+        return opening(crossing, remaining_ns=remaining_ns, session=b"sessions", sequence=1)
+
+    admitted = desk.admission.admit(open_for(SECOND_NS))
     assert (admitted.first, admitted.last, admitted.codec.name) == (2, 4, "raw")
     assert admitted.expected_ns == 30 * MS_NS
     with pytest.raises(FaultError) as caught:
-        desk.admission.admit(opening(crossing, remaining_ns=29 * MS_NS))
+        desk.admission.admit(open_for(29 * MS_NS))
     assert caught.value.fault.kind is FaultKind.TOO_LATE
-    for version in (0, 2):
-        with pytest.raises(FaultError) as caught:
-            check_version(version)
-        assert caught.value.fault.kind is FaultKind.WRONG_VERSION
+    assert caught.value.fault.measure is None  # no error of the channel: it would take too long
+    with pytest.raises(FaultError) as caught:
+        desk.admission.admit(open_for(0))
+    assert (caught.value.fault.kind, caught.value.fault.measure) == (FaultKind.TOO_LATE, Measure.TIME_OF_LIFE)
 
 
 def test_nothing_is_admitted_while_the_server_shuts_down(desk: Desk) -> None:

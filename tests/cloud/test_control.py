@@ -19,7 +19,7 @@ def ask(server: LocalServer, method: str, request: bytes) -> bytes | grpc.Status
 
 
 def test_a_description_names_everything_that_both_sides_must_agree_on(server: LocalServer) -> None:
-    data = ask(server, "Describe", pb.DescribeRequest(version=1).SerializeToString())
+    data = ask(server, "Describe", pb.DescribeRequest(version=2).SerializeToString())
     assert isinstance(data, bytes)
     reply = pb.DescribeReply.FromString(data)
     assert [task.name for task in reply.tasks] == ["tiny", "slow"]
@@ -31,7 +31,7 @@ def test_a_description_names_everything_that_both_sides_must_agree_on(server: Lo
 @pytest.mark.parametrize(
     ("method", "request_bytes", "status"),
     [
-        ("Describe", pb.DescribeRequest(version=2).SerializeToString(), grpc.StatusCode.UNIMPLEMENTED),
+        ("Describe", pb.DescribeRequest(version=1).SerializeToString(), grpc.StatusCode.UNIMPLEMENTED),
         ("Describe", b"\xff\xff", grpc.StatusCode.INVALID_ARGUMENT),
         ("Probe", b"\xff\xff", grpc.StatusCode.INVALID_ARGUMENT),
         ("PutCalibration", b"\xff\xff", grpc.StatusCode.INVALID_ARGUMENT),

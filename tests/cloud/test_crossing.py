@@ -1,6 +1,7 @@
 """The bulk service: chunks out of order, half streams, stopping at the next joint. Streams are scripted or real."""
 
 import asyncio
+import itertools
 import threading
 
 import grpc
@@ -18,6 +19,7 @@ from hedgerow.wire.faults import Fault, FaultError
 from hedgerow.wire.generated import crossing_pb2 as pb
 from hedgerow.wire.limits import CHUNK_BYTES_MAX
 from hedgerow.wire.messages import opening, probe_opening
+from hedgerow.wire.seal import sealed_opening
 from tests.wire.serving import PATIENCE_S, Device, LocalServer, send, until
 
 
@@ -33,10 +35,18 @@ def up(*, open: pb.Open | None = None, offset: int = 0, data: bytes | None = Non
     return pb.Up(open=open, chunk=chunk).SerializeToString()
 
 
+NUMBERS = itertools.count(1)
+
+
 def opened(crossing: Crossing, **changes: object) -> pb.Open:
-    message = opening(crossing, remaining_ns=crossing.remaining_ns)
+    """A sealed opening with a number of its own; `changes` replace fields before it is sealed."""
+    message = opening(crossing, remaining_ns=crossing.remaining_ns, session=b"sessions", sequence=next(NUMBERS))
     message.MergeFrom(pb.Open(**changes))  # type: ignore[arg-type]
-    return message
+    return sealed_opening(message, crossing.payload)
+
+
+def opened_probe(payload_bytes: int) -> pb.Open:
+    return sealed_opening(probe_opening(payload_bytes, session=b"sessions", sequence=next(NUMBERS)), b"")
 
 
 def fault_kind(downs: list[pb.Down]) -> str:
@@ -63,21 +73,42 @@ def test_chunks_are_acknowledged_one_by_one_and_answered(server: LocalServer, de
 
 def test_what_breaks_the_protocol_is_a_fault(server: LocalServer, device: Device) -> None:
     crossing = device.crossing(device.sample())
-    start, data = opened(crossing), crossing.payload
+    data = crossing.payload
+
+    def start() -> pb.Open:
+        return opened(crossing)
+
     assert fault_kind(ask(server, b"\xff\xff\xff garbage")) == "peer"
-    assert fault_kind(ask(server, up(open=start), b"\xff\xff garbage")) == "peer"
+    assert fault_kind(ask(server, up(open=start()), b"\xff\xff garbage")) == "peer"
     assert fault_kind(ask(server)) == "bad_payload"
     assert fault_kind(ask(server, up(data=b"no opening"))) == "wrong_version"
-    assert fault_kind(ask(server, up(open=start), up())) == "peer"
-    assert fault_kind(ask(server, up(open=start, data=data[:10]))) == "bad_payload"
-    assert fault_kind(ask(server, up(open=start, data=data[:10]), up(offset=11, data=data[11:]))) == "bad_payload"
-    assert fault_kind(ask(server, up(open=start, data=data[:10]), up(offset=0, data=data))) == "bad_payload"
-    assert fault_kind(ask(server, up(open=start, data=b""))) == "bad_payload"
-    assert fault_kind(ask(server, up(open=start, data=data + b"x"))) == "too_large"
-    assert fault_kind(ask(server, up(open=start, data=bytes(CHUNK_BYTES_MAX + 1)))) == "too_large"
-    assert fault_kind(ask(server, up(open=opened(crossing, version=2)))) == "wrong_version"
+    assert fault_kind(ask(server, up(open=start()), up())) == "peer"
+    assert fault_kind(ask(server, up(open=start(), data=data[:10]))) == "bad_payload"
+    assert fault_kind(ask(server, up(open=start(), data=data[:10]), up(offset=11, data=data[11:]))) == "bad_payload"
+    assert fault_kind(ask(server, up(open=start(), data=data[:10]), up(offset=0, data=data))) == "bad_payload"
+    assert fault_kind(ask(server, up(open=start(), data=b""))) == "bad_payload"
+    assert fault_kind(ask(server, up(open=start(), data=data + b"x"))) == "too_large"
+    assert fault_kind(ask(server, up(open=start(), data=bytes(CHUNK_BYTES_MAX + 1)))) == "too_large"
+    assert fault_kind(ask(server, up(open=opened(crossing, version=1)))) == "wrong_version"
     assert fault_kind(ask(server, up(open=opened(crossing, sample_id=b"short")))) == "bad_payload"
     assert fault_kind(ask(server, up(open=opened(crossing, payload_bytes=2**40)))) == "too_large"
+    assert (
+        fault_kind(ask(server, up(open=start(), data=data[:10]), up(open=start(), offset=10, data=data[10:]))) == "peer"
+    )
+    unsealed = opened(crossing)
+    unsealed.model = "another"
+    assert fault_kind(ask(server, up(open=unsealed, data=data))) == "corrupt"
+    assert fault_kind(ask(server, up(open=opened(crossing, session=b"tooshort!"), data=data))) == "corrupt"
+
+
+def test_a_request_that_comes_twice_is_computed_once(server: LocalServer, device: Device) -> None:
+    crossing = device.crossing(device.sample())
+    message = up(open=opened(crossing), data=crossing.payload)
+    assert ask(server, message)[-1].HasField("answer")
+    runs = list(server.catalogue.named("tiny").times.runs)
+    downs = ask(server, message)
+    assert (fault_kind(downs), downs[-1].fault.measure) == ("corrupt", "sequence")
+    assert list(server.catalogue.named("tiny").times.runs) == runs
 
 
 def test_a_fault_reaches_a_sender_in_the_middle_of_its_upload(client: CloudClient, device: Device) -> None:
@@ -91,7 +122,9 @@ def test_a_damaged_payload_is_refused(server: LocalServer, device: Device) -> No
     for place in range(0, len(crossing.payload), 37):
         damaged = bytearray(crossing.payload)
         damaged[place] ^= 0x40
-        assert fault_kind(ask(server, up(open=opened(crossing), data=bytes(damaged)))) == "bad_payload"
+        downs = ask(server, up(open=opened(crossing), data=bytes(damaged)))
+        assert fault_kind(downs) == "corrupt"
+        assert downs[-1].fault.measure == "checksum"
 
 
 def test_a_raw_sample_with_nan_is_refused(server: LocalServer, device: Device) -> None:
@@ -103,11 +136,11 @@ def test_a_raw_sample_with_nan_is_refused(server: LocalServer, device: Device) -
 
 def test_a_probe_is_acknowledged_without_computing(server: LocalServer) -> None:
     runs = server.catalogue.named("tiny").times.runs
-    downs = ask(server, up(open=probe_opening(30), data=bytes(10)), up(offset=10, data=bytes(20)))
+    downs = ask(server, up(open=opened_probe(30), data=bytes(10)), up(offset=10, data=bytes(20)))
     assert [down.ack.bytes_received for down in downs] == [10, 30]
     assert server.catalogue.named("tiny").times.runs == runs
-    assert fault_kind(ask(server, up(open=probe_opening(2**40)))) == "too_large"
-    assert fault_kind(ask(server, up(open=probe_opening(10)), up(offset=5, data=b"x"))) == "bad_payload"
+    assert fault_kind(ask(server, up(open=opened_probe(2**40)))) == "too_large"
+    assert fault_kind(ask(server, up(open=opened_probe(10)), up(offset=5, data=b"x"))) == "bad_payload"
     assert fault_kind(ask(server, up(open=pb.Open(version=9, probe=True, payload_bytes=1), data=b"x"))) == (
         "wrong_version"
     )

@@ -10,7 +10,7 @@ from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc as stubs
 
 from hedgerow.errors import LinkError, PeerError
-from hedgerow.wire import CloudClient, FaultKind
+from hedgerow.wire import CloudClient, FaultKind, Measure
 from tests.wire.serving import PATIENCE_S, Device, assert_close, probe, send
 
 
@@ -89,7 +89,8 @@ def test_a_plain_answer_for_another_sample_is_not_accepted(
     servicer, client = plain
     client.describe(PATIENCE_S)
     servicer.answer_id = "another"
-    assert send(client, device.crossing(device.sample())).fault().kind is FaultKind.PEER
+    assert send(client, device.crossing(device.sample())).fault().kind is FaultKind.CORRUPT
+    assert client.rejected == {Measure.IDENTITY: 1}
 
 
 @pytest.mark.parametrize("fresh", [False, True])

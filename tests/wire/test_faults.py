@@ -3,7 +3,7 @@
 import pytest
 
 from hedgerow.errors import LinkError
-from hedgerow.wire.faults import Fault, FaultError, FaultKind, refuse
+from hedgerow.wire.faults import Fault, FaultError, FaultKind, Measure, refuse, reject
 
 
 @pytest.mark.parametrize("kind", FaultKind)
@@ -29,3 +29,11 @@ def test_refusing_carries_kind_and_message() -> None:
     error = refuse(FaultKind.WRONG_CUT, "no joint 9")
     assert error.fault == Fault(FaultKind.WRONG_CUT, "no joint 9")
     assert str(error) == "wrong cut: no joint 9"
+
+
+@pytest.mark.parametrize("measure", Measure)
+def test_a_measure_is_told_as_data_and_in_words(measure: Measure) -> None:
+    fault = reject(measure, "it was dropped").fault
+    assert fault == Fault(FaultKind.CORRUPT, f"{measure.value}: it was dropped", measure)
+    assert Fault.of_wire(fault.kind.value, fault.message, measure.value) == fault
+    assert Fault.of_wire("corrupt", "a", "tomorrow's measure").measure is None

@@ -1,5 +1,6 @@
 """The client against servers that lie: no answer for another sample is ever accepted, and each lie is a typed fault."""
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
@@ -8,8 +9,9 @@ import grpc
 import pytest
 
 from hedgerow import codecs
-from hedgerow.wire import CloudClient, FaultKind
+from hedgerow.wire import CloudClient, FaultKind, Measure
 from hedgerow.wire.generated import crossing_pb2 as pb
+from hedgerow.wire.seal import sealed_ack, sealed_answer, sealed_opening
 from tests.wire.serving import Device, probe, send
 
 Answering = Callable[[pb.Open], list[bytes]]
@@ -34,47 +36,98 @@ def liar(answering: Answering) -> Iterator[str]:
         server.stop(None).wait()
 
 
-def answer(sample_id: bytes) -> bytes:
+def answer(opening: pb.Open, **changes: object) -> bytes:
+    """The sealed answer; `changes` replace fields afterwards."""
     payload = codecs.get("raw").encode({})
-    return pb.Down(answer=pb.Answer(sample_id=sample_id, payload=payload, batch=1)).SerializeToString()
+    made = sealed_answer(opening, pb.Answer(last=opening.last, payload=payload, batch=1))
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return pb.Down(answer=made).SerializeToString()
 
 
-def ack(size: int) -> bytes:
-    return pb.Down(ack=pb.Ack(bytes_received=size)).SerializeToString()
+def ack(opening: pb.Open, size: int) -> bytes:
+    return pb.Down(ack=sealed_ack(opening, size)).SerializeToString()
 
 
-LIES: dict[str, tuple[Answering, FaultKind]] = {
-    "another sample": (lambda _: [answer(bytes(16))], FaultKind.PEER),
-    "no sample": (lambda _: [answer(b"")], FaultKind.PEER),
-    "half a sample id": (lambda opening: [answer(opening.sample_id[:8])], FaultKind.PEER),
-    "more acknowledged than sent": (lambda _: [ack(10**9)], FaultKind.PEER),
-    "an end without an answer": (lambda _: [], FaultKind.PEER),
-    "acknowledged, then an end": (lambda _: [ack(10)], FaultKind.PEER),
-    "garbage": (lambda _: [b"\xff\xff\xff"], FaultKind.PEER),
-    "an empty message": (lambda _: [b""], FaultKind.PEER),
-    "an answer that does not decode": (
-        lambda opening: [pb.Down(answer=pb.Answer(sample_id=opening.sample_id, payload=b"x")).SerializeToString()],
-        FaultKind.PEER,
+def fault(kind: str, measure: str = "") -> bytes:
+    return pb.Down(fault=pb.Fault(kind=kind, measure=measure)).SerializeToString()
+
+
+def other(opening: pb.Open) -> pb.Open:
+    """An opening of the same client's for another frame."""
+    changed = pb.Open()
+    changed.CopyFrom(opening)
+    changed.sequence, changed.sample_id = opening.sequence - 1, bytes(16)
+    return sealed_opening(changed, b"another frame")
+
+
+PEER, CORRUPT = FaultKind.PEER, FaultKind.CORRUPT
+LIES: dict[str, tuple[Answering, FaultKind, Measure | None]] = {
+    "another frame's answer": (lambda o: [answer(other(o))], CORRUPT, Measure.SEQUENCE),
+    "the same, with mended numbers": (lambda o: [answer(other(o), sequence=o.sequence)], CORRUPT, Measure.IDENTITY),
+    "the same, with all names mended": (
+        lambda o: [answer(other(o), sequence=o.sequence, sample_id=o.sample_id)],
+        CORRUPT,
+        Measure.CHECKSUM,
     ),
-    "an unknown fault": (lambda _: [pb.Down(fault=pb.Fault(kind="new")).SerializeToString()], FaultKind.PEER),
-    "a known fault": (lambda _: [pb.Down(fault=pb.Fault(kind="engine")).SerializeToString()], FaultKind.ENGINE),
+    "another attempt": (lambda o: [answer(o, attempt=9)], CORRUPT, Measure.SEQUENCE),
+    "another session": (lambda o: [answer(o, session=bytes(8))], CORRUPT, Measure.IDENTITY),
+    "another stream": (lambda o: [answer(o, stream="rear")], CORRUPT, Measure.IDENTITY),
+    "another model": (lambda o: [answer(o, model="big")], CORRUPT, Measure.IDENTITY),
+    "another segment": (lambda o: [answer(o, last=1)], CORRUPT, Measure.IDENTITY),
+    "no sample": (lambda o: [answer(o, sample_id=b"")], CORRUPT, Measure.IDENTITY),
+    "half a sample id": (lambda o: [answer(o, sample_id=o.sample_id[:8])], CORRUPT, Measure.IDENTITY),
+    "other times": (lambda o: [answer(o, compute_ns=1)], CORRUPT, Measure.CHECKSUM),
+    "another payload": (lambda o: [answer(o, payload=b"x")], CORRUPT, Measure.CHECKSUM),
+    "no seal": (lambda o: [answer(o, seal=b"")], CORRUPT, Measure.CHECKSUM),
+    "more acknowledged than sent": (lambda o: [ack(o, 10**9)], CORRUPT, Measure.SEQUENCE),
+    "acknowledged twice": (lambda o: [ack(o, 10), ack(o, 10)], CORRUPT, Measure.SEQUENCE),
+    "another's acknowledgement": (lambda o: [ack(other(o), 10)], CORRUPT, Measure.CHECKSUM),
+    "an end without an answer": (lambda _: [], PEER, Measure.SEQUENCE),
+    "acknowledged, then an end": (lambda o: [ack(o, 10)], PEER, Measure.SEQUENCE),
+    "garbage": (lambda _: [b"\xff\xff\xff"], PEER, Measure.FORM),
+    "an empty message": (lambda _: [b""], PEER, Measure.FORM),
+    "an answer that does not decode": (
+        lambda o: [pb.Down(answer=sealed_answer(o, pb.Answer(last=o.last, payload=b"x"))).SerializeToString()],
+        PEER,
+        None,
+    ),
+    "an unknown fault": (lambda _: [fault("new")], PEER, None),
+    "a known fault": (lambda _: [fault("engine")], FaultKind.ENGINE, None),
+    "what the server detected": (lambda _: [fault("corrupt", "checksum")], CORRUPT, Measure.CHECKSUM),
 }
 
 
 @pytest.mark.parametrize("lie", LIES)
 def test_a_lie_is_a_fault_and_never_an_answer(device: Device, lie: str) -> None:
-    answering, kind = LIES[lie]
+    answering, kind, measure = LIES[lie]
     with liar(answering) as address, CloudClient(address) as client:
-        sent = send(client, device.crossing(device.sample()))
-        assert sent.fault().kind is kind
+        sent = send(client, device.crossing(device.sample(), stream="front"))
+        assert (sent.fault().kind, sent.fault().measure) == (kind, measure)
         assert len(sent.ends) == 1
+        assert client.rejected == ({} if measure is None else {measure: 1})
 
 
 def test_the_truth_is_accepted(device: Device) -> None:
-    with liar(lambda opening: [ack(10), answer(opening.sample_id)]) as address, CloudClient(address) as client:
+    with liar(lambda opening: [ack(opening, 10), answer(opening)]) as address, CloudClient(address) as client:
         sent = send(client, device.crossing(device.sample()))
         assert sent.answer().tensors == {}
         assert [size for size, _ in sent.acks] == [10]
+        assert not client.rejected
+
+
+def test_silence_counts_against_the_time_of_life(device: Device) -> None:
+    ended = threading.Event()
+
+    def wait(_: pb.Open) -> list[bytes]:
+        ended.wait(20)
+        return []
+
+    with liar(wait) as address, CloudClient(address) as client:
+        sent = send(client, device.crossing(device.sample(), remaining_s=0.1))
+        assert (sent.fault().kind, sent.fault().measure) == (FaultKind.TOO_LATE, Measure.TIME_OF_LIFE)
+        assert client.rejected == {Measure.TIME_OF_LIFE: 1}
+        ended.set()
 
 
 def test_an_answer_larger_than_allowed_is_a_fault(device: Device) -> None:
@@ -83,6 +136,7 @@ def test_an_answer_larger_than_allowed_is_a_fault(device: Device) -> None:
 
 
 def test_a_probe_that_is_answered_with_lies_is_lost() -> None:
-    with liar(lambda _: [ack(10**9)]) as address, CloudClient(address) as client:
+    with liar(lambda opening: [ack(opening, 10**9)]) as address, CloudClient(address) as client:
         assert probe(client, 100, fresh=False, timeout_s=5) is None
         assert probe(client, 100, fresh=True, timeout_s=5) is None
+        assert client.rejected == {Measure.SEQUENCE: 2}

@@ -13,6 +13,7 @@ from hedgerow.wire.messages import (
     Description,
     ModelInfo,
     TaskInfo,
+    check_version,
     describe_message,
     description_of,
     opening,
@@ -43,8 +44,10 @@ def test_another_version_is_a_typed_fault() -> None:
 
 @given(st.binary(min_size=16, max_size=16), st.integers(-1, 100), st.binary(max_size=50), st.integers(0, 2**62))
 def test_an_opening_survives(sample_id: bytes, joint: int, payload: bytes, remaining_ns: int) -> None:
-    crossing = Crossing(sample_id, 3, "t", "m", "c", joint, joint + 1, "q4", "id", payload, remaining_ns)
-    read = parse(pb.Open, opening(crossing, remaining_ns=remaining_ns - 1 if remaining_ns else 0).SerializeToString())
+    crossing = Crossing(sample_id, 3, "t", "m", "c", joint, joint + 1, "q4", "id", payload, remaining_ns, "front")
+    made = opening(crossing, remaining_ns=max(remaining_ns - 1, 0), session=b"12345678", sequence=7)
+    read = parse(pb.Open, made.SerializeToString())
+    assert (read.attempt, read.stream, read.session, read.sequence) == (3, "front", b"12345678", 7)
     assert (read.sample_id, read.joint, read.last) == (sample_id, joint, joint + 1)
     assert (read.task_id, read.model, read.chain_id) == ("t", "m", "c")
     assert (read.codec, read.calibration_id, read.payload_bytes) == ("q4", "id", len(payload))
@@ -53,7 +56,16 @@ def test_an_opening_survives(sample_id: bytes, joint: int, payload: bytes, remai
 
 
 def test_a_probe_names_its_bytes_only() -> None:
-    assert probe_opening(7) == pb.Open(version=PROTOCOL_VERSION, probe=True, payload_bytes=7)
+    made = probe_opening(7, session=b"12345678", sequence=9)
+    assert made == pb.Open(version=PROTOCOL_VERSION, probe=True, payload_bytes=7, session=b"12345678", sequence=9)
+
+
+@pytest.mark.parametrize("version", [0, 1, PROTOCOL_VERSION + 1])
+def test_another_version_of_a_crossing_is_a_typed_fault(version: int) -> None:
+    with pytest.raises(FaultError) as caught:
+        check_version(version)
+    assert caught.value.fault.kind is FaultKind.WRONG_VERSION
+    check_version(PROTOCOL_VERSION)
 
 
 @given(st.binary(max_size=200))

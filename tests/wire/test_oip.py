@@ -44,7 +44,7 @@ ARRAYS = st.sampled_from(DTYPES).flatmap(lambda dtype: npst.arrays(dtype, npst.a
 def test_every_bit_comes_back_in_requests_and_responses(tensors: dict[str, Array]) -> None:
     read = (
         read_inputs(infer_request("m", "id", tensors)),
-        read_outputs(infer_response("m", "i", tensors), request_id="i"),
+        read_outputs(infer_response("m", "i", tensors), request_id="i", model="m"),
     )
     for each in read:
         assert list(each) == list(tensors)
@@ -132,9 +132,11 @@ def test_a_name_given_twice_and_too_many_tensors_are_faults() -> None:
 def test_the_answer_to_another_request_is_not_accepted() -> None:
     response = infer_response("m", "other", {"y": np.zeros(1)})
     with pytest.raises(FaultError, match="another sample"):
-        read_outputs(response, request_id="mine")
-    response.id = ""  # some servers give none back
-    assert set(read_outputs(response, request_id="mine")) == {"y"}
+        read_outputs(response, request_id="mine", model="m")
+    with pytest.raises(FaultError, match="of model 'm'"):
+        read_outputs(response, request_id="other", model="n")
+    response.id = response.model_name = ""  # some servers give none back
+    assert set(read_outputs(response, request_id="mine", model="m")) == {"y"}
 
 
 def test_metadata_names_open_axes_minus_one() -> None:

@@ -15,9 +15,9 @@ from hedgerow.cloud.catalogue import Catalogue, ServedModel
 from hedgerow.cloud.lanes import Lanes
 from hedgerow.cloud.limits import ServerLimits
 from hedgerow.errors import UsageError
-from hedgerow.wire.faults import FaultKind, refuse
+from hedgerow.wire.faults import FaultKind, Measure, refuse
 from hedgerow.wire.generated import crossing_pb2 as pb
-from hedgerow.wire.messages import PROTOCOL_VERSION, RAW_SAMPLE, SAMPLE_ID_BYTES
+from hedgerow.wire.messages import RAW_SAMPLE, SAMPLE_ID_BYTES
 
 _CODEC_TEXT_MAX = 100
 
@@ -80,9 +80,8 @@ class Admission:
             self._bytes_open -= payload_bytes
 
     def admit(self, opening: pb.Open) -> Admitted:
-        """Check every claim. FaultError of the kind that is wrong."""
+        """Check every claim of a sealed opening. FaultError of the kind that is wrong."""
         now_ns = time.monotonic_ns()
-        check_version(opening.version)
         if len(opening.sample_id) != SAMPLE_ID_BYTES:
             raise refuse(FaultKind.BAD_PAYLOAD, f"a sample id has {SAMPLE_ID_BYTES} bytes")
         served = self._catalogue.find(opening.task_id, opening.model, opening.chain_id)
@@ -103,9 +102,8 @@ class Admission:
         expected_ns = served.times.expected_ns(first, last)
         remaining_ns = deadline_ns - now_ns
         if remaining_ns <= 0 or expected_ns > remaining_ns:
-            raise refuse(
-                FaultKind.TOO_LATE, f"{_ms(remaining_ns)} left, but segments {first} to {last} take {_ms(expected_ns)}"
-            )
+            text = f"{_ms(remaining_ns)} left, but segments {first} to {last} take {_ms(expected_ns)}"
+            raise refuse(FaultKind.TOO_LATE, text, Measure.TIME_OF_LIFE if remaining_ns <= 0 else None)
         wait_ns = self._lanes.expected_wait_ns(deadline_ns, now_ns=now_ns)
         if wait_ns + expected_ns > remaining_ns:
             raise refuse(
@@ -122,14 +120,6 @@ class Admission:
             return codecs.get(opening.codec[:_CODEC_TEXT_MAX], calibration=calibration)
         except UsageError as error:
             raise refuse(FaultKind.WRONG_CODEC, str(error)) from None
-
-
-def check_version(version: int) -> None:
-    """FaultError(WRONG_VERSION) for another protocol than ours."""
-    if version != PROTOCOL_VERSION:
-        raise refuse(
-            FaultKind.WRONG_VERSION, f"this server speaks protocol {PROTOCOL_VERSION}, the other side {version}"
-        )
 
 
 def _ms(duration_ns: int) -> str:

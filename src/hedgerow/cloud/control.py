@@ -2,14 +2,13 @@
 
 import grpc
 
-from hedgerow.cloud.admission import check_version
 from hedgerow.cloud.calibrations import CalibrationStore
 from hedgerow.cloud.catalogue import Catalogue
 from hedgerow.cloud.inference import SERVER_NAME, SERVER_VERSION, Context, Serve, typed
 from hedgerow.cloud.limits import ServerLimits
 from hedgerow.wire.channels import CONTROL_SERVICE, Handlers
 from hedgerow.wire.generated import crossing_pb2 as pb
-from hedgerow.wire.messages import PROTOCOL_VERSION, Description, describe_message, parse
+from hedgerow.wire.messages import PROTOCOL_VERSION, Description, check_version, describe_message, parse
 
 
 class ControlService:

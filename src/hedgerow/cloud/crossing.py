@@ -1,7 +1,8 @@
 """Serves crossings: opening, acknowledged chunks, computation on a lane, one answer or fault.
 
 The stream is read and written as bytes and decoded here, so that a message that is none is answered with a typed fault
-and does not end in gRPC's own words. When the client cancels, gRPC cancels the coroutine, and with it the job.
+and does not end in gRPC's own words. Its opening is checked before it is admitted, its content on the lane before it is
+computed, and the answer is sealed to both (hedgerow.wire.seal). When the client cancels, gRPC cancels the coroutine, and with it the job.
 """
 
 import asyncio
@@ -11,18 +12,19 @@ from typing import Protocol
 import grpc
 
 from hedgerow import codecs
-from hedgerow.cloud.admission import Admission, Admitted, check_version
+from hedgerow.cloud.admission import Admission, Admitted
 from hedgerow.cloud.computing import Outcome, job_for
 from hedgerow.cloud.lanes import Lanes
 from hedgerow.cloud.limits import ServerLimits
 from hedgerow.errors import EngineError, HedgerowError, UsageError
 from hedgerow.models.tensors import Tensors
-from hedgerow.wire.assembly import Assembly
 from hedgerow.wire.channels import CROSSING_SERVICE, Handlers
-from hedgerow.wire.faults import Fault, FaultError, FaultKind, refuse
+from hedgerow.wire.faults import Fault, FaultError, FaultKind, Measure, refuse
 from hedgerow.wire.generated import crossing_pb2 as pb
 from hedgerow.wire.limits import SECOND_NS
-from hedgerow.wire.messages import RAW_SAMPLE, parse
+from hedgerow.wire.messages import RAW_SAMPLE
+from hedgerow.wire.readers import RequestReader, stream_ended
+from hedgerow.wire.seal import Windows, sealed_answer
 
 FAULT_READ_S = 2.0
 """How long a client may take to read its fault."""
@@ -57,6 +59,7 @@ class CrossingService:
             payload_bytes_max=limits.payload_bytes_max, tensor_bytes_max=limits.tensor_bytes_max
         )
         self._raw = codecs.get("raw")
+        self._windows = Windows(limits.sessions_max)
 
     def handler(self) -> Handlers:
         """What to register with the server."""
@@ -68,7 +71,7 @@ class CrossingService:
             end = await self._serve(stream)
         except HedgerowError as error:
             fault = fault_of(error)
-            end = pb.Down(fault=pb.Fault(kind=fault.kind.value, message=fault.message))
+            end = pb.Down(fault=_told(fault))
         if end is None:
             return
         await stream.write(end.SerializeToString())
@@ -80,41 +83,35 @@ class CrossingService:
             async with asyncio.timeout(self._limits.remaining_max_ns / SECOND_NS):
                 first = await _read(stream)
         except TimeoutError:
-            raise refuse(FaultKind.TOO_LATE, "the stream was opened, but no opening came") from None
-        opening = first.open
-        with self._admission.place(opening.payload_bytes):
-            if opening.probe:
-                check_version(opening.version)
-                await self._receive(stream, first, time.monotonic_ns() + self._limits.remaining_max_ns)
+            text = "the stream was opened, but no opening came"
+            raise refuse(FaultKind.TOO_LATE, text, Measure.TIME_OF_LIFE) from None
+        self._admission.check_open()
+        reader = RequestReader(first, self._windows, payload_bytes_max=self._limits.payload_bytes_max)
+        with self._admission.place(reader.opening.payload_bytes):
+            if reader.opening.probe:
+                await self._receive(stream, reader, time.monotonic_ns() + self._limits.remaining_max_ns)
                 return None
-            admitted = self._admission.admit(opening)
-            assembly = await self._receive(stream, first, admitted.deadline_ns)
-            return await self._compute(opening, admitted, assembly)
+            admitted = self._admission.admit(reader.opening)
+            await self._receive(stream, reader, admitted.deadline_ns)
+            return await self._compute(reader, admitted)
 
-    async def _receive(self, stream: Stream, first: pb.Up, deadline_ns: int) -> Assembly:
+    async def _receive(self, stream: Stream, reader: RequestReader, deadline_ns: int) -> None:
         """Take the chunks, acknowledging each. FaultError(TOO_LATE) when the last one has not come by the deadline."""
-        assembly = Assembly(first.open.payload_bytes, payload_bytes_max=self._limits.payload_bytes_max)
-        up = first
         try:
             async with asyncio.timeout((deadline_ns - time.monotonic_ns()) / SECOND_NS):
+                ack = reader.first_chunk()
                 while True:
-                    if up.HasField("chunk"):
-                        received = assembly.add(up.chunk.offset, up.chunk.data)
-                        if first.open.probe:
-                            assembly.let_go()
-                        await stream.write(pb.Down(ack=pb.Ack(bytes_received=received)).SerializeToString())
-                    elif up is not first:
-                        raise refuse(FaultKind.PEER, "a message without a chunk came")
-                    if assembly.complete:
-                        return assembly
-                    up = await _read(stream)
+                    if ack is not None:
+                        await stream.write(pb.Down(ack=ack).SerializeToString())
+                    if reader.complete:
+                        return
+                    ack = reader.take(await _read(stream))
         except TimeoutError:
-            raise refuse(
-                FaultKind.TOO_LATE,
-                f"its time is up with {assembly.bytes_received} of {assembly.declared_bytes} bytes here",
-            ) from None
+            came = reader.assembly
+            text = f"its time is up with {came.bytes_received} of {came.declared_bytes} bytes here"
+            raise refuse(FaultKind.TOO_LATE, text, Measure.TIME_OF_LIFE) from None
 
-    async def _compute(self, opening: pb.Open, admitted: Admitted, assembly: Assembly) -> pb.Down:
+    async def _compute(self, reader: RequestReader, admitted: Admitted) -> pb.Down:
         now_ns = time.monotonic_ns()
         self._admission.check_open()
         self._admission.check_time(
@@ -122,7 +119,8 @@ class CrossingService:
         )
 
         def decode() -> Tensors:
-            return self._decode(admitted, assembly)
+            reader.check_content()
+            return self._decode(admitted, reader)
 
         job = job_for(
             admitted.served,
@@ -133,12 +131,12 @@ class CrossingService:
             expected_ns=admitted.expected_ns,
         )
         outcome = await self._lanes.run(job)
-        return pb.Down(answer=self._answer(opening, outcome, job.queue_ns))
+        return pb.Down(answer=self._answer(reader.opening, outcome, job.queue_ns))
 
-    def _decode(self, admitted: Admitted, assembly: Assembly) -> Tensors:
+    def _decode(self, admitted: Admitted, reader: RequestReader) -> Tensors:
         """On the lane: the tensors that the first segment starts from. FaultError(BAD_PAYLOAD)."""
         joint = admitted.first - 1
-        with assembly.view() as payload:
+        with reader.assembly.view() as payload:
             tensors = admitted.codec.decode(
                 payload, limits=self._codec_limits, expected=admitted.served.specs_after(joint)
             )
@@ -150,8 +148,7 @@ class CrossingService:
             raise refuse(FaultKind.BAD_PAYLOAD, str(error)) from None
 
     def _answer(self, opening: pb.Open, outcome: Outcome, queue_ns: int) -> pb.Answer:
-        return pb.Answer(
-            sample_id=opening.sample_id,
+        answer = pb.Answer(
             last=opening.last,
             payload=self._raw.encode(outcome.tensors),
             queue_ns=queue_ns,
@@ -160,13 +157,19 @@ class CrossingService:
             segment_ns=outcome.segment_ns,
             batch=1,
         )
+        return sealed_answer(opening, answer)
 
 
-async def _read(stream: Stream) -> pb.Up:
+def _told(fault: Fault) -> pb.Fault:
+    measure = "" if fault.measure is None else fault.measure.value
+    return pb.Fault(kind=fault.kind.value, message=fault.message, measure=measure)
+
+
+async def _read(stream: Stream) -> bytes:
     data = await stream.read()
     if not isinstance(data, bytes):
-        raise refuse(FaultKind.BAD_PAYLOAD, "the stream ended in the middle of a payload")
-    return parse(pb.Up, data)
+        raise stream_ended("in the middle of a payload")
+    return data
 
 
 async def _let_it_be_read(stream: Stream) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from hedgerow.errors import HedgerowError
-from hedgerow.wire.faults import FaultKind, refuse
+from hedgerow.wire.faults import FaultKind, Measure, refuse
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Job(Generic[T]):
         """The error for work that ended because of should_stop, after `done`."""
         if self.stopped:
             return refuse(FaultKind.CANCELLED, f"cancelled; stopped {done}")
-        return refuse(FaultKind.TOO_LATE, f"its time is up; stopped {done}")
+        return refuse(FaultKind.TOO_LATE, f"its time is up; stopped {done}", Measure.TIME_OF_LIFE)
 
     def run(self) -> None:
         """Do the work on this thread, or find that it is not wanted."""

@@ -18,6 +18,8 @@ class ServerLimits:
     crossings_max: int = 256
     """Crossings and probes that are open at once."""
     calls_max: int = 512
+    sessions_max: int = 4096
+    """Clients whose crossings' numbers are remembered, half a kilobyte each."""
     streams_per_connection_max: int = 64
     connections_max: int = 128
     calibrations_max: int = 64

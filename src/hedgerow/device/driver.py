@@ -97,7 +97,7 @@ class Driver:
         """Admit one sample. `help_out`: the caller will wait anyway, so its thread runs the request's lane jobs."""
         future: Future[Answer] = Future()
         length = stream.deadline_ns if deadline_ns is None else deadline_ns
-        work = Workpiece(sample)
+        work = Workpiece(sample, stream=stream.name)
         pending = Pending(-1, stream, captured_ns, captured_ns + length, work, future, safe_value, on_advice)
         mine: list[Job] = []
         pending.mine = mine if help_out else None

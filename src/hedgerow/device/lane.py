@@ -36,13 +36,15 @@ def crossing_key(model: str, joint: int, codec: str) -> str:
 
 @dataclass(slots=True)
 class Workpiece:
-    """What a request has on this device: its living tensors by (model, joint), its outputs by model, its payload."""
+    """What a request has on this device: its living tensors by (model, joint), its outputs by model, its payload; and whose
+    frame it is."""
 
     sample: Tensors
     joints: dict[str, tuple[int, Tensors]] = field(default_factory=dict)
     outputs: dict[str, Tensors] = field(default_factory=dict)
     payload: bytes = b""
     remote: Tensors | None = None
+    stream: str = ""
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ wrong is told through `on_problem`, whose owner says it once.
 
 import gc
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
 from secrets import token_bytes
@@ -21,7 +22,7 @@ from hedgerow.models.task import Task
 from hedgerow.models.tensors import Tensors
 from hedgerow.wire.channels import TlsFiles
 from hedgerow.wire.client import CloudClient
-from hedgerow.wire.faults import Fault, FaultKind
+from hedgerow.wire.faults import Fault, FaultKind, Measure
 from hedgerow.wire.messages import Crossing, Description, Key, RemoteAnswer
 
 # What says nothing against the link or the server; everything else opens the breaker when it repeats.
@@ -73,6 +74,11 @@ class CloudNetwork:
         self._plain = plain
         self.on_problem: Callable[[str], None] = lambda problem: None
 
+    @property
+    def rejected(self) -> Counter[Measure]:
+        """Errors of the channel detected so far, by the measure that did."""
+        return self._client.rejected
+
     # ------------------------------------------------------------------------------------------- called under the core
 
     def send(self, action: r.Send, work: Workpiece, now_ns: int) -> None:
@@ -91,6 +97,7 @@ class CloudNetwork:
             calibration_id=calibration.id if calibration else "",
             payload=work.payload,
             remaining_ns=max(0, action.useful_until_ns - now_ns),
+            stream=work.stream,
         )
         self._client.send(crossing, on_ack=self._acked, on_answer=self._answered, on_fault=self._failed)
 

@@ -5,7 +5,7 @@ result is a value or a typed fault; gRPC appears only in this package and in `cl
 
 from hedgerow.wire.channels import TlsFiles
 from hedgerow.wire.client import CloudClient
-from hedgerow.wire.faults import Fault, FaultError, FaultKind
+from hedgerow.wire.faults import Fault, FaultError, FaultKind, Measure
 from hedgerow.wire.limits import ClientLimits
 from hedgerow.wire.messages import RAW_SAMPLE, Crossing, Description, Key, ModelInfo, RemoteAnswer, TaskInfo
 
@@ -19,6 +19,7 @@ __all__ = [
     "FaultError",
     "FaultKind",
     "Key",
+    "Measure",
     "ModelInfo",
     "RemoteAnswer",
     "TaskInfo",

@@ -5,7 +5,7 @@ with the bytes that came, not with those that were promised. What has come so fa
 there.
 """
 
-from hedgerow.wire.faults import FaultKind, refuse
+from hedgerow.wire.faults import FaultKind, Measure, refuse
 from hedgerow.wire.limits import CHUNK_BYTES_MAX
 
 
@@ -15,7 +15,9 @@ class Assembly:
     def __init__(self, declared_bytes: int, *, payload_bytes_max: int) -> None:
         if declared_bytes > payload_bytes_max:
             raise refuse(
-                FaultKind.TOO_LARGE, f"a payload of {declared_bytes} bytes is beyond the limit of {payload_bytes_max}"
+                FaultKind.TOO_LARGE,
+                f"a payload of {declared_bytes} bytes is beyond the limit of {payload_bytes_max}",
+                Measure.FORM,
             )
         self.declared_bytes = declared_bytes
         self._received = bytearray()
@@ -34,17 +36,16 @@ class Assembly:
     def add(self, offset: int, data: bytes) -> int:
         """Take one chunk and return the bytes received so far. Raises FaultError(BAD_PAYLOAD, TOO_LARGE)."""
         if len(data) > CHUNK_BYTES_MAX:
-            raise refuse(FaultKind.TOO_LARGE, f"a chunk of {len(data)} bytes is beyond the limit of {CHUNK_BYTES_MAX}")
+            text = f"a chunk of {len(data)} bytes is beyond the limit of {CHUNK_BYTES_MAX}"
+            raise refuse(FaultKind.TOO_LARGE, text, Measure.FORM)
         if offset != self.bytes_received:
-            raise refuse(
-                FaultKind.BAD_PAYLOAD, f"a chunk came at offset {offset}, but {self.bytes_received} bytes were received"
-            )
+            text = f"a chunk came at offset {offset}, but {self.bytes_received} bytes were received"
+            raise refuse(FaultKind.BAD_PAYLOAD, text, Measure.SEQUENCE)
         if offset + len(data) > self.declared_bytes:
-            raise refuse(
-                FaultKind.TOO_LARGE, f"{offset + len(data)} bytes came, but only {self.declared_bytes} were declared"
-            )
+            text = f"{offset + len(data)} bytes came, but only {self.declared_bytes} were declared"
+            raise refuse(FaultKind.TOO_LARGE, text, Measure.SEQUENCE)
         if not data and not self.complete:
-            raise refuse(FaultKind.BAD_PAYLOAD, "an empty chunk came")
+            raise refuse(FaultKind.BAD_PAYLOAD, "an empty chunk came", Measure.FORM)
         self._received += data
         return self.bytes_received
 

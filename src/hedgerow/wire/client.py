@@ -2,15 +2,18 @@
 
 Rules: `send`, `stop` and `probe` never block. Callbacks run on the thread "hedgerow-link" and must be quick. Each
 crossing ends with exactly one on_answer or on_fault, within its remaining time (plus ClientLimits.overtime_ns) whatever
-the network does; each probe with exactly one on_done or on_lost. Nothing is retried here: what to do about a fault is
+the network does; each probe with exactly one on_done or on_lost. What comes is checked (`seal`) before it counts. Nothing is retried here: what to do about a fault is
 decided in core.
 """
 
 import asyncio
+import itertools
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
+from secrets import token_bytes
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from grpc import aio
@@ -20,13 +23,14 @@ from hedgerow.errors import LinkError, PeerError, UsageError
 from hedgerow.models.tensors import Tensors
 from hedgerow.wire import control
 from hedgerow.wire.channels import CONTROL_SERVICE, TlsFiles, client_credentials, open_channel, unary
-from hedgerow.wire.faults import Fault, FaultError, FaultKind, refuse
+from hedgerow.wire.faults import Fault, FaultError, FaultKind, Measure, refuse
 from hedgerow.wire.flight import Line, carry, fault_of
 from hedgerow.wire.generated import crossing_pb2 as pb
 from hedgerow.wire.limits import SECOND_NS, ClientLimits
 from hedgerow.wire.loop import LoopThread
 from hedgerow.wire.messages import SAMPLE_ID_BYTES, Crossing, Description, Key, RemoteAnswer, opening, probe_opening
 from hedgerow.wire.oip import PlainServer
+from hedgerow.wire.seal import SESSION_BYTES, sealed_opening
 
 if TYPE_CHECKING:
     from hedgerow.codecs import Calibration
@@ -52,6 +56,11 @@ class CloudClient:
 
     def __init__(self, address: str, *, tls: TlsFiles | None = None, limits: ClientLimits | None = None) -> None:
         self.address = address
+        self.rejected: Counter[Measure] = Counter()
+        """Errors of the channel that were detected, on either side, by the measure that did; silence until the time was
+        up counts as TIME_OF_LIFE. Written on the link's thread."""
+        self._session = token_bytes(SESSION_BYTES)
+        self._sequence = itertools.count(1)
         self._limits = limits or ClientLimits()
         self._server_name = tls.server_name if tls else None
         self._credentials = client_credentials(tls) if tls else None
@@ -183,18 +192,18 @@ class CloudClient:
         remaining_ns = min(crossing.remaining_ns, self._limits.remaining_max_ns) - spent_ns
         if remaining_ns <= 0:
             raise refuse(FaultKind.TOO_LATE, "its time was up before it was sent")
+        life_ns = remaining_ns + self._limits.overtime_ns
+        due_ns = time.monotonic_ns() + life_ns
         line = self._bulk
         line.users += 1
         try:
-            async with asyncio.timeout((remaining_ns + self._limits.overtime_ns) / SECOND_NS):
+            async with asyncio.timeout(life_ns / SECOND_NS):
                 if self._plain:
                     return await self._fly_plain(line, crossing, remaining_ns)
-                answer, now_ns = await carry(
-                    line,
-                    opening(crossing, remaining_ns=remaining_ns),
-                    crossing.payload,
-                    partial(ends.on_ack, crossing.key),
-                )
+                sequence = next(self._sequence)
+                unsealed = opening(crossing, remaining_ns=remaining_ns, session=self._session, sequence=sequence)
+                sealed, on_bytes = sealed_opening(unsealed, crossing.payload), partial(ends.on_ack, crossing.key)
+                answer, now_ns = await carry(line, sealed, crossing.payload, on_bytes, due_ns=due_ns)
         finally:
             line.release()
         return self._read_answer(answer), now_ns
@@ -231,7 +240,13 @@ class CloudClient:
             answer, now_ns = flight.result()
             ends.on_answer(key, answer, now_ns)
             return
-        ends.on_fault(key, _fault(error), time.monotonic_ns())
+        fault = _fault(error)
+        self._note(fault)
+        ends.on_fault(key, fault, time.monotonic_ns())
+
+    def _note(self, fault: Fault) -> None:
+        if fault.measure is not None:
+            self.rejected[fault.measure] += 1
 
     def _start_probe(self, payload_bytes: int, fresh: bool, timeout_s: float, on_done: OnDone, on_lost: OnLost) -> None:
         if len(self._probes) >= self._limits.flights_max:
@@ -243,7 +258,10 @@ class CloudClient:
 
         def ended(probe: "asyncio.Task[tuple[int, int, int]]") -> None:
             self._probes.discard(probe)
-            if probe.cancelled() or probe.exception() is not None:
+            error = None if probe.cancelled() else probe.exception()
+            if probe.cancelled() or error is not None:
+                if isinstance(error, FaultError):
+                    self._note(error.fault)
                 on_lost(time.monotonic_ns())
             else:
                 rtt_ns, transfer_ns, now_ns = probe.result()
@@ -285,9 +303,9 @@ class CloudClient:
             await unary(line.channel, CONTROL_SERVICE, "Probe", b"", timeout_s=None)
             acked_ns.append(time.monotonic_ns())
         else:
-            await carry(
-                line, probe_opening(payload_bytes), bytes(payload_bytes), lambda _, now_ns: acked_ns.append(now_ns)
-            )
+            payload, sequence = bytes(payload_bytes), next(self._sequence)
+            sealed = sealed_opening(probe_opening(payload_bytes, session=self._session, sequence=sequence), payload)
+            await carry(line, sealed, payload, lambda _, now_ns: acked_ns.append(now_ns))
         return acked_ns[0] - start_ns, acked_ns[-1] - start_ns, acked_ns[-1]
 
 
@@ -315,7 +333,7 @@ def _fault(error: BaseException) -> Fault:
         case aio.AioRpcError():
             return fault_of(error)
         case TimeoutError():
-            return Fault(FaultKind.TOO_LATE, "no answer came before its time was up")
+            return Fault(FaultKind.TOO_LATE, "no answer came before its time was up", Measure.TIME_OF_LIFE)
         case PeerError():
             return Fault(FaultKind.PEER, str(error))
         case _:

@@ -1,12 +1,23 @@
 """Why a crossing ended without an answer, as data; the same value travels on the wire, in callbacks and in errors.
 
-A kind says who is at fault: LINK is the network; everything else was said by the other side or about what it said.
+A kind says who is at fault: LINK and CORRUPT are the network; everything else was said by the other side or about what it
+said. A measure, where there is one, says what detected an error of the channel.
 """
 
 from dataclasses import dataclass
 from enum import Enum
 
 from hedgerow.errors import HedgerowError, LinkError, PeerError
+
+
+class Measure(Enum):
+    """What detected an error of the channel; hedgerow.wire.seal says which measure is for which error."""
+
+    SEQUENCE = "sequence"  # numbers that must rise or follow each other: crossings, attempts, bytes, acknowledgements
+    TIME_OF_LIFE = "time_of_life"  # it came, or stayed away, after its time was up
+    CHECKSUM = "checksum"  # the digest of identity and content differs
+    IDENTITY = "identity"  # of another session, stream, sample, model, segment or protocol
+    FORM = "form"  # bytes that are no message, or one that no rule allows here
 
 
 class FaultKind(Enum):
@@ -25,6 +36,7 @@ class FaultKind(Enum):
     CLOSING = "closing"  # the other side shuts down
     ENGINE = "engine"  # the model failed on these inputs
     PEER = "peer"  # the other side broke the protocol
+    CORRUPT = "corrupt"  # what came is not what was sent, or not for whom it came: the channel's fault
     LINK = "link"  # refused, reset, lost
 
 
@@ -34,14 +46,16 @@ class Fault:
 
     kind: FaultKind
     message: str
+    measure: Measure | None = None
 
     @classmethod
-    def of_wire(cls, kind: str, message: str) -> "Fault":
+    def of_wire(cls, kind: str, message: str, measure: str = "") -> "Fault":
         """Read a fault that the other side sent."""
+        known = next((each for each in Measure if each.value == measure), None)
         try:
-            return cls(FaultKind(kind), message)
+            return cls(FaultKind(kind), message, known)
         except ValueError:
-            return cls(FaultKind.PEER, f"{message} (unknown fault kind '{kind[:40]}')")
+            return cls(FaultKind.PEER, f"{message} (unknown fault kind '{kind[:40]}')", known)
 
     def error(self) -> HedgerowError:
         """The error to raise for it: LinkError when the network is at fault, else FaultError."""
@@ -58,6 +72,12 @@ class FaultError(PeerError):
         self.fault = fault
 
 
-def refuse(kind: FaultKind, message: str) -> FaultError:
-    """The error to raise where a request cannot go on; whoever serves the request sends its fault."""
-    return FaultError(Fault(kind, message))
+def refuse(kind: FaultKind, message: str, measure: Measure | None = None) -> FaultError:
+    """The error to raise where a request cannot go on; whoever serves the request sends its fault. `measure`, where one
+    detected it, is named in the message too."""
+    return FaultError(Fault(kind, message if measure is None else f"{measure.value}: {message}", measure))
+
+
+def reject(measure: Measure, message: str) -> FaultError:
+    """The error for what the channel did to a message."""
+    return refuse(FaultKind.CORRUPT, message, measure)

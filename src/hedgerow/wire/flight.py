@@ -14,10 +14,10 @@ import grpc
 from grpc import aio
 
 from hedgerow.wire.channels import BulkCall, bulk_starter
-from hedgerow.wire.faults import Fault, FaultKind, refuse
+from hedgerow.wire.faults import Fault, FaultKind
 from hedgerow.wire.generated import crossing_pb2 as pb
-from hedgerow.wire.messages import parse
 from hedgerow.wire.pace import FIRST_CHUNK_BYTES, Pace, Sent
+from hedgerow.wire.readers import AnswerReader
 
 Known = TypeVar("Known")
 
@@ -150,10 +150,13 @@ class _Upload:
         """Whether all bytes were handed over."""
         return self._offset == len(self._payload)
 
+    @property
+    def sent_bytes(self) -> int:
+        """How much was handed over."""
+        return self._offset
+
     def acked(self, bytes_received: int, now_ns: int) -> None:
-        """Note an acknowledgement. FaultError(PEER) for one of bytes that were never sent."""
-        if bytes_received > self._offset:
-            raise refuse(FaultKind.PEER, f"{bytes_received} bytes were acknowledged, but only {self._offset} sent")
+        """Note an acknowledgement."""
         while self._under_way and self._under_way[0].end <= bytes_received:
             self._line.pace.acked(self._under_way.popleft(), now_ns=now_ns)
         self._line.wake()
@@ -199,10 +202,12 @@ def _at_once(known: Coroutine[object, object, Known]) -> Known:
     raise AssertionError("gRPC called back before the status was known")
 
 
-async def carry(line: Line, opening: pb.Open, payload: bytes, on_bytes: OnBytes) -> tuple[pb.Answer, int]:
+async def carry(
+    line: Line, opening: pb.Open, payload: bytes, on_bytes: OnBytes, *, due_ns: int | None = None
+) -> tuple[pb.Answer, int]:
     """Carry `payload` and return the answer with its time of arrival in ns; an empty answer for a probe.
 
-    Raises FaultError for what the other side says or does wrong and AioRpcError for what gRPC says.
+    The opening is sealed; nothing of what comes counts before it was checked, nor after `due_ns`. Raises FaultError for what the other side says or does wrong and AioRpcError for what gRPC says.
     """
     call = line.cross()
     status = _Status(call)
@@ -212,7 +217,7 @@ async def carry(line: Line, opening: pb.Open, payload: bytes, on_bytes: OnBytes)
         await upload.start(opening)
         if not upload.finished:
             writer = asyncio.ensure_future(upload.rest())
-        answer, now_ns = await _read_to_end(call, upload, opening, on_bytes)
+        answer, now_ns = await _read_to_end(call, upload, opening, on_bytes, due_ns)
     except aio.AioRpcError as error:
         raise await status.behind(error) from None
     except BaseException:
@@ -226,25 +231,18 @@ async def carry(line: Line, opening: pb.Open, payload: bytes, on_bytes: OnBytes)
     return answer, now_ns
 
 
-async def _read_to_end(call: BulkCall, upload: _Upload, opening: pb.Open, on_bytes: OnBytes) -> tuple[pb.Answer, int]:
+async def _read_to_end(
+    call: BulkCall, upload: _Upload, opening: pb.Open, on_bytes: OnBytes, due_ns: int | None
+) -> tuple[pb.Answer, int]:
+    reader = AnswerReader(opening, due_ns=due_ns)
     while True:
         data = await call.read()
         now_ns = time.monotonic_ns()
-        if not isinstance(data, bytes):
-            raise refuse(FaultKind.PEER, "the stream ended without an answer")
-        down = parse(pb.Down, data)
-        match down.WhichOneof("part"):
-            case "ack":
-                upload.acked(down.ack.bytes_received, now_ns)
-                on_bytes(down.ack.bytes_received, now_ns)
-                if opening.probe and down.ack.bytes_received == opening.payload_bytes:
+        match reader.take(data, sent_bytes=upload.sent_bytes, now_ns=now_ns):
+            case pb.Answer() as answer:
+                return answer, now_ns
+            case ack:
+                upload.acked(ack.bytes_received, now_ns)
+                on_bytes(ack.bytes_received, now_ns)
+                if opening.probe and ack.bytes_received == opening.payload_bytes:
                     return pb.Answer(), now_ns
-            case "answer":
-                if down.answer.sample_id != opening.sample_id:
-                    raise refuse(FaultKind.PEER, "an answer for another sample came; it was dropped")
-                return down.answer, now_ns
-            case "fault":
-                fault = Fault.of_wire(down.fault.kind, down.fault.message)
-                raise refuse(fault.kind, fault.message)
-            case _:
-                raise refuse(FaultKind.PEER, "a message without content came")

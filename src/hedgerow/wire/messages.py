@@ -9,10 +9,10 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from hedgerow.models.tensors import Tensors
-from hedgerow.wire.faults import FaultKind, refuse
+from hedgerow.wire.faults import FaultKind, Measure, refuse
 from hedgerow.wire.generated import crossing_pb2 as pb
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 SAMPLE_ID_BYTES = 16
 RAW_SAMPLE = -1
 """The joint of a crossing that carries the raw sample: no segment has run."""
@@ -27,7 +27,7 @@ _M = TypeVar("_M", bound=Message)
 class Crossing:
     """One request to run segments joint+1..last on what `payload` holds.
 
-    `remaining_ns` counts from the call of `send` until the answer is useless.
+    `remaining_ns` counts from the call of `send` until the answer is useless; `stream` says whose frame it is.
     """
 
     sample_id: bytes
@@ -41,6 +41,7 @@ class Crossing:
     calibration_id: str
     payload: bytes
     remaining_ns: int
+    stream: str = ""
 
     @property
     def key(self) -> Key:
@@ -104,11 +105,19 @@ def parse(message: type[_M], data: bytes) -> _M:
     try:
         return message.FromString(data)
     except DecodeError:
-        raise refuse(FaultKind.PEER, f"{len(data)} bytes that are no {message.DESCRIPTOR.name} message") from None
+        text = f"{len(data)} bytes that are no {message.DESCRIPTOR.name} message"
+        raise refuse(FaultKind.PEER, text, Measure.FORM) from None
 
 
-def opening(crossing: Crossing, *, remaining_ns: int) -> pb.Open:
-    """The opening of a crossing."""
+def check_version(version: int) -> None:
+    """FaultError(WRONG_VERSION) for another protocol than ours; said by the server."""
+    if version != PROTOCOL_VERSION:
+        text = f"this server speaks protocol {PROTOCOL_VERSION}, the other side {version}"
+        raise refuse(FaultKind.WRONG_VERSION, text, Measure.IDENTITY)
+
+
+def opening(crossing: Crossing, *, remaining_ns: int, session: bytes, sequence: int) -> pb.Open:
+    """The opening of a crossing, not yet sealed."""
     return pb.Open(
         version=PROTOCOL_VERSION,
         task_id=crossing.task_id,
@@ -121,12 +130,18 @@ def opening(crossing: Crossing, *, remaining_ns: int) -> pb.Open:
         sample_id=crossing.sample_id,
         remaining_ns=remaining_ns,
         payload_bytes=len(crossing.payload),
+        attempt=crossing.attempt,
+        stream=crossing.stream,
+        session=session,
+        sequence=sequence,
     )
 
 
-def probe_opening(payload_bytes: int) -> pb.Open:
-    """The opening of a probe: its bytes are acknowledged and thrown away."""
-    return pb.Open(version=PROTOCOL_VERSION, probe=True, payload_bytes=payload_bytes)
+def probe_opening(payload_bytes: int, *, session: bytes, sequence: int) -> pb.Open:
+    """The opening of a probe, not yet sealed: its bytes are acknowledged and thrown away."""
+    return pb.Open(
+        version=PROTOCOL_VERSION, probe=True, payload_bytes=payload_bytes, session=session, sequence=sequence
+    )
 
 
 def describe_message(description: Description) -> pb.DescribeReply:

@@ -2,7 +2,8 @@
 
 Used on both sides: `hedgerow serve` reads requests and writes responses with it, and the client uses it towards a plain
 server, which runs whole models only. Tensors travel raw (little-endian); the typed `contents` fields are read as well,
-since other clients use them.
+since other clients use them. The protocol has no place for a seal (`seal`): an answer is checked for the request id and model
+name that it echoes, and for the tensors that it holds; damage to values goes unseen.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +14,7 @@ from grpc import aio
 from hedgerow.errors import PeerError
 from hedgerow.models.tensors import Array, Tensors, TensorSpec
 from hedgerow.wire.channels import INFERENCE_SERVICE, unary
-from hedgerow.wire.faults import FaultKind, refuse
+from hedgerow.wire.faults import FaultKind, Measure, refuse, reject
 from hedgerow.wire.generated import open_inference_pb2 as pb
 from hedgerow.wire.messages import parse
 
@@ -94,10 +95,13 @@ def read_inputs(request: pb.ModelInferRequest) -> Tensors:
     return _read(request.inputs, request.raw_input_contents)
 
 
-def read_outputs(response: pb.ModelInferResponse, *, request_id: str) -> Tensors:
-    """The tensors of a response. FaultError(PEER) for the answer to another request, BAD_PAYLOAD for wrong tensors."""
+def read_outputs(response: pb.ModelInferResponse, *, request_id: str, model: str) -> Tensors:
+    """The tensors of a response. FaultError(CORRUPT) for the answer to another request or of another model, BAD_PAYLOAD
+    for wrong tensors. A server may leave either name out: then only gRPC ties the answer to its request."""
     if response.id not in ("", request_id):
-        raise refuse(FaultKind.PEER, "an answer for another sample came; it was dropped")
+        raise reject(Measure.IDENTITY, "an answer for another sample came; it was dropped")
+    if response.model_name not in ("", model):
+        raise reject(Measure.IDENTITY, f"an answer of model '{response.model_name[:40]}' came; it was dropped")
     return _read(response.outputs, response.raw_output_contents)
 
 
@@ -192,7 +196,7 @@ class PlainServer:
         """Run the whole model; the outputs and the bytes of the response. PeerError for an answer that is wrong."""
         request = infer_request(model, request_id, tensors)
         data = await self._call("ModelInfer", request.SerializeToString(), timeout_s)
-        outputs = read_outputs(parse(pb.ModelInferResponse, data), request_id=request_id)
+        outputs = read_outputs(parse(pb.ModelInferResponse, data), request_id=request_id, model=model)
         if not outputs:
             raise PeerError(f"the server answered without outputs of '{model}'; ask its keeper")
         return outputs, len(data)

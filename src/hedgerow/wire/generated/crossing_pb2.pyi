@@ -15,7 +15,7 @@ class Up(_message.Message):
     def __init__(self, open: _Optional[_Union[Open, _Mapping]] = ..., chunk: _Optional[_Union[Chunk, _Mapping]] = ...) -> None: ...
 
 class Open(_message.Message):
-    __slots__ = ("version", "probe", "task_id", "model", "chain_id", "joint", "last", "codec", "calibration_id", "sample_id", "remaining_ns", "payload_bytes")
+    __slots__ = ("version", "probe", "task_id", "model", "chain_id", "joint", "last", "codec", "calibration_id", "sample_id", "remaining_ns", "payload_bytes", "attempt", "stream", "session", "sequence", "content", "seal")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     PROBE_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +28,12 @@ class Open(_message.Message):
     SAMPLE_ID_FIELD_NUMBER: _ClassVar[int]
     REMAINING_NS_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    SEAL_FIELD_NUMBER: _ClassVar[int]
     version: int
     probe: bool
     task_id: str
@@ -40,7 +46,13 @@ class Open(_message.Message):
     sample_id: bytes
     remaining_ns: int
     payload_bytes: int
-    def __init__(self, version: _Optional[int] = ..., probe: _Optional[bool] = ..., task_id: _Optional[str] = ..., model: _Optional[str] = ..., chain_id: _Optional[str] = ..., joint: _Optional[int] = ..., last: _Optional[int] = ..., codec: _Optional[str] = ..., calibration_id: _Optional[str] = ..., sample_id: _Optional[bytes] = ..., remaining_ns: _Optional[int] = ..., payload_bytes: _Optional[int] = ...) -> None: ...
+    attempt: int
+    stream: str
+    session: bytes
+    sequence: int
+    content: bytes
+    seal: bytes
+    def __init__(self, version: _Optional[int] = ..., probe: _Optional[bool] = ..., task_id: _Optional[str] = ..., model: _Optional[str] = ..., chain_id: _Optional[str] = ..., joint: _Optional[int] = ..., last: _Optional[int] = ..., codec: _Optional[str] = ..., calibration_id: _Optional[str] = ..., sample_id: _Optional[bytes] = ..., remaining_ns: _Optional[int] = ..., payload_bytes: _Optional[int] = ..., attempt: _Optional[int] = ..., stream: _Optional[str] = ..., session: _Optional[bytes] = ..., sequence: _Optional[int] = ..., content: _Optional[bytes] = ..., seal: _Optional[bytes] = ...) -> None: ...
 
 class Chunk(_message.Message):
     __slots__ = ("offset", "data")
@@ -61,13 +73,15 @@ class Down(_message.Message):
     def __init__(self, ack: _Optional[_Union[Ack, _Mapping]] = ..., answer: _Optional[_Union[Answer, _Mapping]] = ..., fault: _Optional[_Union[Fault, _Mapping]] = ...) -> None: ...
 
 class Ack(_message.Message):
-    __slots__ = ("bytes_received",)
+    __slots__ = ("bytes_received", "seal")
     BYTES_RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    SEAL_FIELD_NUMBER: _ClassVar[int]
     bytes_received: int
-    def __init__(self, bytes_received: _Optional[int] = ...) -> None: ...
+    seal: bytes
+    def __init__(self, bytes_received: _Optional[int] = ..., seal: _Optional[bytes] = ...) -> None: ...
 
 class Answer(_message.Message):
-    __slots__ = ("sample_id", "last", "payload", "queue_ns", "decode_ns", "compute_ns", "segment_ns", "batch")
+    __slots__ = ("sample_id", "last", "payload", "queue_ns", "decode_ns", "compute_ns", "segment_ns", "batch", "attempt", "stream", "session", "sequence", "model", "seal")
     SAMPLE_ID_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
@@ -76,6 +90,12 @@ class Answer(_message.Message):
     COMPUTE_NS_FIELD_NUMBER: _ClassVar[int]
     SEGMENT_NS_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    SEAL_FIELD_NUMBER: _ClassVar[int]
     sample_id: bytes
     last: int
     payload: bytes
@@ -84,15 +104,23 @@ class Answer(_message.Message):
     compute_ns: int
     segment_ns: _containers.RepeatedScalarFieldContainer[int]
     batch: int
-    def __init__(self, sample_id: _Optional[bytes] = ..., last: _Optional[int] = ..., payload: _Optional[bytes] = ..., queue_ns: _Optional[int] = ..., decode_ns: _Optional[int] = ..., compute_ns: _Optional[int] = ..., segment_ns: _Optional[_Iterable[int]] = ..., batch: _Optional[int] = ...) -> None: ...
+    attempt: int
+    stream: str
+    session: bytes
+    sequence: int
+    model: str
+    seal: bytes
+    def __init__(self, sample_id: _Optional[bytes] = ..., last: _Optional[int] = ..., payload: _Optional[bytes] = ..., queue_ns: _Optional[int] = ..., decode_ns: _Optional[int] = ..., compute_ns: _Optional[int] = ..., segment_ns: _Optional[_Iterable[int]] = ..., batch: _Optional[int] = ..., attempt: _Optional[int] = ..., stream: _Optional[str] = ..., session: _Optional[bytes] = ..., sequence: _Optional[int] = ..., model: _Optional[str] = ..., seal: _Optional[bytes] = ...) -> None: ...
 
 class Fault(_message.Message):
-    __slots__ = ("kind", "message")
+    __slots__ = ("kind", "message", "measure")
     KIND_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    MEASURE_FIELD_NUMBER: _ClassVar[int]
     kind: str
     message: str
-    def __init__(self, kind: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+    measure: str
+    def __init__(self, kind: _Optional[str] = ..., message: _Optional[str] = ..., measure: _Optional[str] = ...) -> None: ...
 
 class DescribeRequest(_message.Message):
     __slots__ = ("version",)
