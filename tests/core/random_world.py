@@ -151,10 +151,10 @@ class RandomWorld(World):
                 super()._carry_out(action)
 
 
-def play(scene: Scene, policy: str = "ours", **settings: object) -> RandomWorld:
-    """The scene under one policy, to its end."""
+def play(scene: Scene, policy: str = "ours", *, agrees: bool = True, **settings: object) -> RandomWorld:
+    """The scene under one policy, to its end. `agrees`: what each comparison of an audit finds."""
     core = Core(scene.table, policy=by_name(policy), margins=MARGINS, **settings)  # type: ignore[arg-type]
-    world = RandomWorld(core, answer_ns=scene.answer_ns, scene=scene)
+    world = RandomWorld(core, answer_ns=scene.answer_ns, scene=scene, agrees=lambda compare: agrees)
     for stream in scene.streams:
         world.at(0, r.StreamOpened(stream))
     for number, (moment, which) in enumerate(scene.arrivals):

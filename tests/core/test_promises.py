@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from hedgerow.core import Criticality, Prices
+from hedgerow.core import Criticality, Limits, Prices
 from hedgerow.core import records as r
 from hedgerow.core.budgets import BudgetSettings
 from hedgerow.device.journal import Header, line, replay
@@ -33,6 +33,7 @@ EVERYDAY = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 LONG = settings(EVERYDAY, max_examples=2500, derandomize=False)
+AUDIT_ALL = Limits(audit_share=1.0, audit_spacing_ns=0)
 POLICIES = ("ours", "device-only", "cloud-only")
 
 
@@ -89,12 +90,22 @@ def test_a_lane_that_can_carry_its_streams_meets_what_a_device_alone_would(scene
     check_twin(scene, play(scene))
 
 
+@EVERYDAY
+@given(scenes(sustainable_only=True), st.booleans())
+def test_audits_of_every_remote_answer_delay_no_promise(scene: Scene, honest: bool) -> None:
+    world = play(scene, agrees=honest, limits=AUDIT_ALL)
+    check_ends(world)
+    check_replay(world, "ours")
+    check_reserves(scene, world)
+    check_twin(scene, world)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @LONG
-@given(scenes(criticalities=tuple(Criticality)), st.sampled_from(POLICIES))
-def test_many_more_worlds(scene: Scene, policy: str) -> None:
-    world = play(scene, policy)
+@given(scenes(criticalities=tuple(Criticality)), st.sampled_from(POLICIES), st.booleans(), st.booleans())
+def test_many_more_worlds(scene: Scene, policy: str, audited: bool, honest: bool) -> None:
+    world = play(scene, policy, agrees=honest, limits=AUDIT_ALL if audited else None)
     check_ends(world)
     check_replay(world, policy)
     if policy != "cloud-only":

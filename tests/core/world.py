@@ -58,6 +58,8 @@ class World:
     core: Core
     answer_ns: Callable[[int], int | None] = lambda now: 40 * MS
     lane_factor: float = 1.0
+    agrees: Callable[[r.Compare], bool | None] = lambda compare: True
+    comparing_ns: int = MS
     now: int = 0
     queue: list[tuple[int, int, r.Event]] = field(default_factory=list)
     delivered: dict[int, tuple[int, r.Deliver]] = field(default_factory=dict)
@@ -152,6 +154,8 @@ class World:
             case r.Forget():
                 assert action.request in self.delivered, "forgotten before it was delivered"
                 self.forgotten.add(action.request)
+            case r.Compare():
+                self.at(self.now + self.comparing_ns, r.Compared(action.request, action.model, self.agrees(action)))
             case r.StopSending() | r.Advise():
                 pass
 

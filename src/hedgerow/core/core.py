@@ -15,6 +15,7 @@ from typing import assert_never
 
 from hedgerow.core import records as r
 from hedgerow.core.arms import ArmTable, CrossStep, GateStep, LocalModel, RunStep
+from hedgerow.core.audit import Audits
 from hedgerow.core.breaker import Signal
 from hedgerow.core.budgets import Budgets, BudgetSettings
 from hedgerow.core.certificate import Certificate
@@ -60,6 +61,7 @@ class Core:
         self._links = {name: Link(name, self.limits, *out) for name in links}
         lanes = sorted({model.lane for model in table.locals})
         self._desks = {lane: Desk(lane, table.locals, self.margins, *out) for lane in lanes}
+        self._audits = Audits(self.limits, table.locals if policy.uses_reserve else (), self._links, *out)
         self._choosing = Choosing(table, self.limits, self.prices, self._links, self._desks)
         self._modes = Modes(table, self.limits, certificate, self._records)
         self._in_force = self._modes.mode
@@ -105,7 +107,7 @@ class Core:
         for link in self._links.values():
             moments += [link.probe_due_ns(), *(attempt.lost_at_ns for attempt in link.attempts.values())]
         for flight in self._flights.values():
-            moments += [flight.retry_ns, self._ending(flight)[0]]
+            moments += [flight.retry_ns, flight.audit.until_ns if flight.audit else self._ending(flight)[0]]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def _take(self, event: r.Event) -> None:
@@ -129,6 +131,11 @@ class Core:
                 self._link(event.link).up(self._now_ns)
             case r.LinkDown():
                 self._link(event.link).signal(Signal.DOWN, self._now_ns)
+            case r.Compared():
+                for flight in self._audits.compared(event):
+                    self._forget_if_done(flight)
+            case r.TrustRestored():
+                self._audits.restore(self._link(event.link))
             case r.CloudReport():
                 self._link(event.link).belief.set_queue(event.queue_ns)
             case r.BatteryLevel():
@@ -199,7 +206,7 @@ class Core:
             status = Status.SAFE_VALUE if stream.has_safe_value else Status.DROPPED
             source = Source.SAFE_VALUE if stream.has_safe_value else Source.NONE
             self._deliver(flight, status, source, Reason.LOWER_RATE)
-        elif len(self._flights) > self.limits.requests_in_flight_max:
+        elif len(self._flights) - len(self._audits.flights) > self.limits.requests_in_flight_max:
             self._deliver(flight, Status.DROPPED, Source.NONE, Reason.LIMIT_REACHED)
         else:
             self._decide(flight)
@@ -335,6 +342,7 @@ class Core:
         flight.energy_mj += energy_mj
         self._budgets.spend(energy_mj=energy_mj)
         if flight.closed:
+            self._audits.ran(job, event)
             self._forget_if_done(flight)
         elif isinstance(event, r.RunDone):
             self._run_done(job, event)
@@ -428,7 +436,7 @@ class Core:
             cloud_ns = event.decode_ns + event.compute_ns
             link.answered(*attempt, queue_ns=event.queue_ns, cloud_ns=cloud_ns, now_ns=now)
             if flight is not None:
-                self._answered(flight)
+                (self._answered if link.trusted else self._primary_ended)(flight)
         else:
             link.failed(*attempt, fault=event.fault, link_at_fault=event.link_at_fault, now_ns=now)
             if flight is not None:
@@ -444,6 +452,7 @@ class Core:
         flight.primary = Primary.ENDED
         if flight.closed:
             self._actions.append(r.Advise(flight.request))
+            self._audits.consider(flight, self._now_ns)
             self._forget_if_done(flight)
         elif flight.stream.criticality is Criticality.SAFETY and flight.plan is not None:
             flight.advised = True
@@ -516,6 +525,10 @@ class Core:
             if not link.open_for_requests:
                 self._stop_waiting_for(link.name)
             self._budgets.spend(uplink_bytes=link.probe_if_due(now))
+        for flight in self._audits.expired(now):
+            for desk in self._desks.values():
+                desk.cancel(flight, now)
+            self._forget_if_done(flight)
         for flight in list(self._flights.values()):
             moment, status, source, reason = self._ending(flight)
             if moment is not None and now >= moment:
@@ -567,10 +580,12 @@ class Core:
         advisable = flight.stream.criticality is Criticality.SAFETY and source is Source.LOCAL
         if flight.primary is not Primary.CROSSING or not advisable:
             flight.primary = Primary.ENDED
+        if source is Source.REMOTE or flight.advised:
+            self._audits.consider(flight, self._now_ns)
         self._forget_if_done(flight)
 
     def _forget_if_done(self, flight: Flight) -> None:
         """Let go of a closed request once no lane and no crossing works for it."""
-        done = flight.closed and flight.job is None and flight.primary is not Primary.CROSSING
+        done = flight.closed and not flight.job and not flight.audit and flight.primary is not Primary.CROSSING
         if done and self._flights.pop(flight.request, None) is not None:
             self._actions.append(r.Forget(flight.request))

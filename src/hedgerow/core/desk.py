@@ -133,10 +133,13 @@ class Desk:
 
     def dispatch(self, flights: Iterable[Flight], now_ns: int) -> None:
         """Start what may start, stop what must give way, and note when to look again."""
-        mine = sorted((flight for flight in flights if not flight.closed), key=lambda flight: flight.due_ns)
+        mine, answered = [flight for flight in flights if not flight.closed], [each for each in flights if each.audit]
+        mine.sort(key=lambda flight: flight.due_ns)
         self.wake_ns = None
         if self.running is None and mine and not self._start_mandatory(mine, now_ns):
             any(self._start_optional(flight, mine, now_ns) for flight in mine)
+        if self.running is None and not any(map(self._wants, mine)):
+            any(self._start_audit(flight, mine, now_ns) for flight in answered)
         if self.running is not None:
             self._give_way(self.running, mine, now_ns)
 
@@ -206,6 +209,24 @@ class Desk:
         allowed = self._may_block(self._reservations(flights, now_ns), longest, now_ns)
         return allowed and self._start_plan(flight, Reason.NOTHING_FITS, now_ns)
 
+    def _wants(self, flight: Flight) -> bool:
+        """Whether the request would rather have the lane now than later."""
+        waits = flight.primary is Primary.WAITING or (flight.eager is not None and self._waits(flight))
+        return waits and flight.job is None
+
+    def _start_audit(self, flight: Flight, flights: list[Flight], now_ns: int) -> bool:
+        """Run what the remote answer is compared with; True if started."""
+        audit = flight.audit
+        if audit is None or audit.first is None or audit.model.lane != self.lane or flight.job is not None:
+            return False
+        model, longest = audit.model, audit.model.segment_longest_ns(audit.first)
+        if longest > self._longest_ns or not self._may_block(self._reservations(flights, now_ns), longest, now_ns):
+            return False
+        part = (audit.first, model.last)
+        job = self._start(flight, None, model.name, part, model.tail_bound_ns[audit.first], longest, now_ns)
+        self._actions.append(r.Run(self.lane, job, flight.request, model.name, *part))
+        return True
+
     def _start_head(self, flight: Flight, step: RunStep, flights: list[Flight], now_ns: int) -> bool:
         first = max(step.first, flight.joints.get(step.model, -1) + 1)
         bounds = self.models[step.model].segment_bound_ns[first : step.last + 1]
@@ -235,7 +256,7 @@ class Desk:
         self._jobs += 1
         # a head of the reserve's own model is a part of the reserve
         ahead = isinstance(step, RunStep) and flight.plan is not None and flight.plan.model.name == model
-        mandatory = self._counts(flight, now_ns) and (step is None or ahead)
+        mandatory = not flight.closed and self._counts(flight, now_ns) and (step is None or ahead)
         job = Job(self._jobs, flight, self.lane, step, model, *part, now_ns, bound_ns, segment_ns, mandatory)
         self.running = flight.job = job
         if step is not None:
@@ -253,6 +274,8 @@ class Desk:
         elif job.flight.plan is not None and self._counts(job.flight, now_ns):
             waiting.append(job.flight)  # what is only tried may not use up its own reserve's time either
         start = self._start_ns(waiting, now_ns)
+        if job.flight.closed and any(map(self._wants, flights)):
+            start = now_ns
         if start is None:
             return
         turn = start - job.segment_ns - self._margins.timer_ns

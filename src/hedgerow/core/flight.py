@@ -66,6 +66,17 @@ class Job:
 
 
 @dataclass(slots=True)
+class Audit:
+    """A remote answer is checked against `model`, run here from segment `first` on; None: both are here, to be compared."""
+
+    link: str
+    model: LocalModel
+    expected: float
+    until_ns: int
+    first: int | None
+
+
+@dataclass(slots=True)
 class Flight:
     """`due_ns` is the moment by which the answer must be known so that it is delivered by `deadline_ns`."""
 
@@ -90,6 +101,7 @@ class Flight:
     result: LocalModel | None = None
     job: Job | None = None
     closed: bool = False
+    audit: Audit | None = None  # once closed
     advised: bool = False
     retry_ns: int | None = None
     decided: Reason = Reason.LEAST_EXPECTED_COST

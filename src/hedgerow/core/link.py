@@ -38,6 +38,7 @@ class Link:
         self.belief = LinkBelief(limits)
         self.breaker = Breaker(limits, name)
         self.attempts: dict[tuple[int, int], Attempt] = {}
+        self.trusted = True  # that its answers are right, which no probe can tell
         self._probe: int | None = None
         self._probes = self._probe_ends_ns = 0
         self._heard_ns = 0  # when something last came back, or was asked by a probe
@@ -45,7 +46,7 @@ class Link:
 
     @property
     def open_for_requests(self) -> bool:
-        return self.breaker.state is State.CLOSED
+        return self.trusted and self.breaker.state is State.CLOSED
 
     def sent(self, attempt: Attempt) -> Attempt | None:
         """Note a new attempt; at the limit the oldest is given up and returned."""
@@ -123,7 +124,7 @@ class Link:
             due = self.breaker.retry_at_ns
         else:
             due = self._heard_ns + self._limits.probe_silence_ns
-        return due if due <= self.wanted_ns + _ACTIVE_NS else None
+        return due if self.trusted and due <= self.wanted_ns + _ACTIVE_NS else None
 
     def probe_if_due(self, now_ns: int) -> int:
         """Probe if it is time; returns the bytes that this costs. A probe of which nothing is heard is lost."""
@@ -136,7 +137,7 @@ class Link:
         self._probe = self._probes
         self._heard_ns = now_ns
         self._probe_ends_ns = now_ns + self._limits.probe_timeout_ns + self._limits.probe_margin_ns
-        fresh = not self.open_for_requests
+        fresh = self.breaker.state is not State.CLOSED
         self.signal(Signal.PROBE_SENT, now_ns)
         limits = self._limits
         self._actions.append(Probe(self._probe, self.name, limits.probe_bytes, fresh, limits.probe_timeout_ns))

@@ -124,6 +124,12 @@ class Limits:
     overload_queue_ns: int = 200 * MS  # the wait that a refusal of an overloaded cloud stands for
     unanswered_wait_ns: int = 2 * SECOND  # length past the deadline after which a request without any answer FAILED
     retry_background_ns: int = 500 * MS
+    audit_share: float = 0.02  # of remote answers, compared with the device's own when there is room; 0: none at all
+    audit_spacing_ns: int = 1 * SECOND  # between two comparisons that count: neighbouring samples are alike
+    audit_wait_ns: int = 2 * SECOND  # length after which an audit that found no room is dropped
+    audits_max: int = 4  # under way at once
+    audit_allowance: float = 0.05  # disagreement beyond the calibrated, which stands for what calibration cannot know
+    audit_false_alarm: float = 0.001  # probability of ever distrusting a link whose answers are as expected
     seed: int = 0  # secret, the device's own: what `chance` draws; 0: the session chooses one
 
 
@@ -237,6 +243,22 @@ class CloudReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """Whether the answer of `model` here agrees with the remote one; None: they cannot be compared."""
+
+    request: int
+    model: str
+    agrees: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrustRestored:
+    """The operator believes the answers of this link again."""
+
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
 class BatteryLevel:
     fraction: float
 
@@ -269,7 +291,7 @@ class TimerFired:
 Event = (
     StreamOpened | RequestArrived | RequestWithdrawn | RunDone | EncodeDone | JobEnded | ChunkAcked
     | AnswerArrived | RemoteFailed | ProbeAnswered | ProbeLost | LinkUp | LinkDown | CloudReport | BatteryLevel
-    | Temperature | Throttled | DeliveryTook | TimerFired
+    | Temperature | Throttled | DeliveryTook | TimerFired | Compared | TrustRestored
 )  # fmt: skip
 
 
@@ -363,13 +385,21 @@ class Advise:
 
 
 @dataclass(frozen=True, slots=True)
+class Compare:
+    """Compare the answer of `model` here with the remote one; one Compared follows."""
+
+    request: int
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class Forget:
     """Nothing more will be asked of this request: its tensors may go."""
 
     request: int
 
 
-Action = Run | Encode | Preempt | Cancel | Send | StopSending | Probe | Deliver | Advise | Forget
+Action = Run | Encode | Preempt | Cancel | Send | StopSending | Probe | Deliver | Advise | Compare | Forget
 
 
 @dataclass(frozen=True, slots=True)
@@ -470,6 +500,18 @@ class ModeChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteDistrusted:
+    """Of `audited` answers `disagreed` did, `expected` at most were to; the test reached `wealth` >= 1 / false_alarm_rate."""
+
+    link: str
+    audited: int
+    disagreed: int
+    expected: float
+    wealth: float
+    false_alarm_rate: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ignored:
     """An event about something that is over: a duplicate answer, a job already gone. Counted, never acted upon."""
 
@@ -479,7 +521,7 @@ class Ignored:
 
 Record = (
     Decision | ReserveChosen | ReserveStarted | BoundExceeded | Delivered | BreakerMoved | RemoteObserved
-    | CertificateWithdrawn | ModeChanged | Ignored
+    | CertificateWithdrawn | ModeChanged | RemoteDistrusted | Ignored
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from typing import assert_never
 from hedgerow.core import Core
 from hedgerow.core import records as r
 from hedgerow.device.answer import Answer
+from hedgerow.device.auditor import Auditor
 from hedgerow.device.journal import Journal
 from hedgerow.device.lane import Job, Lane, Workpiece
 from hedgerow.device.network import Network
@@ -61,6 +62,7 @@ class Driver:
         self._qualities = {arm.name: arm.quality for arm in core.table.arms}
         self._local_quality = {model.name: model.quality for model in core.table.locals}
         self._closing = self._closed = False
+        self._auditor = Auditor(task, self.post)
         self._timer = Timer(lambda: self.post(r.TimerFired()))
 
     def attach(self, lanes: dict[str, Lane], network: Network | None) -> None:
@@ -194,8 +196,9 @@ class Driver:
             case r.Run() | r.Encode():
                 lane, pending = self._lanes[action.lane], self._pending[action.request]
                 job = lane.begin(action, pending.work)
-                if pending.mine is not None and threading.get_ident() == pending.thread:
-                    pending.mine.append(job)
+                mine = pending.mine if pending.delivered is None else None  # the caller does not wait for an audit
+                if mine is not None and threading.get_ident() == pending.thread:
+                    mine.append(job)
                 else:
                     lane.enqueue(job)
             case r.Preempt():
@@ -216,6 +219,8 @@ class Driver:
                 ended.append((pending, self._answer(pending, action)))
             case r.Advise():
                 advised.append(self._pending[action.request])
+            case r.Compare():
+                self._auditor.compare(action, self._pending[action.request].work)
             case r.Forget():
                 self._pending.pop(action.request, None)
             case _:
@@ -272,5 +277,6 @@ class Driver:
             self._network.close()
         for lane in self._lanes.values():
             lane.close()
+        self._auditor.close()
         if self._journal is not None:
             self._journal.close()

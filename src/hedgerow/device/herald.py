@@ -28,10 +28,21 @@ class Herald:
         for record in outcome.records:
             if isinstance(record, r.BreakerMoved):
                 self._moved(record)
+            elif isinstance(record, r.RemoteDistrusted):
+                self._distrusted(record)
+        if isinstance(event, r.TrustRestored):
+            self._queue.put(f"the server at {self._address} is trusted again")
         if isinstance(event, r.ProbeLost) and self._reached is None:
             self._reached = False
             if not self._told:  # a wrong server has been told already
                 self._queue.put(f"the server at {self._address} is not reached yet; {self._otherwise} until it is")
+
+    def _distrusted(self, record: r.RemoteDistrusted) -> None:
+        self._queue.put(
+            f"the server at {self._address} gives answers that differ from the device's own more often than was measured: "
+            f"{record.disagreed} of {record.audited} audited, {record.expected:.1f} expected at most; "
+            "remote answers are off until trust_again() [at fault: peer]"
+        )
 
     def problem(self, text: str) -> None:
         """The server answers, but cannot be used."""

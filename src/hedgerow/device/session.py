@@ -21,7 +21,7 @@ from hedgerow.core import Core, Criticality, Prices, Stream
 from hedgerow.core.arms import ArmTable, CrossStep
 from hedgerow.core.budgets import BudgetSettings
 from hedgerow.core.policies import Policy, by_name
-from hedgerow.core.records import MS, Limits, Status, StreamOpened
+from hedgerow.core.records import MS, Limits, Status, StreamOpened, TrustRestored
 from hedgerow.device.answer import Answer
 from hedgerow.device.determinism import Applied, Determinism, apply
 from hedgerow.device.driver import Driver, Listener
@@ -243,6 +243,14 @@ class Session:
     def determinism(self) -> Applied:
         """What came of the determinism settings that were asked for."""
         return self._determinism
+
+    def trust_again(self) -> None:
+        """Believe the server again after an audit found its answers wrong (see docs/safety/cloud-audit.md)."""
+        links = {arm.crossing.link for arm in self.table.arms if arm.crossing is not None}
+        if not links:
+            raise UsageError("this session has no server to trust; give one when it is opened")
+        for link in sorted(links):
+            self._driver.take(TrustRestored(link))
 
     def listen(self, listener: Listener) -> None:
         """Be told of every step, for meters and views; called under the lock, so be quick."""
