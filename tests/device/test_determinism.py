@@ -13,7 +13,7 @@ import pytest
 
 from hedgerow.core import records as r
 from hedgerow.device import scheduling
-from hedgerow.device.determinism import Determinism, apply
+from hedgerow.device.determinism import Determinism, apply, by_name
 from hedgerow.device.scheduling import Setting
 from hedgerow.device.session import Session
 from hedgerow.errors import UsageError
@@ -180,6 +180,17 @@ def test_a_switch_interval_that_the_caller_changed_since_is_his(threads: OwnThre
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         Determinism(**wrong)  # type: ignore[arg-type]
+
+
+def test_settings_have_names() -> None:
+    assert by_name("own") == Determinism()
+    assert by_name("off").timer_priority is None
+    whole = by_name("whole")
+    assert whole.collect_when_idle
+    assert whole.lock_memory
+    assert whole.switch_interval_s == 0.0005
+    with pytest.raises(UsageError, match="one of whole, own, off, not 'fast'"):
+        by_name("fast")
 
 
 LOCKING = """

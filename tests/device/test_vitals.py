@@ -1,5 +1,6 @@
 """Temperature and battery: read from trees of the kernel's shape, posted when they move, silent where there is nothing."""
 
+import itertools
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,12 @@ def test_throttling_is_counted_over_all_cores(tmp_path: Path) -> None:
     assert throttle_count(tree(tmp_path, files)) == 21
 
 
+def test_throttled_time_is_that_of_the_slowest(tmp_path: Path) -> None:
+    cpu = "devices/system/cpu"
+    files = {f"{cpu}/cpu{number}/thermal_throttle/core_throttle_total_time_ms": f"{number}00" for number in range(3)}
+    assert read_vitals(tree(tmp_path, files)) == Vitals(throttled_ms=200.0)
+
+
 def test_an_empty_tree_reads_as_nothing(tmp_path: Path) -> None:
     assert read_vitals(tmp_path) == Vitals()
 
@@ -88,7 +95,8 @@ class Readings:
 def posted(*readings: Vitals) -> list[r.Event]:
     """What a watch posts for these readings."""
     read, found = Readings(*readings), list[r.Event]()
-    watch = VitalsWatch(found.append, read=read, every_s=0.001)
+    seconds = itertools.count(1)
+    watch = VitalsWatch(found.append, read=read, every_s=0.001, clock_ns=lambda: next(seconds) * 1_000_000_000)
     assert read.over.wait(20.0)
     watch.close()
     return found
@@ -118,6 +126,15 @@ def test_a_slow_climb_is_not_lost_between_the_steps() -> None:
     assert found == [r.Temperature(50.0), r.Temperature(51.0), r.Temperature(52.0)]
 
 
+def test_throttling_is_told_as_a_share_of_the_time_between_two_readings() -> None:
+    """One reading a second: 0, 0, 50, 55 and 900 ms of it, then none."""
+    counted = (1000.0, 1000.0, 1050.0, 1105.0, 2005.0, 2005.0, 2005.0)
+    found = posted(*(Vitals(throttled_ms=each) for each in counted))
+    shares = [event.share for event in found if isinstance(event, r.Throttled)]
+    assert len(shares) == len(found)
+    assert shares == pytest.approx([0.05, 0.9, 0.0])
+
+
 def test_where_nothing_can_be_read_no_thread_stays() -> None:
     found: list[r.Event] = []
     watch = VitalsWatch(found.append, read=Vitals)
@@ -130,7 +147,7 @@ def test_where_nothing_can_be_read_no_thread_stays() -> None:
 @pytest.mark.parametrize("watched", [True, False])
 def test_a_sessions_core_is_told(task: Task, profile: Profile, watched: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     read = Readings(*[Vitals(60.0 + number, 0.9) for number in range(400)])
-    monkeypatch.setattr("hedgerow.device.vitals.VitalsWatch.__init__.__kwdefaults__", {"read": read, "every_s": 0.01})
+    monkeypatch.setattr("hedgerow.device.session.VitalsWatch", lambda post: VitalsWatch(post, read=read, every_s=0.01))
     steps, before = Steps(), threading.active_count()
     with Session(task, profile=profile, watch_vitals=watched) as session:
         session.listen(steps)

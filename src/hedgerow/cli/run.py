@@ -44,11 +44,16 @@ def run(
     journal: Annotated[Path | None, typer.Option(help="Keep every decision in this file.")] = None,
     repeat: Annotated[int | None, typer.Option(min=1, help="Go through the folder so many times.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Go on for so long instead.")] = None,
+    determinism: Annotated[
+        str, typer.Option(help="whole (this process is steadied), own (its threads) or off.")
+    ] = "whole",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per answer, then the summary.")] = False,
 ) -> None:
     """Answer every sample by its deadline, with a live view on a terminal. Ctrl-C ends it with the summary."""
+    from hedgerow.device.determinism import by_name
     from hedgerow.device.session import Session, address_of, open_task
 
+    steady = by_name(determinism)
     if repeat is not None and seconds is not None:
         raise UsageError("give --repeat or --seconds, not both")
     if server is not None:
@@ -70,6 +75,7 @@ def run(
                 period_ms=1000.0 / rate,
                 policy=policy,
                 journal=journal,
+                determinism=steady,
                 say=lambda text: say(text),
             )
         )

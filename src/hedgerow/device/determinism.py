@@ -66,6 +66,14 @@ class Determinism:
         return replace(cls(), switch_interval_s=SWITCH_INTERVAL_S, collect_when_idle=True, lock_memory=True)
 
 
+def by_name(name: str) -> Determinism:
+    """Settings for a command line: "whole", "own" or "off". UsageError for any other."""
+    named = {"whole": Determinism.whole_process, "own": Determinism, "off": Determinism.off}
+    if name not in named:
+        raise UsageError(f"determinism is one of {', '.join(named)}, not '{name}'")
+    return named[name]()
+
+
 class Threads(Protocol):
     """A session's own threads, by native id, and the door to its steps; device.driver.Driver is one."""
 

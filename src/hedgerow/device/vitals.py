@@ -1,18 +1,20 @@
-"""The machine's temperature and battery as events of the core, so that it can act before heat or an empty cell does.
+"""The machine's temperature, throttling and battery as events of the core, so that it can act before they break a bound.
 
-A thread of its own reads every two seconds and posts `Temperature` (the hottest processor sensor, degrees Celsius) and
-`BatteryLevel` (a fraction) when they have moved by a threshold. Where nothing can be read it ends at once and nothing is
-posted. Rules:
+A thread of its own reads every two seconds and posts `Temperature` (the hottest processor sensor, degrees Celsius),
+`Throttled` (the share of the time since the last reading in which the processor was slowed down for heat) and `BatteryLevel`
+(a fraction) when they have moved by a threshold. Where nothing can be read it ends at once and nothing is posted. Rules:
 
 - Processor sensors only (their kinds are listed below): a warm disk or radio says nothing of the lanes. A value outside
   -40 to 150 degrees is a broken sensor and is left out. Batteries of peripherals are left out.
-- A throttling counter is not reported as heat: it tells that the processor slowed down, not how warm it is, and an
-  invented number would be replayed as a measured one. `hedgerow doctor` shows the counters; the journal shows what slowed.
+- Throttling is told only where the kernel counts its time (x86: thermal_throttle/*_total_time_ms). A bare count of throttlings
+  is no share of time and no temperature; `hedgerow doctor` shows it. Nor is a control group's quota told here: the doctor does.
 
-Sources: the kernel's Documentation/driver-api/thermal/sysfs-api.rst, hwmon/sysfs-interface.rst and ABI/testing/sysfs-class-power.
+Sources: the kernel's Documentation/driver-api/thermal/sysfs-api.rst, hwmon/sysfs-interface.rst, ABI/testing/sysfs-class-power
+and sysfs-devices-system-cpu.
 """
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from hedgerow.core import records as r
 EVERY_S = 2.0
 STEP_CELSIUS = 1.0
 STEP_FRACTION = 0.01
+STEP_SHARE = 0.01
 _PLAUSIBLE_CELSIUS = (-40.0, 150.0)
 _PROCESSOR_ZONES = ("cpu", "soc", "x86_pkg_temp", "pkg", "core", "cluster")
 _PROCESSOR_CHIPS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "soc_thermal", "scpi_sensors")
@@ -29,15 +32,17 @@ _PROCESSOR_CHIPS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "soc_therm
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """One reading; None is what cannot be read here. `celsius`: the hottest processor sensor; `battery`: 0 to 1."""
+    """One reading; None is what cannot be read here. `celsius`: the hottest processor sensor; `battery`: 0 to 1;
+    `throttled_ms`: how long the core or package that was slowed down longest has been so since the machine started."""
 
     celsius: float | None = None
     battery: float | None = None
+    throttled_ms: float | None = None
 
 
 def read_vitals(sys: Path = Path("/sys")) -> Vitals:
     """Read this machine's (or a tree of the same shape at `sys`)."""
-    return Vitals(max(processor_celsius(sys), default=None), battery_fraction(sys))
+    return Vitals(max(processor_celsius(sys), default=None), battery_fraction(sys), _throttled_ms(sys))
 
 
 def processor_celsius(sys: Path) -> list[float]:
@@ -60,13 +65,19 @@ def processor_celsius(sys: Path) -> list[float]:
 
 def throttle_count(sys: Path) -> int | None:
     """How often the processor has slowed down for heat since it started, all cores and packages; None: not counted here."""
-    counters = [
-        _number(counter)
-        for cpu in sys.glob("devices/system/cpu/cpu[0-9]*")
-        for counter in cpu.glob("thermal_throttle/*_throttle_count")
-    ]
-    found = [round(each) for each in counters if each is not None]
-    return sum(found) if found else None
+    found = _throttling(sys, "count")
+    return round(sum(found)) if found else None
+
+
+def _throttled_ms(sys: Path) -> float | None:
+    return max(_throttling(sys, "total_time_ms"), default=None)
+
+
+def _throttling(sys: Path, what: str) -> list[float]:
+    """That counter of every core and package."""
+    folders = sys.glob("devices/system/cpu/cpu[0-9]*/thermal_throttle")
+    found = (_number(counter) for folder in folders for counter in folder.glob(f"*_throttle_{what}"))
+    return [each for each in found if each is not None]
 
 
 def battery_fraction(sys: Path) -> float | None:
@@ -98,10 +109,17 @@ class VitalsWatch:
     """Reads every `every_s` seconds and posts what has changed; ends by itself where the first reading has nothing."""
 
     def __init__(
-        self, post: Callable[[r.Event], None], *, read: Callable[[], Vitals] = read_vitals, every_s: float = EVERY_S
+        self,
+        post: Callable[[r.Event], None],
+        *,
+        read: Callable[[], Vitals] = read_vitals,
+        every_s: float = EVERY_S,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._post, self._read, self._every_s = post, read, every_s
+        self._post, self._read, self._every_s, self._clock_ns = post, read, every_s, clock_ns
         self._told = Vitals()
+        self._share = 0.0  # of throttled time, as last told
+        self._counted: tuple[int, float] | None = None  # when, and how much throttled time there was
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="hedgerow-vitals", daemon=True)
         self._thread.start()
@@ -114,6 +132,7 @@ class VitalsWatch:
         now = self._read()
         while now != Vitals() or self._told != Vitals():  # a sensor that fails later may come back
             self._tell(now)
+            self._tell_throttling(now)
             if self._end.wait(self._every_s):
                 return
             now = self._read()
@@ -127,3 +146,15 @@ class VitalsWatch:
             battery = now.battery
             self._post(r.BatteryLevel(battery))
         self._told = Vitals(celsius, battery)
+
+    def _tell_throttling(self, now: Vitals) -> None:
+        if now.throttled_ms is None:
+            return
+        at_ns, before = self._clock_ns(), self._counted
+        self._counted = (at_ns, now.throttled_ms)
+        if before is None or at_ns <= before[0]:
+            return
+        share = min(max((now.throttled_ms - before[1]) * 1e6 / (at_ns - before[0]), 0.0), 1.0)
+        if abs(share - self._share) >= STEP_SHARE or (share == 0.0) != (self._share == 0.0):
+            self._share = share
+            self._post(r.Throttled(share))
