@@ -125,7 +125,7 @@ class Journal:
     """Appends steps to `path` from its own thread. `failure` is set, and said on stderr once, when the disk refuses."""
 
     def __init__(self, path: str | Path, header: Header) -> None:
-        self._path = Path(path)
+        self._path, self.header = Path(path), header
         try:
             self._file = self._path.open("wb", buffering=1 << 20)
         except OSError as error:

@@ -252,6 +252,11 @@ class Session:
         for link in sorted(links):
             self._driver.take(TrustRestored(link))
 
+    @property
+    def journal(self) -> Journal | None:
+        """The journal that is kept, if one is: its header, and `failure` once it had to end."""
+        return self._journal
+
     def listen(self, listener: Listener) -> None:
         """Be told of every step, for meters and views; called under the lock, so be quick."""
         self._driver.listen(listener)

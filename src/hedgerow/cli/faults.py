@@ -1,0 +1,71 @@
+"""`hedgerow faults`: attack real processes, 15 kinds of fault, each many times at random phases, and count what broke."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+QUICK_TRIALS = 1
+JUDGED = ("kinds", "trials", "requests", "unanswered", "late_link", "late_device", "wrong_accepted", "leaks")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("faults")(faults)
+
+
+def faults(
+    kind: Annotated[list[str] | None, typer.Option(help="Only this kind (may be repeated).")] = None,
+    trials: Annotated[int, typer.Option(min=1, max=10_000, help="Trials of each kind.")] = 20,
+    seed: Annotated[int, typer.Option(help="All phases and lengths come from it.")] = 0,
+    trial: Annotated[int | None, typer.Option(min=0, help="Repeat this trial of the kind alone.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="One trial of each kind.")] = False,
+    task: Annotated[Path | None, typer.Option(help="A task file instead of the campaign's own small models.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for every trial's record and the violated ones' files.")] = Path(
+        "out/faults"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Attack server, link and device (15 kinds of fault) and count requests unanswered, late, wrong, and what is left behind.
+
+    Real processes on this machine; the link and a slower device are EMULATED. Exit code 1 on any violation.
+    """
+    from hedgerow.campaigns.campaign import KINDS, Settings, run_campaign, violated
+    from hedgerow.views.literal import literal_console
+
+    errors = literal_console(stderr=True)
+    count = QUICK_TRIALS if quick else trials
+    settings = Settings(out, tuple(kind or KINDS), count, seed, trial, task)
+    result = run_campaign(settings, lambda text: errors.print(text, soft_wrap=True))
+    if as_json:
+        print(json.dumps(result))
+    else:
+        literal_console(width_characters=130).print(_table(result))
+        _tell(result)
+    if violated(result):
+        raise typer.Exit(1)
+
+
+def _table(result: dict[str, Any]) -> Any:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    columns = [*JUDGED, "safe_values", "recovery_p50_ms", "recovery_max_ms"]
+    columns[0] = "kind"
+    table = Table(box=SIMPLE_HEAD, padding=0, title="faults on real processes; emulated link", title_justify="left")
+    for column in columns:
+        words = column.removesuffix("_ms").replace("_", "\n") + ("\nms" if column.endswith("_ms") else "")
+        table.add_column(words, justify="left" if column == "kind" else "right", no_wrap=True)
+    for each in result["by_kind"]:
+        shown = ["-" if each[column] is None else f"{each[column]:.0f}" for column in columns[1:]]
+        table.add_row(each["kind"], *(["not run"] + [""] * (len(columns) - 2) if each["not_run"] else shown))
+    return table
+
+
+def _tell(result: dict[str, Any]) -> None:
+    for name, why in result["not_run"].items():
+        print(f"not run: {name}: {why}")
+    for each in result["violations"]:
+        print(f"violated; again: {each}")
+    print(", ".join(f"{name.replace('_', ' ')} {result[name]}" for name in JUDGED), f"in {result['seconds']:.0f} s")
