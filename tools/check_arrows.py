@@ -59,7 +59,8 @@ ARROWS: dict[str, list[str]] = {
     "views": ["core", "assurance", "errors"],
     "demo": BELOW_DEMO,
     "benchmarks": BELOW_DEMO,
-    "cli": [*BELOW_DEMO, "demo", "benchmarks"],
+    "campaigns": [*BELOW_DEMO, "demo.processes"],  # the demo's way to start, order and end other processes
+    "cli": [*BELOW_DEMO, "demo", "benchmarks", "campaigns"],
     "__init__": ["core", "device", "models", "profiling", "errors"],  # the public names
 }
 
@@ -69,6 +70,7 @@ PACKAGES: dict[str, list[str]] = {
         "cli",
         "assurance",
         "benchmarks",
+        "campaigns",
         "cloud",
         "codecs",
         "core",
@@ -80,15 +82,21 @@ PACKAGES: dict[str, list[str]] = {
         "views",
         "wire",
     ],
-    "onnx": ["models"],
-    "onnxruntime": ["models/engines/onnxruntime_engine.py"],
+    "onnx": ["models", "campaigns/small_task.py"],  # where models are opened, and where the campaign makes its own
+    # the campaign's oracle asks it directly, past everything under test
+    "onnxruntime": ["models/engines/onnxruntime_engine.py", "campaigns/oracle.py"],
     "google": ["models", "wire"],  # protobuf: errors of ONNX files, messages of the wire
     "grpc": ["wire", "cloud"],
     "zstandard": ["codecs"],
     # where pictures are read, encoded and resized
-    "PIL": ["codecs", "models/frames.py", "models/preparation.py", "demo/frames.py"],
-    "msgspec": ["assurance/certification", "device", "profiling"],  # files of records: journals, profiles, certificates
-    "psutil": ["profiling/host.py"],
+    "PIL": ["codecs", "models/frames.py", "models/preparation.py", "demo/frames.py", "campaigns/small_task.py"],
+    "msgspec": [
+        "assurance/certification",
+        "campaigns/judging.py",
+        "device",
+        "profiling",
+    ],  # files of records: journals, profiles, certificates
+    "psutil": ["profiling/host.py", "campaigns"],
     "matplotlib": ["views"],
     "rich": ["views", "cli"],
     "typer": ["cli"],

@@ -74,6 +74,17 @@ def test_an_excess_after_its_own_run_began_is_no_excuse() -> None:
     assert cause_of(row(1, 110.0, captured_ms=0), story) is Cause.LINK
 
 
+def test_a_timer_that_ends_a_hold_too_late_is_the_device_and_one_after_it_is_not() -> None:
+    held = replace(row(0, 110.0), reason=Reason.HOLD_ENDED)
+    run = [decided(0, 0), *ran(0, 1, 50, 60)[:1], step(60, r.RunDone("cpu", 1, 0, (10 * MS,)))]
+    said = delivered(0, 109.5, reason=Reason.HOLD_ENDED)
+    timer = [*run, step(109.5, r.TimerFired(), exceeded(-1, 12, "timer"), said)]
+    assert cause_of(held, timer) is Cause.DEVICE
+    assert cause_of(row(0, 110.0), timer) is Cause.LINK  # it was not the timer that had to end it
+    after = [*run, step(109.5, r.TimerFired(), said), step(111, r.TimerFired(), exceeded(-1, 12, "timer"))]
+    assert cause_of(held, after) is Cause.LINK
+
+
 def test_a_late_timer_is_the_device() -> None:
     story = [decided(0, 0), step(55, r.TimerFired(), exceeded(-1, 12, "timer")), *ran(0, 1, 55, 109.5)]
     assert cause_of(row(0, 110.0), story) is Cause.DEVICE

@@ -25,6 +25,20 @@ def test_good_link_answers_from_the_cloud_and_leaves_the_reserve_unused() -> Non
     assert w.core.in_flight == 0
 
 
+@pytest.mark.parametrize("beyond_ns", [0, 1])
+def test_a_timer_beyond_its_bound_is_noted_whatever_event_comes_before_it(beyond_ns: int) -> None:
+    core = world(CAMERA).core
+    core.step(r.RequestArrived(0, CAMERA.name, 0), now_ns=0)
+    wake_ns = core.next_wakeup_ns()
+    assert wake_ns is not None
+    now_ns = wake_ns + core.margins.timer_ns + beyond_ns
+    outcome = core.step(r.RequestArrived(1, CAMERA.name, now_ns), now_ns=now_ns)
+    found = [record for record in outcome.records if isinstance(record, r.BoundExceeded) and record.what == "timer"]
+    assert [record.request for record in found] == [-1] * beyond_ns
+    again = core.step(r.TimerFired(), now_ns=now_ns)  # the same lateness is told once
+    assert not any(isinstance(record, r.BoundExceeded) and record.what == "timer" for record in again.records)
+
+
 def test_dead_link_answers_everything_on_the_device_in_time() -> None:
     w = world(CAMERA, answer_ns=lambda now: None)
     w.periodic(CAMERA, 50)

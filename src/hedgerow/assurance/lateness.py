@@ -5,7 +5,8 @@ The rule. A late request counts as `device` if
 1. no local arm fitted it when it was decided (or it was dropped for want of room), or
 2. a bound of the device was exceeded on its own way: one of its jobs, its cancellation, or its delivery (from the core's
    decision to the consumer) beyond the stated margin, or
-3. that happened to the timer, or to a job that held a lane, between its capture and the last start of its own jobs.
+3. that happened to the timer, or to a job that held a lane, between its capture and the last start of its own jobs, or
+   to the timer that had to end its hold.
 
 2 and 3 count only for an answer, and only if the excesses together are at least as long as it was late: an encoder 1 ms over
 its bound does not excuse a blackout. A request without an answer is `device` only by 1, or if the engine failed. All else
@@ -19,6 +20,9 @@ from enum import StrEnum
 from hedgerow.assurance.evidence import Evidence, Excess
 from hedgerow.assurance.rows import Timed
 from hedgerow.core.records import Reason
+
+TIMER = -1  # the request under which the timer's excesses stand
+ENDED_BY_TIMER = (Reason.HOLD_ENDED, Reason.DEADLINE_PASSED, Reason.EXPIRED)
 
 
 class Cause(StrEnum):
@@ -94,12 +98,12 @@ def _own(row: Timed, evidence: Evidence) -> Iterable[Excess]:
 def _blocking(row: Timed, evidence: Evidence) -> Iterable[Excess]:
     """Excesses of others that ended while this request could have been waiting for the lane."""
     until_ns = evidence.last_start_ns(row.request)
-    if until_ns is None:
-        if row.request not in evidence.reserved:
-            return  # it never wanted the lane
-        until_ns = row.told_ns
+    if until_ns is None and row.request in evidence.reserved:
+        until_ns = row.told_ns  # else it never wanted the lane
+    ended_ns = row.told_ns if row.reason in ENDED_BY_TIMER else until_ns
     for each in evidence.excesses:
-        if each.request != row.request and row.captured_ns < each.at_ns <= until_ns:
+        waited_ns = ended_ns if each.request == TIMER else until_ns
+        if each.request != row.request and waited_ns is not None and row.captured_ns < each.at_ns <= waited_ns:
             yield each
 
 

@@ -1,13 +1,13 @@
 """What one trial is worth: the rows that the device's harness kept, and the journal, which is replayed and questioned.
 
 Rules: `unanswered` is a request that got no answer, safe value or declared ending; `late_link` is late with no bound of the
-device's exceeded in the journal (assurance.lateness); a background request has kept its promise if it was answered or
-spooled within its expiry. Nothing is left out because it is awkward: a dead device leaves all of its requests unanswered.
+device's exceeded in the journal (assurance.lateness); a background request has kept its promise if it was answered, or
+handed back as spooled, by its expiry (the timer's and the delivery's margins on top, for the expiry itself starts them). Nothing is left out because it is awkward: a dead device leaves all of its requests unanswered.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -83,15 +83,17 @@ def judge(rows: Sequence[Timed], evidence: Evidence) -> Verdict:
     silent = [row for row in rows if row.reason == UNANSWERED]
     verdict.unanswered = [f"request {row.index}: nothing came" for row in silent]
     margin_ns = evidence.margins.timer_ns + evidence.margins.deliver_ns
-    heard = [row for row in rows if row not in silent and not _spooled_in_time(row, margin_ns)]
+    heard = [_handed_back(row, margin_ns) for row in rows if row.reason != UNANSWERED]
     for late in late_requests(heard, evidence):
         (verdict.late_device if late.cause is Cause.DEVICE else verdict.late_link).append(_words(late, rows))
     return verdict
 
 
-def _spooled_in_time(row: Timed, margin_ns: int) -> bool:
-    """Whether a background request was handed back at its expiry, as promised."""
-    return row.status is Status.SPOOLED and row.told_ns - row.captured_ns <= row.deadline_ns + margin_ns
+def _handed_back(row: Timed, margin_ns: int) -> Timed:
+    """A spooled request as one that was answered when it was handed back; any other as it is."""
+    if row.status is not Status.SPOOLED:
+        return row
+    return replace(row, status=Status.ANSWERED, deadline_ns=row.deadline_ns + margin_ns)
 
 
 def _words(late: Late, rows: Sequence[Timed]) -> str:

@@ -75,6 +75,7 @@ class Core:
         self._now_ns = now_ns
         self._records.clear()
         self._actions.clear()
+        self._compare(-1, "timer", now_ns - (self._wake_ns or now_ns), self.margins.timer_ns)
         self._take(event)
         self._look_at_clocks()
         self._look_at_modes()
@@ -119,8 +120,7 @@ class Core:
             case r.ChunkAcked() | r.AnswerArrived() | r.RemoteFailed():
                 self._from_afar(event)
             case r.TimerFired():
-                late_ns = self._now_ns - (self._now_ns if self._wake_ns is None else self._wake_ns)
-                self._compare(-1, "timer", late_ns, self.margins.timer_ns)
+                pass  # its moment is looked at whatever comes first
             case r.RequestWithdrawn():
                 if event.request in self._flights:
                     self._deliver(self._flights[event.request], Status.DROPPED, Source.NONE, Reason.WITHDRAWN)
