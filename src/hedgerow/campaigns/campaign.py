@@ -172,7 +172,7 @@ def figures(ran: Ran) -> dict[str, Any]:
     trials, verdicts = ran.trials, [trial.verdict for trial in ran.trials]
     recoveries = sorted(trial.recovery_ms for trial in trials if trial.recovery_ms is not None)
     awaited = sum(not trial.inside for trial in trials)
-    landings = [f"{trial.stage}->{trial.landed or 'none'}" for trial in trials if trial.kind == "reset"]
+    landings = [f"{trial.stage}: {trial.landed or 'no crossing failed'}" for trial in trials if trial.kind == "reset"]
     return {
         "kind": ran.kind.name,
         "where": ran.kind.where,

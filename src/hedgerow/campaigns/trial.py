@@ -129,7 +129,7 @@ class Runner:
         trial.closing_s, trial.rss_bytes = ended["closing_s"], ended["rss_bytes"]
         trial.native_threads, trial.journal_ended = ended["native_threads"], ended["journal_failure"] or ""
         if kind.name == "reset":
-            trial.landed = landed(scene.journal, begun_ns, over_ns, answering=trial.stage == "answer")
+            trial.landed = landed(scene.journal, begun_ns, over_ns)
 
     def _end(self, device: Device) -> dict[str, Any]:
         device.order("end")
@@ -162,22 +162,25 @@ class Runner:
         return left + [f"process {pid}" for pid in sorted(strangers)]
 
 
-def landed(journal: Path, begun_ns: int, over_ns: int, *, answering: bool) -> str:
-    """In which stage a crossing failed between these moments, as the journal shows; empty if none did."""
+def landed(journal: Path, begun_ns: int, over_ns: int) -> str:
+    """How far the first crossing that failed between these moments had come, as the device knew; empty if none failed."""
     acked: dict[tuple[int, int], int] = {}
-    sent: dict[tuple[int, int], int] = {}
-    for _, now_ns, event, outcome in read_steps(journal)[1]:
-        del outcome
+    payload_bytes = 0
+    for _, now_ns, event, _ in read_steps(journal)[1]:
         match event:
             case r.ChunkAcked():
                 acked[event.request, event.attempt] = event.bytes_received
             case r.EncodeDone():
-                sent[0, 0] = event.payload_bytes
+                payload_bytes = event.payload_bytes
             case r.RemoteFailed() if event.link_at_fault and begun_ns <= now_ns <= over_ns:
                 crossed = acked.get((event.request, event.attempt), 0)
-                if crossed >= sent.get((0, 0), 0):
-                    return "answer" if answering else "waiting"
-                return "upload" if crossed else "opening"
+                return (
+                    "all acknowledged"
+                    if crossed >= payload_bytes
+                    else "some acknowledged"
+                    if crossed
+                    else "no answer yet"
+                )
             case _:
                 pass
     return ""
