@@ -92,7 +92,7 @@ LIES: dict[str, tuple[Answering, FaultKind, Measure | None]] = {
         PEER,
         None,
     ),
-    "an unknown fault": (lambda _: [fault("new")], PEER, None),
+    "an unknown fault": (lambda _: [fault("new")], PEER, Measure.FORM),
     "a known fault": (lambda _: [fault("engine")], FaultKind.ENGINE, None),
     "what the server detected": (lambda _: [fault("corrupt", "checksum")], CORRUPT, Measure.CHECKSUM),
 }

@@ -50,12 +50,12 @@ class Fault:
 
     @classmethod
     def of_wire(cls, kind: str, message: str, measure: str = "") -> "Fault":
-        """Read a fault that the other side sent."""
+        """Read a fault that the other side sent; one of an unknown kind was detected by its FORM."""
         known = next((each for each in Measure if each.value == measure), None)
         try:
             return cls(FaultKind(kind), message, known)
         except ValueError:
-            return cls(FaultKind.PEER, f"{message} (unknown fault kind '{kind[:40]}')", known)
+            return cls(FaultKind.PEER, f"{message} (unknown fault kind '{kind[:40]}')", known or Measure.FORM)
 
     def error(self) -> HedgerowError:
         """The error to raise for it: LinkError when the network is at fault, else FaultError."""
