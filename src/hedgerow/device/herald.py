@@ -1,4 +1,5 @@
-"""Tells the session's owner, in one line each, how the server stands: reached, lost, wrong. On a thread of its own.
+"""Tells the session's owner, in one line each, how the server and the certificate stand: reached, lost, wrong; withdrawn,
+another mode. On a thread of its own.
 
 A line is said when the state changes, a problem once until the server has answered again: silence about the network would
 leave an owner believing that the cloud was weighed and lost.
@@ -24,12 +25,20 @@ class Herald:
         self._thread.start()
 
     def __call__(self, now_ns: int, event: r.Event, outcome: r.Outcome) -> None:
-        """One step; only what its records and its event say of the link matters."""
+        """One step; only what its records and its event say of link and certificate matters."""
         for record in outcome.records:
-            if isinstance(record, r.BreakerMoved):
-                self._moved(record)
-            elif isinstance(record, r.RemoteDistrusted):
-                self._distrusted(record)
+            match record:
+                case r.BreakerMoved():
+                    self._moved(record)
+                case r.RemoteDistrusted():
+                    self._distrusted(record)
+                case r.CertificateWithdrawn():
+                    self._queue.put(f"the certificate is withdrawn in mode '{record.mode}': {record.because}")
+                case r.ModeChanged():
+                    proof = "" if record.certified else ", no longer certified"
+                    self._queue.put(f"mode '{record.after}'{proof} instead of '{record.before}': {record.because}")
+                case _:
+                    pass
         if isinstance(event, r.TrustRestored):
             self._queue.put(f"the server at {self._address} is trusted again")
         if isinstance(event, r.ProbeLost) and self._reached is None:

@@ -22,7 +22,7 @@ from hedgerow.core import Arm, ArmTable, Core, CrossStep, Energy, GateStep, Limi
 from hedgerow.core import records as r
 from hedgerow.core.budgets import BudgetSettings
 from hedgerow.core.certificate import Certificate
-from hedgerow.core.policies import by_name
+from hedgerow.core.policies import Policy, by_name
 from hedgerow.errors import HostError, UsageError
 
 FORMAT = 1
@@ -108,11 +108,11 @@ class Header:
         except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError, ValueError) as error:
             raise UsageError(f"not a journal of Hedgerow: its first line does not read as a header ({error})") from None
 
-    def core(self) -> Core:
-        """A fresh core made of exactly this."""
+    def core(self, policy: Policy | None = None) -> Core:
+        """A fresh core made of exactly this; `policy` None: the one that has this name."""
         return Core(
             self.table,
-            policy=by_name(self.policy),
+            policy=policy or by_name(self.policy),
             limits=self.limits,
             margins=self.margins,
             prices=self.prices,

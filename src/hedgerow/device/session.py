@@ -16,13 +16,15 @@ from typing import Protocol, Self
 
 import numpy as np
 
+from hedgerow.assurance.certification import CertificateFile
 from hedgerow.codecs import Calibration
-from hedgerow.core import Core, Criticality, Prices, Stream
+from hedgerow.core import Criticality, Prices, Stream
 from hedgerow.core.arms import ArmTable, CrossStep
 from hedgerow.core.budgets import BudgetSettings
 from hedgerow.core.policies import Policy, by_name
 from hedgerow.core.records import MS, Limits, Status, StreamOpened, TrustRestored
 from hedgerow.device.answer import Answer
+from hedgerow.device.certified import governed
 from hedgerow.device.determinism import Applied, Determinism, apply
 from hedgerow.device.driver import Driver, Listener
 from hedgerow.device.herald import Herald
@@ -34,7 +36,7 @@ from hedgerow.errors import EngineError, UsageError
 from hedgerow.models.chain import Chain
 from hedgerow.models.task import Task
 from hedgerow.models.tensors import Array, Tensors
-from hedgerow.planning import arm_table, calibrations, every_arm, margins_of
+from hedgerow.planning import arm_table, calibrations, every_arm
 from hedgerow.planning.arms import Tiers
 from hedgerow.profiling import Profile, make_profile, quick_frames
 from hedgerow.profiling.samples import Frames
@@ -63,7 +65,9 @@ class Session:
     `safe_value` is delivered at the deadline when nothing else can be (None: the late answer is delivered instead);
     `period_ms` the least distance between two samples, when known; `journal` a file to keep every decision in;
     `determinism` how steadily it runs (default: what touches only this session's own threads); `watch_vitals` tells the core
-    of temperature and battery where they can be read.
+    of temperature and battery where they can be read. `certificate` (a file of `hedgerow certify`, with the profile that it was
+    made of) brings its own streams, with their safe values, in place of the one that the settings above describe, and
+    governs: see `mode`.
     Raises UsageError, EngineError or HostError before anything is admitted; afterwards a failure of the cloud is never
     an exception.
     """
@@ -89,39 +93,39 @@ class Session:
         slow_device: SlowDevice | None = None,
         determinism: Determinism | None = None,
         watch_vitals: bool = True,
+        certificate: CertificateFile | str | Path | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
         self._say = say or (lambda text: print(f"hedgerow: {text}", file=sys.stderr))
         main = checked_stream(_MAIN, deadline_ms, criticality, safe_value, period_ms)
         if server is not None:
             address_of(server)
+        if certificate is not None and profile is None:
+            raise UsageError("a certificate holds for the profile that it was made of: give that profile too")
         self.task = open_task(task)
         self.profile = self._profile(profile, frames, threads)
         factor = slow_device.factor if slow_device else 1.0
-        self.table = arms_for(self.profile, self.task, server, factor)
         chosen = by_name(policy) if isinstance(policy, str) else policy
         self._stands_in = chosen.uses_reserve
         self._herald: Herald | None = None
-        safe = margins_of(self.profile)
-        limits = limits or Limits()
-        if not limits.seed:  # two devices must not draw the same, and no cloud may know what is drawn
-            limits = replace(limits, seed=secrets.randbits(62) + 1)
-        core = Core(self.table, policy=chosen, limits=limits, margins=safe, prices=prices, budgets=budgets)
+        every = arms_for(self.profile, self.task, server, factor)
+        rules = governed(certificate, every, self.profile, self.task, factor, chosen)
+        self.table, self._certified = rules.table, rules.certificate is not None
+        bought = (prices or Prices(), budgets or BudgetSettings())
+        header = Header(self.table, chosen.name, _seeded(limits or Limits()), rules.margins, *bought, rules.certificate)
+        self._core = header.core(chosen)
         self._safe_values: dict[str, object] = {}
         self._streams: dict[str, Stream] = {}
-        header = Header(core.table, chosen.name, core.limits, safe, core.prices, budgets or BudgetSettings())
         self._journal = Journal(journal, header) if journal else None
-        self._driver = Driver(core, self.task, self._journal)
+        self._driver = Driver(self._core, self.task, self._journal)
         self._chains: dict[str, Chain] = {}
         self._determinism = Applied((), [])
         self._vitals: VitalsWatch | None = None
         try:
-            for model in self.task.models:
-                self._chains[model.name] = self.task.open(model.name, threads)
-            self.output_names = tuple(spec.name for spec in self._chains[self.task.reference].outputs)
-            self._start(server, tls, slow_device)
+            self._start(server, tls, slow_device, threads)
             self._determinism = apply(determinism or Determinism(), self._driver)
-            self._open(main, safe_value)
+            for stream in rules.streams or (main,):
+                self._open(stream, rules.safe_values.get(stream.name, safe_value))
             self._vitals = VitalsWatch(self._driver.post) if watch_vitals else None
         except BaseException:  # nothing of a session that never was stays behind
             self.close()
@@ -137,20 +141,29 @@ class Session:
         loaded.check(self.task)
         return loaded
 
-    def _start(self, server: str | None, tls: TlsFiles | None, slow: SlowDevice | None) -> None:
+    def _start(self, server: str | None, tls: TlsFiles | None, slow: SlowDevice | None, threads: int) -> None:
+        for model in self.task.models:
+            self._chains[model.name] = self.task.open(model.name, threads)
+        self.output_names = tuple(spec.name for spec in self._chains[self.task.reference].outputs)
         kept, post, network = used_calibrations(self.table, self.profile), self._driver.post, None
         for chain in self._chains.values():
             chain.warm_up()
-        if server is not None:
+        if server is not None or self._certified:
+            self._herald = Herald(server or "", self._say, stands_in=self._stands_in)
+            self._driver.listen(self._herald)
+        if server is not None and self._herald is not None:
             plain, address = server.startswith(PLAIN), address_of(server)
             network = CloudNetwork(address, self.task, self._chains, kept, post, tls=tls, plain=plain)
-            self._herald = Herald(server, self._say, stands_in=self._stands_in)
             network.on_problem = self._herald.problem
-            self._driver.listen(self._herald)
         stretch = (lambda median_ns: slow.extra_ns(round(median_ns / slow.factor))) if slow else None
         names = sorted({model.lane for model in self.table.locals})
         lanes = {name: Lane(name, self._chains, self.task, self.table, kept, post, stretch) for name in names}
         self._driver.attach(lanes, network)
+
+    @property
+    def mode(self) -> str:
+        """The certificate's mode in force; empty without a certificate, or when even the last mode's was withdrawn."""
+        return self._core.mode
 
     # ---------------------------------------------------------------------------------------------------------- streams
 
@@ -178,18 +191,24 @@ class Session:
         sample: Sample,
         *,
         captured_at: float | None = None,
-        stream: str = _MAIN,
+        stream: str | None = None,
         deadline_ms: float | None = None,
         on_advice: Callable[[Tensors], None] | None = None,
     ) -> "Future[Answer]":
-        """Admit one sample and return at once. `captured_at`: seconds of time.monotonic() (default: now).
+        """Admit one sample and return at once. `captured_at`: seconds of time.monotonic() (default: now); `stream`: "main"
+        unless said, or the only one there is.
 
         UsageError for a wrong sample, stream or moment; then nothing was admitted. The future always gets an Answer.
         """
         return self._admit(sample, captured_at, stream, deadline_ms, on_advice, help_out=False)
 
     def answer(
-        self, sample: Sample, *, captured_at: float | None = None, stream: str = _MAIN, deadline_ms: float | None = None
+        self,
+        sample: Sample,
+        *,
+        captured_at: float | None = None,
+        stream: str | None = None,
+        deadline_ms: float | None = None,
     ) -> Answer:
         """The answer to one sample; waits for it."""
         return self._admit(sample, captured_at, stream, deadline_ms, None, help_out=True).result()
@@ -216,12 +235,16 @@ class Session:
         self,
         sample: Sample,
         captured_at: float | None,
-        stream: str,
+        stream: str | None,
         deadline_ms: float | None,
         on_advice: Callable[[Tensors], None] | None,
         *,
         help_out: bool,
     ) -> "Future[Answer]":
+        if stream is None:
+            stream = next(iter(self._streams)) if len(self._streams) == 1 else _MAIN
+        if deadline_ms is not None and self._certified:
+            raise UsageError("the deadlines of a certified session are the certificate's; leave deadline_ms out")
         if stream not in self._streams:
             raise UsageError(f"no stream '{stream}'; there are: {', '.join(self._streams)}")
         if captured_at is not None and not np.isfinite(captured_at):
@@ -279,6 +302,11 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _seeded(limits: Limits) -> Limits:
+    """With a seed of its own unless one is given: two devices must not draw the same, and no cloud may know what is drawn."""
+    return limits if limits.seed else replace(limits, seed=secrets.randbits(62) + 1)
 
 
 def open_task(task: Task | str | Path) -> Task:
