@@ -34,7 +34,7 @@ class Governed:
     def exceeded(self, *seconds: float) -> None:
         for each in seconds:
             self.look(each)
-            self.governor.exceeded(int(each * SECOND))
+            self.governor.exceeded(int(each * SECOND), int(each * SECOND))
 
     def look(self, second: float) -> str:
         self.governor.look(int(second * SECOND))
@@ -61,9 +61,27 @@ def test_the_same_exceedances_over_a_longer_time_do_not() -> None:
     assert it.records == []
 
 
+def test_what_is_told_at_one_moment_counts_once() -> None:
+    it = Governed()
+    it.exceeded(1, 1, 1, 2, 2, 2)
+    assert it.records == []
+
+
+def test_what_began_in_a_former_mode_says_nothing_against_this_one() -> None:
+    it = Governed()
+    it.governor.broken(0, 10 * SECOND, 9 * SECOND)
+    before = len(it.records)
+    for second in (11, 12, 13, 14):
+        it.governor.exceeded(second * SECOND, 10 * SECOND)
+    it.governor.broken(1, 15 * SECOND, 8 * SECOND)
+    assert len(it.records) == before
+    it.governor.broken(2, 16 * SECOND, 11 * SECOND)
+    assert it.governor.mode.name == "least"
+
+
 def test_one_broken_promise_is_enough() -> None:
     it = Governed()
-    it.governor.broken(7, SECOND)
+    it.governor.broken(7, SECOND, SECOND)
     assert it.kinds() == ["CertificateWithdrawn", "ModeChanged"]
     assert "request 7" in it.records[0].because  # type: ignore[union-attr]
 
@@ -71,19 +89,19 @@ def test_one_broken_promise_is_enough() -> None:
 def test_beyond_the_last_mode_its_rules_stay_but_nothing_is_certified() -> None:
     it = Governed()
     for second in (1, 2, 3):
-        it.governor.broken(second, second * SECOND)
+        it.governor.broken(second, second * SECOND, second * SECOND)
     assert it.governor.mode.name == "least"
     assert not it.governor.certified
     before = list(it.records)
-    it.governor.broken(4, 4 * SECOND)
+    it.governor.broken(4, 4 * SECOND, 4 * SECOND)
     it.exceeded(5, 5, 5)
     assert it.records == before  # what is withdrawn already is not withdrawn again
 
 
 def test_the_way_back_is_one_mode_at_a_time_after_quiet() -> None:
     it = Governed()
-    it.governor.broken(0, 0)
-    it.governor.broken(1, SECOND)
+    it.governor.broken(0, 0, 0)
+    it.governor.broken(1, SECOND, SECOND)
     assert it.look(40.9) == "least"  # the second was a relapse: its wait is doubled
     assert it.look(41) == "less"
     assert it.look(80) == "less"
@@ -93,7 +111,7 @@ def test_the_way_back_is_one_mode_at_a_time_after_quiet() -> None:
 
 def test_an_exceedance_below_the_rate_starts_the_quiet_anew() -> None:
     it = Governed()
-    it.governor.broken(0, 0)
+    it.governor.broken(0, 0, 0)
     it.exceeded(15)
     assert it.look(34) == "less"
     assert it.look(35) == "full"
@@ -119,14 +137,14 @@ def test_heat_moves_on_before_a_bound_breaks_and_holds_until_it_is_cool() -> Non
 def test_a_long_quiet_forgets_that_there_were_relapses() -> None:
     it = Governed()
     for early in (0, 1, 2):
-        it.governor.broken(0, early * SECOND)
+        it.governor.broken(0, early * SECOND, early * SECOND)
         it.look(early)
     second = 2.0
     while (due := it.governor.due_ns()) is not None:
         second = due / SECOND
         it.look(second)
     assert it.governor.mode.name == "full"
-    it.governor.broken(9, int(second + 1000) * SECOND)
+    it.governor.broken(9, int(second + 1000) * SECOND, int(second + 1000) * SECOND)
     due = it.governor.due_ns()
     assert due == int(second + 1000) * SECOND + RULE.return_after_ns
 
@@ -153,9 +171,9 @@ def test_modes_cannot_flap(story: list[tuple[int, str]]) -> None:
             note(due / SECOND)
         match what:
             case "broken":
-                it.governor.broken(0, second * SECOND)
+                it.governor.broken(0, second * SECOND, second * SECOND)
             case "exceeded":
-                it.governor.exceeded(second * SECOND)
+                it.governor.exceeded(second * SECOND, second * SECOND)
             case _:
                 it.governor.press("heat", pressing=what == "hot", now_ns=second * SECOND)
         note(second)

@@ -116,17 +116,25 @@ class Governor:
         """Whether the proof of the mode in force stands."""
         return self._place < len(self.certificate.modes)
 
-    def exceeded(self, now_ns: int) -> None:
-        """A bound was exceeded: past the declared rate the proof no longer stands."""
+    def exceeded(self, now_ns: int, begun_ns: int) -> None:
+        """A bound was exceeded by what began then: past the declared rate the proof no longer stands.
+
+        What is told at one moment counts once (a run and its segments are the same work), and what began in a former mode
+        says nothing against this one.
+        """
+        before = self._left_ns is not None and begun_ns <= self._left_ns
+        if before or (self._exceeded and self._exceeded[-1] == now_ns):
+            return
         self._quiet_ns = now_ns
         self._exceeded.append(now_ns)
         first = self._exceeded[0]
         if len(self._exceeded) > self._rule.exceedances_max and now_ns - first <= self._rule.window_ns:
             self._withdraw(f"{len(self._exceeded)} bounds exceeded in {(now_ns - first) / SECOND:.3f} s", now_ns)
 
-    def broken(self, request: int, now_ns: int) -> None:
-        """An answer came later than the proof says."""
-        self._withdraw(f"request {request} was not answered in time", now_ns)
+    def broken(self, request: int, now_ns: int, begun_ns: int) -> None:
+        """An answer to what was captured then came later than the proof says."""
+        if self._left_ns is None or begun_ns > self._left_ns:
+            self._withdraw(f"request {request} was not answered in time", now_ns)
 
     def press(self, cause: str, *, pressing: bool | None, now_ns: int) -> None:
         """A lasting cause came (True), went (False), or is neither here nor there (None: as before)."""

@@ -302,6 +302,8 @@ class Core:
             flight.arm_name, flight.eager = flight.plan.name, Reason.LOCAL_CHOSEN
             closed = self._links and not any(link.open_for_requests for link in self._links.values())
             flight.decided = Reason.LINK_CLOSED if closed else Reason.ONLY_LOCAL_ADMISSIBLE
+        elif flight.stream.has_safe_value and not flight.background:
+            flight.decided = Reason.SAFE_VALUE_ONLY
         if not flight.guaranteed:
             flight.decided = Reason.NOTHING_FITS
         if flight.stream.criticality is Criticality.SAFETY:
@@ -369,21 +371,21 @@ class Core:
 
     def _watch(self, job: Job, model: LocalModel, event: r.RunDone) -> None:
         """Compare what was measured with its bounds, and learn how the lane runs."""
-        request, spent = job.flight.request, sum(event.segment_ns)
+        request, spent, took = job.flight.request, sum(event.segment_ns), self._now_ns - job.started_ns
         for segment, measured in enumerate(event.segment_ns, start=job.first):
-            self._compare(request, f"segment {model.name}:{segment}", measured, model.segment_bound_ns[segment])
+            self._compare(request, f"segment {model.name}:{segment}", measured, model.segment_bound_ns[segment], took)
         if event.last == job.last:
-            took = self._now_ns - job.started_ns
             self._compare(request, f"run {model.name}", took, job.bound_ns)
         median = sum(model.segment_median_ns[job.first : event.last + 1])
         if median > 0:
             self._desks[event.lane].belief.observe(spent / median)
 
-    def _compare(self, request: int, what: str, measured_ns: int, bound_ns: int) -> None:
+    def _compare(self, request: int, what: str, measured_ns: int, bound_ns: int, begun_ago_ns: int = 0) -> None:
+        """Note what took longer than its bound; it, or what it is a part of, began so long ago."""
         if measured_ns > bound_ns:
             self._records.append(r.BoundExceeded(request, what, measured_ns / 1e6, bound_ns / 1e6))
             if self._modes.governor is not None:
-                self._modes.governor.exceeded(self._now_ns)
+                self._modes.governor.exceeded(self._now_ns, self._now_ns - max(measured_ns, begun_ago_ns))
 
     def _replan(self, flight: Flight) -> None:
         """At a joint: go on from the retained tensors if that is the cheaper insurance now."""
@@ -567,7 +569,7 @@ class Core:
             model = flight.arm.model
         kept = status is Status.ANSWERED or reason in (Reason.WITHDRAWN, Reason.LOWER_RATE)
         if self._modes.governor is not None and flight.promised and not kept:
-            self._modes.governor.broken(flight.request, self._now_ns)
+            self._modes.governor.broken(flight.request, self._now_ns, flight.captured_ns)
         age, energy = (self._now_ns - flight.captured_ns) / 1e6, round(flight.energy_mj, 4)
         self._records.append(
             r.Delivered(flight.request, status, source, flight.arm_name, reason, age, energy, flight.uplink_bytes)

@@ -65,6 +65,7 @@ class Reason(StrEnum):
     WITHDRAWN = "withdrawn"
     LOWER_RATE = "lower_rate"
     MODE_CHANGED = "mode_changed"
+    SAFE_VALUE_ONLY = "safe_value_only"
     LIMIT_REACHED = "limit_reached"
 
 
