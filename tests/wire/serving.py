@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -195,8 +195,10 @@ def local_server(*task_paths: Path, limits: ServerLimits | None = None, lanes: i
 class ServerProcess:
     """`hedgerow serve` as a process of its own."""
 
-    def __init__(self, *arguments: str | Path, port: int = 0) -> None:
-        command = [sys.executable, "-m", "hedgerow.cli.main", "serve", *map(str, arguments), "--port", str(port)]
+    def __init__(
+        self, *arguments: str | Path, port: int = 0, program: Sequence[str | Path] = ("-m", "hedgerow.cli.main")
+    ) -> None:
+        command = [sys.executable, *map(str, program), "serve", *map(str, arguments), "--port", str(port)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -220,9 +222,11 @@ class ServerProcess:
 
 
 @contextmanager
-def server_process(*arguments: str | Path, port: int = 0) -> Iterator[ServerProcess]:
+def server_process(
+    *arguments: str | Path, port: int = 0, program: Sequence[str | Path] = ("-m", "hedgerow.cli.main")
+) -> Iterator[ServerProcess]:
     """A ServerProcess for a `with` block."""
-    server = ServerProcess(*arguments, port=port)
+    server = ServerProcess(*arguments, port=port, program=program)
     try:
         yield server
     finally:

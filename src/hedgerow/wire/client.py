@@ -9,6 +9,7 @@ decided in core.
 import asyncio
 import itertools
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -241,6 +242,7 @@ class CloudClient:
             ends.on_answer(key, answer, now_ns)
             return
         fault = _fault(error)
+        _let_go(error)
         self._note(fault)
         ends.on_fault(key, fault, time.monotonic_ns())
 
@@ -259,6 +261,7 @@ class CloudClient:
         def ended(probe: "asyncio.Task[tuple[int, int, int]]") -> None:
             self._probes.discard(probe)
             error = None if probe.cancelled() else probe.exception()
+            _let_go(error)
             if probe.cancelled() or error is not None:
                 if isinstance(error, FaultError):
                     self._note(error.fault)
@@ -323,6 +326,14 @@ async def _translated(work: Coroutine[Any, Any, T]) -> T:
         if fault.kind is FaultKind.TOO_LATE:
             raise LinkError(f"the server did not answer in time ({fault.message})") from None
         raise fault.error() from None
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Empty the frames that a failure remembers: they hold its call, the call its connection, in a cycle that would keep a
+    retired connection open until the next garbage collection, which a session puts off."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _fault(error: BaseException) -> Fault:
