@@ -60,11 +60,22 @@ def test_a_small_run_times_every_setting_and_undoes_all(tmp_path: Path, monkeypa
             assert row.timer_on.count > 0
             assert row.latency_on.p50 <= row.latency_on.p99 <= row.latency_on.p999 <= row.latency_on.max
     assert table(rows).count("\n") == 7
+    garbage = next(row for row in rows if row.load == "garbage")
+    assert garbage.pauses_off is not None
+    assert garbage.pauses_on is not None
+    assert garbage.pauses_off.count > 50  # 8 requests of 10,000 containers each, one collection for each 700
+    assert garbage.pauses_on.count <= 8  # the interpreter's own, past its backstop
 
 
 def _state() -> tuple[object, ...]:
     mine = (sys.getswitchinterval(), gc.get_threshold(), gc.get_freeze_count(), gc.isenabled())
-    return (*mine, scheduling.locked_kib(), os.sched_getaffinity(0), sorted(map(str, threading.enumerate())))
+    return (
+        *mine,
+        len(gc.callbacks),
+        scheduling.locked_kib(),
+        os.sched_getaffinity(0),
+        sorted(map(str, threading.enumerate())),
+    )
 
 
 def test_a_refused_setting_is_told_and_not_timed() -> None:

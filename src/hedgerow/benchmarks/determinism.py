@@ -9,6 +9,7 @@ fell by a tenth and more pairs of blocks were better than chance would give in o
 switches nothing shows what the machine's own noise looks like; figures of a setting hold beside its load alone.
 """
 
+import gc
 import math
 import os
 import threading
@@ -36,11 +37,8 @@ from hedgerow.profiling.host import usable_cores
 
 BLOCK = 25  # requests
 PERIOD_S = 0.02
-_HEAP, _KEPT, _SHED = (
-    300_000,
-    40_000,
-    2_000,
-)  # containers: the caller's own, those that come and go, those of one request
+SETTLE = 3  # requests after each switch that are not counted
+_HEAP, _KEPT, _SHED = 300_000, 40_000, 10_000  # containers: the caller's own, the young at any time, one request's
 _GAIN, _CHANCE = 0.9, 0.025
 Churn = Callable[[], None]
 
@@ -54,6 +52,15 @@ class Quantiles:
     p999: float
     max: float
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """Garbage collections that began while a request was in flight, and what they took, ms."""
+
+    count: int
+    longest_ms: float
+    total_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,8 @@ class Row:
     latency_on: Quantiles | None = None
     timer_off: Quantiles | None = None
     timer_on: Quantiles | None = None
+    pauses_off: Pauses | None = None
+    pauses_on: Pauses | None = None
     ratio: float | None = None
     pairs_better: float | None = None
     verdict: str = "refused here"
@@ -83,6 +92,7 @@ class Block:
 
     latency: list[float] = field(default_factory=list)
     timer: list[float] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)
 
 
 class Rig:
@@ -99,6 +109,9 @@ class Rig:
         self._fired = threading.Event()
         self._due_ns = 0
         self._timer = Timer(self._fire)
+        self._pauses: list[float] = []
+        self._flying, self._begun_ns = False, 0
+        gc.callbacks.append(self._collection)
 
     @property
     def timer_thread(self) -> int:
@@ -127,9 +140,15 @@ class Rig:
             for thread in (self.timer_thread, *self.lane_threads.values()):
                 scheduling.thread_as_others(thread)
 
+    def _collection(self, phase: str, info: Mapping[str, int]) -> None:
+        if phase == "start":
+            self._begun_ns = time.perf_counter_ns() if self._flying else 0
+        elif self._begun_ns:
+            self._pauses.append((time.perf_counter_ns() - self._begun_ns) / 1e6)
+
     def block(self, requests: int, churn: Churn) -> Block:
         """Answer `requests` at the rate, with the timer beside them."""
-        found, self._late = Block(), []
+        found, self._late, self._pauses = Block(), [], []
         stop = threading.Event()
         waiter = threading.Thread(target=self._wait_over_and_over, args=(stop,))
         waiter.start()
@@ -137,15 +156,16 @@ class Rig:
         try:
             for number in range(requests):
                 time.sleep(max(0.0, start + number * PERIOD_S - time.monotonic()))
-                begun = time.perf_counter_ns()
+                begun, self._flying = time.perf_counter_ns(), True
                 future = self._session.submit(self._feeds)
                 churn()
                 future.result()
+                self._flying = False
                 found.latency.append((time.perf_counter_ns() - begun) / 1e6)
         finally:
             stop.set()
             waiter.join()
-        found.timer = self._late
+        found.timer, found.pauses = self._late, self._pauses
         return found
 
     def _wait_over_and_over(self, stop: threading.Event) -> None:
@@ -162,6 +182,7 @@ class Rig:
         self._fired.set()
 
     def close(self) -> None:
+        gc.callbacks.remove(self._collection)
         self._timer.close()
         self._session.close()
 
@@ -256,6 +277,7 @@ def _row(rig: Rig, name: str, settings: Determinism, load: str, judged: str, pai
             order = ((on, settings), (off, Determinism.off()))
             for blocks, asked in order if pair % 2 else reversed(order):
                 with rig.switched(asked):
+                    rig.block(SETTLE, churn)
                     blocks.append(rig.block(BLOCK, churn))
     return _judged(Row(name, load, True, how, judged), on, off)
 
@@ -277,6 +299,8 @@ def _judged(row: Row, on: list[Block], off: list[Block]) -> Row:
         latency_on=_quantiles(all_of(on, "latency")),
         timer_off=_quantiles(all_of(off, "timer")),
         timer_on=_quantiles(all_of(on, "timer")),
+        pauses_off=_pauses(all_of(off, "pauses")),
+        pauses_on=_pauses(all_of(on, "pauses")),
         ratio=round(ratio, 3),
         pairs_better=round(better, 3),
         verdict=verdict(ratio, round(better * len(pairs)), len(pairs)),
@@ -297,6 +321,10 @@ def _chance(better: int, pairs: int) -> float:
     return float(sum(math.comb(pairs, each) for each in range(better, pairs + 1)) / 2**pairs)
 
 
+def _pauses(found: list[float]) -> Pauses:
+    return Pauses(len(found), round(max(found, default=0.0), 3), round(sum(found), 1))
+
+
 def _p99(values: list[float]) -> float:
     return float(np.quantile(values, 0.99, method="inverted_cdf"))
 
@@ -307,18 +335,22 @@ def _quantiles(values: list[float]) -> Quantiles:
 
 
 def table(rows: list[Row]) -> str:
-    """A Markdown table, times in ms: "off -> on" of 50th, 99th, 99.9th percentile and largest."""
+    """A Markdown table, times in ms: "off -> on" of 50th, 99th, 99.9th percentile and largest; pauses: garbage collections
+    that began while a request was in flight."""
     lines = [
-        "| setting | load | local latency, off -> on | timer lateness, off -> on | p99 on/off | pairs better | verdict |",
-        "|---|---|---|---|---|---|---|",
+        "| setting | load | local latency, off -> on | timer lateness, off -> on | pauses in flight, off -> on "
+        "| p99 on/off | pairs better | verdict |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        if row.latency_off and row.latency_on and row.timer_off and row.timer_on:
+        if row.latency_off and row.latency_on and row.timer_off and row.timer_on and row.pauses_off and row.pauses_on:
+            off, on = row.pauses_off, row.pauses_on
+            pauses = f"{off.count} (longest {off.longest_ms:.1f}) -> {on.count} (longest {on.longest_ms:.1f})"
             latency, timer = _both(row.latency_off, row.latency_on), _both(row.timer_off, row.timer_on)
             judged = f"{row.ratio:.2f} ({row.judged}) | {row.pairs_better:.0%} | {row.verdict}"
-            lines.append(f"| {row.setting} | {row.load} | {latency} | {timer} | {judged} |")
+            lines.append(f"| {row.setting} | {row.load} | {latency} | {timer} | {pauses} | {judged} |")
         else:
-            lines.append(f"| {row.setting} | {row.load} | - | - | - | - | {row.verdict}: {row.how} |")
+            lines.append(f"| {row.setting} | {row.load} | - | - | - | - | - | {row.verdict}: {row.how} |")
     return "\n".join(lines)
 
 
