@@ -147,6 +147,8 @@ class Core:
                 self._modes.throttled(event.share, self._now_ns)
             case r.DeliveryTook():
                 self._compare(event.request, "delivery", event.duration_ns, self.margins.deliver_ns)
+                if event.late and self._modes.governor is not None:
+                    self._modes.governor.broken(event.request, self._now_ns, self._now_ns - event.duration_ns)
             case r.StreamOpened():
                 self._open_stream(event.stream)
             case _:

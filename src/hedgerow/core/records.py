@@ -278,10 +278,11 @@ class Throttled:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryTook:
-    """Handing an answer over took so long: told only when it was longer than its bound."""
+    """Handing an answer over took longer than its bound; `late`: what was in time when it was decided no longer was."""
 
     request: int
     duration_ns: int
+    late: bool
 
 
 @dataclass(frozen=True, slots=True)

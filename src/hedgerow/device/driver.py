@@ -147,6 +147,7 @@ class Driver:
     def _step(self, make: Callable[[], r.Event], *, submitting: bool = False) -> None:
         ended: list[tuple[Pending, Answer]] = []
         advised: list[Pending] = []
+        slow: list[r.DeliveryTook] = []
         with self._lock:
             if self._closed or (self._closing and submitting):
                 return
@@ -166,11 +167,14 @@ class Driver:
         for pending, answer in ended:
             if pending.future.set_running_or_notify_cancel():
                 pending.future.set_result(answer)
+            told = time.monotonic_ns()
+            if told - now > self._core.margins.deliver_ns:
+                promised = answer.status in (r.Status.ANSWERED, r.Status.SAFE_VALUE)
+                slow.append(r.DeliveryTook(pending.request, told - now, promised and told > pending.deadline_ns))
         for pending in advised:
             self._advise(pending)
-        took = time.monotonic_ns() - now
-        if ended and took > self._core.margins.deliver_ns:
-            self.post(r.DeliveryTook(ended[0][0].request, took))
+        for each in slow:
+            self.post(each)
 
     def _tell(self, listener: Listener, now_ns: int, event: r.Event, outcome: r.Outcome) -> None:
         try:
