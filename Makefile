@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -rs
 DEMO_SECONDS_SMOKE := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo demo-smoke test test-slow bench clean
+.PHONY: help setup models demo demo-smoke test test-slow mutate bench clean
 .PHONY: check check-style check-types check-arrows check-house check-blocks
 .DELETE_ON_ERROR:
 
@@ -16,6 +16,7 @@ help:
 	@echo "make setup  install hedgerow into .venv and fetch the two models and 20 photographs (once)"
 	@echo "make demo   set up, then one drive three ways: a table here, a picture below out/"
 	@echo "make test   set up, then the everyday tests (make test-slow: the minutes-long ones)"
+	@echo "make mutate change the core one spot at a time: do its tests notice? (hours; SAMPLE=200 takes about ten minutes)"
 	@echo "make check  ruff, mypy --strict, import arrows, house rules, the blocks of the README"
 	@echo "make bench  the benchmarks, their quick forms"
 	@echo "make clean  remove .venv, caches and out/"
@@ -60,6 +61,10 @@ test: .venv/.stamp-dev
 
 test-slow: .venv/.stamp-dev
 	@$(PYTEST) -m slow
+
+# What is known already (out/mutants.jsonl) is not run again; docs/mutation.md holds the score.
+mutate: .venv/.stamp-dev
+	@$(BIN)/python tools/mutate.py $(if $(SAMPLE),--sample $(SAMPLE) --seed $(or $(SEED),1))
 
 # Each can be asked for alone; `make -k check` goes on after a failure.
 check: check-style check-types check-arrows check-house check-blocks
