@@ -26,6 +26,20 @@ def test_changes_are_told_once_each_and_in_order() -> None:
     ]
 
 
+def test_a_distrusted_server_is_told_with_its_figures_and_so_is_its_return() -> None:
+    said: list[str] = []
+    herald = Herald("box:1", said.append, stands_in=True)
+    found = r.RemoteDistrusted("cloud", audited=12, disagreed=9, expected=2.44, wealth=1003.2, false_alarm_rate=0.001)
+    herald(0, r.Compared(40, "small", False), r.Outcome((found,)))
+    herald(1, r.TrustRestored("cloud"), r.Outcome())
+    herald.close()
+    assert said == [
+        "the server at box:1 gives answers that differ from the device's own more often than was measured: "
+        "9 of 12 audited, 2.4 expected at most; remote answers are off until trust_again() [at fault: peer]",
+        "the server at box:1 is trusted again",
+    ]
+
+
 def test_a_problem_is_told_once_and_says_what_stands_in() -> None:
     said: list[str] = []
     herald = Herald("box:1", said.append, stands_in=False)

@@ -30,6 +30,7 @@ def outcome() -> r.Outcome:
             r.BreakerMoved("cloud", "open", "closed", "probe_answered"),
             r.RemoteObserved("cloud", 31.0, 24.5, 12.0, late=False, lost=False),
             r.BoundExceeded(3, "segment small:0", 8.0, 5.0),
+            r.RemoteDistrusted("cloud", 12, 9, 2.44, 1003.2, 0.001),
             r.Ignored("RunDone", -1),
             r.Delivered(3, r.Status.ANSWERED, r.Source.REMOTE, "cloud:big", r.Reason.REMOTE_IN_TIME, 71.5, 12.0, 9000),
         )
@@ -40,12 +41,14 @@ def test_a_step_crosses_as_lines_that_parse(pipe: tuple[int, int]) -> None:
     feed = Feed(pipe[1], since_ns=100 * MS)
     feed.tell(150 * MS, r.TimerFired(), outcome())
     found = [parse(line) for line in os.read(pipe[0], 1 << 16).splitlines()]
-    assert [each and each["kind"] for each in found] == ["decision", "link", "observed", "bound", "answer"]
+    assert [each and each["kind"] for each in found] == ["decision", "link", "observed", "bound", "note", "answer"]
     assert all(each is not None and each["t_ms"] == 50.0 for each in found)
     assert found[0] is not None
     assert found[0]["reason"] == "least_expected_cost"
     assert found[4] is not None
-    assert (found[4]["status"], found[4]["source"], found[4]["uplink_bytes"]) == ("answered", "remote", 9000)
+    assert found[4]["text"] == "cloud is distrusted: 9 of 12 audited answers differ, 2.4 expected"
+    assert found[5] is not None
+    assert (found[5]["status"], found[5]["source"], found[5]["uplink_bytes"]) == ("answered", "remote", 9000)
 
 
 def test_a_full_pipe_loses_lines_and_never_waits(pipe: tuple[int, int]) -> None:

@@ -78,7 +78,8 @@ class _Timed:
 def bench_decide(arms: int = 64, count: int = 3000, seed: int = 1) -> dict[str, float]:
     """Drive a real core through `count` requests; returns microseconds."""
     random = np.random.default_rng(seed)
-    core = Core(wide_table(arms), policy=by_name("ours"), streams=[Stream("camera", 150 * MS)])
+    alone = r.Limits(audit_share=0.0)  # an audit's run would need a lane of its own here
+    core = Core(wide_table(arms), policy=by_name("ours"), streams=[Stream("camera", 150 * MS)], limits=alone)
     timed = _Timed(core.policy, core._choosing, [])
     core.policy, core._choosing = timed, timed  # type: ignore[assignment]
     core.step(r.TimerFired(), now_ns=0)
