@@ -3,7 +3,9 @@
 `python -m hedgerow.campaigns.device FOLDER SERVER FACTOR` reads one order a line (JSON) on standard input and answers each:
 
     {"do": "open", "trial": ..., "journal": PATH, "seed": N}   a session; `ready` once a remote answer has come, or not
+                                                               (with "certificate": PATH: its streams, under its rules)
     {"do": "go"}                                               begin to offer frames: `going`
+    {"do": "tell", "of": "send" | "encode" | "run"}            tell the next action of this kind, at once: `act`
     {"do": "mark", "since_ns": T}                              tell the first remote answer after T: `remote`
     {"do": "clock"}                                            how far the wall clock is ahead of the monotonic one: `clock`
     {"do": "end"}                                              stop offering, wait for the rest, close, judge: `ended`
@@ -21,7 +23,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hedgerow.assurance import Evidence, Timed
+from hedgerow.assurance.certification import load
 from hedgerow.assurance.rows import rows_to_text
 from hedgerow.campaigns.footprint import Footprint, settled
 from hedgerow.campaigns.judging import judge
@@ -72,6 +75,16 @@ STREAMS = (
 )
 
 
+def certified(path: str) -> tuple[Offered, ...]:
+    """The streams of a certificate."""
+    return tuple(
+        Offered(
+            each.name, each.criticality.value, (each.period_ns or 0) / 1e6, each.deadline_ns / 1e6, each.expiry_ns / 1e6
+        )
+        for each in load(path).governing().streams
+    )
+
+
 @dataclass(slots=True)
 class Kept:
     """What a request got; judged when the session is closed."""
@@ -88,8 +101,10 @@ class Kept:
 class Consumer:
     """Offers frames on schedule from a thread of its own and keeps what comes of each."""
 
-    def __init__(self, session: Session, frames: NDArray[np.uint8], seed: int) -> None:
-        self._session, self._frames = session, frames
+    def __init__(
+        self, session: Session, frames: NDArray[np.uint8], seed: int, streams: Sequence[Offered] = STREAMS
+    ) -> None:
+        self._session, self._frames, self._streams = session, frames, streams
         self._random = random.Random(seed)
         self.kept: list[Kept] = []
         self._end = threading.Event()
@@ -106,7 +121,7 @@ class Consumer:
         """Offer nothing more; wait for every answer, or until patience ends."""
         self._end.set()
         self._thread.join()
-        patience_s = max(each.judged_ms for each in STREAMS) / 1e3 + Limits().unanswered_wait_ns / 1e9 + SPARE_S
+        patience_s = max(each.judged_ms for each in self._streams) / 1e3 + Limits().unanswered_wait_ns / 1e9 + SPARE_S
         with self._told:
             self._told.wait_for(lambda: self._left == 0, patience_s)
 
@@ -117,7 +132,8 @@ class Consumer:
     def _offer_all(self) -> None:
         start_ns = time.monotonic_ns() + 1_000_000
         due = [
-            (start_ns + int(self._random.uniform(0, each.period_ms) * 1e6), place) for place, each in enumerate(STREAMS)
+            (start_ns + int(self._random.uniform(0, each.period_ms) * 1e6), place)
+            for place, each in enumerate(self._streams)
         ]
         heapq.heapify(due)
         while not self._end.is_set():
@@ -126,8 +142,8 @@ class Consumer:
             if wait_ns > 0:
                 self._end.wait(wait_ns / 1e9)
                 continue
-            heapq.heapreplace(due, (captured_ns + int(STREAMS[place].period_ms * 1e6), place))
-            self._offer(STREAMS[place], captured_ns)
+            heapq.heapreplace(due, (captured_ns + int(self._streams[place].period_ms * 1e6), place))
+            self._offer(self._streams[place], captured_ns)
 
     def _offer(self, stream: Offered, captured_ns: int) -> None:
         frame = len(self.kept) % len(self._frames)
@@ -214,19 +230,30 @@ class Device:
         self._witness: list[tuple[int, r.Event, r.Outcome]] | None = [] if order.get("witness") else None
         self._arms: dict[int, str] = {}
         self._payload_bytes, self._tells_acks = 0, bool(order.get("tell_acks"))
-        first = STREAMS[0]
-        self._session = session = Session(
+        self._awaited: type[object] | None = None
+        self._up = threading.Event()
+        certificate = order.get("certificate")
+        streams = STREAMS if certificate is None else certified(certificate)
+        self._session = session = self._new_session(streams, order["journal"], certificate)
+        self._consumer = Consumer(session, self._frames, order["seed"], streams)
+        up = self._up.wait(REMOTE_PATIENCE_S)
+        say("ready", link=up)
+
+    def _new_session(self, streams: Sequence[Offered], journal: str, certificate: str | None) -> Session:
+        """With these streams open; under a certificate they are its own."""
+        first = streams[0]
+        session = Session(
             self._task,
             self._server,
             profile=self._profile,
             deadline_ms=first.deadline_ms,
             criticality=first.criticality,
-            journal=order["journal"],
+            journal=journal,
             slow_device=SlowDevice(self._factor),
+            certificate=certificate,
         )
-        self._up = threading.Event()
         session.listen(self._hear)
-        for each in STREAMS:
+        for each in streams if certificate is None else ():
             session.open_stream(
                 each.name,
                 deadline_ms=each.deadline_ms,
@@ -234,11 +261,17 @@ class Device:
                 period_ms=each.period_ms,
                 expiry_ms=each.expiry_ms,
             )
-        self._consumer = Consumer(session, self._frames, order["seed"])
-        up = self._up.wait(REMOTE_PATIENCE_S)
-        say("ready", link=up)
+        return session
+
+    def tell(self, of: str) -> None:
+        """Say `act` at the next action of this kind."""
+        self._awaited = {"send": r.Send, "encode": r.Encode, "run": r.Run}[of]
 
     def _hear(self, now_ns: int, event: r.Event, outcome: r.Outcome) -> None:
+        awaited = self._awaited
+        if awaited is not None and any(isinstance(action, awaited) for action in outcome.actions):
+            self._awaited = None
+            say("act", at_ns=now_ns)
         if self._witness is not None:
             self._witness.append((now_ns, event, outcome))
         for record in outcome.records:
@@ -322,6 +355,8 @@ def main(words: list[str]) -> None:
                 device.go()
             case "mark":
                 device.mark(order)
+            case "tell":
+                device.tell(order["of"])
             case "clock":
                 say("clock", ahead_ns=time.time_ns() - time.monotonic_ns())
             case "end":
