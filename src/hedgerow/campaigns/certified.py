@@ -114,7 +114,7 @@ class Trials:
         world.device.order("end")
         ended = _await(world.device, "ended")
         self.found.wrong += ended["wrong"]
-        self._judge(rows_from_text(files["rows"].read_text()), files["journal"])
+        judge(self.found, rows_from_text(files["rows"].read_text()), files["journal"])
 
     def _attack(self, fault: str, phase: str, device: Device) -> None:
         """Wait for the phase, let the fault begin at once, end it, wait for the cloud to be used again."""
@@ -136,24 +136,26 @@ class Trials:
         device.order("mark", since_ns=time.monotonic_ns())
         device.await_said("remote", RECOVERY_S)
 
-    def _judge(self, rows: Sequence[Timed], journal: Path) -> None:
-        found, examined = self.found, examine(journal)
-        if examined.cut or examined.difference:
-            found.late_unexcused.append(f"the journal does not replay: {examined.cut or examined.difference}")
-        withdrawn = list(_withdrawals(journal, found))
-        found.requests += len(rows)
-        found.remote += sum(row.source is Source.REMOTE for row in rows)
-        found.safe_values += sum(row.source is Source.SAFE_VALUE for row in rows)
-        found.unanswered += sum(not row.answered and row.reason != r.Reason.LOWER_RATE for row in rows)
-        known = {row.index: row for row in rows}
-        for late in late_requests([row for row in rows if row.answered], examined.evidence):
-            found.late += 1
-            words = f"request {late.request} of session {journal}, {late.by_ms:.1f} ms late {late.because}"
-            told_ns = known[late.index].told_ns
-            if late.cause is Cause.LINK and not _exceeded_before(examined.evidence, known[late.index]):
-                found.late_unexcused.append(words)
-            elif not any(at_ns <= told_ns + r.SECOND for at_ns in withdrawn):
-                found.late_unwithdrawn.append(words)
+
+def judge(found: Found, rows: Sequence[Timed], journal: Path) -> None:
+    """Add to `found` what one session's rows and journal show."""
+    examined = examine(journal)
+    if examined.cut or examined.difference:
+        found.late_unexcused.append(f"the journal does not replay: {examined.cut or examined.difference}")
+    withdrawn = list(_withdrawals(journal, found))
+    found.requests += len(rows)
+    found.remote += sum(row.source is Source.REMOTE for row in rows)
+    found.safe_values += sum(row.source is Source.SAFE_VALUE for row in rows)
+    found.unanswered += sum(not row.answered and row.reason != r.Reason.LOWER_RATE for row in rows)
+    known = {row.index: row for row in rows}
+    for late in late_requests([row for row in rows if row.answered], examined.evidence):
+        found.late += 1
+        words = f"request {late.request} of session {journal}, {late.by_ms:.1f} ms late {late.because}"
+        told_ns = known[late.index].told_ns
+        if late.cause is Cause.LINK and not _exceeded_before(examined.evidence, known[late.index]):
+            found.late_unexcused.append(words)
+        elif not any(at_ns <= told_ns + r.SECOND for at_ns in withdrawn):
+            found.late_unwithdrawn.append(words)
 
 
 def _exceeded_before(evidence: Evidence, row: Timed) -> bool:

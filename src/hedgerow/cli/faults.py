@@ -25,6 +25,10 @@ def faults(
     out: Annotated[Path, typer.Option(help="Folder for every trial's record and the violated ones' files.")] = Path(
         "out/faults"
     ),
+    certified: Annotated[
+        int | None,
+        typer.Option(min=1, help="Instead: so many blackouts and server deaths against three certified streams."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Attack server, link and device (15 kinds of fault) and count requests unanswered, late, wrong, and what is left behind.
@@ -34,6 +38,9 @@ def faults(
     from hedgerow.campaigns.campaign import KINDS, Settings, run_campaign, violated
     from hedgerow.views.literal import literal_console
 
+    if certified is not None:
+        _certified(certified, task, out, as_json)
+        return
     errors = literal_console(stderr=True)
     count = QUICK_TRIALS if quick else trials
     settings = Settings(out, tuple(kind or KINDS), count, seed, trial, task)
@@ -44,6 +51,31 @@ def faults(
         literal_console(width_characters=130).print(_table(result))
         _tell(result)
     if violated(result):
+        raise typer.Exit(1)
+
+
+def _certified(trials: int, task: Path | None, out: Path, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from hedgerow.campaigns.certified import run_certified
+
+    certificate, found = run_certified(out / "certified", trials=trials, task=task)
+    if as_json:
+        print(json.dumps(asdict(found)))
+    else:
+        streams = ", ".join(f"{each.name} {each.deadline_ns / 1e6:g} ms" for each in certificate.declared.streams)
+        print(f"certified: {streams}; {certificate.path}")
+        print(f"{found.trials} faults: " + ", ".join(f"{name}: {count}" for name, count in found.phases.items()))
+        print(
+            f"{found.requests} requests, {found.remote} answered remotely, {found.safe_values} safe values; late"
+            f" {found.late}, of these without an exceeded bound {len(found.late_unexcused)}, without a withdrawal"
+            f" {len(found.late_unwithdrawn)}; unanswered {found.unanswered}, wrong {len(found.wrong)}"
+        )
+        times = ", ".join(f"{mode} {spent / 1e3:.0f} s" for mode, spent in found.by_mode_ms.items())
+        print(f"bounds exceeded: {found.exceedances or 'none'}; withdrawals {found.withdrawals}; in force: {times}")
+        for words in (*found.late_unexcused, *found.late_unwithdrawn, *found.wrong):
+            print(f"violated: {words}")
+    if found.violated:
         raise typer.Exit(1)
 
 
