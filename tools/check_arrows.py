@@ -23,6 +23,7 @@ BELOW_DEMO = [
     "doctor",
     "emulation",
     "errors",
+    "guard",
     "models",
     "planning",
     "profiling",
@@ -48,6 +49,7 @@ ARROWS: dict[str, list[str]] = {
         "profiling",
         "planning",
         "wire",
+        "guard",  # a guarded session hands its answers over
         "assurance.certification",  # what a certificate file says, loaded and checked
         "errors",
     ],
@@ -56,6 +58,7 @@ ARROWS: dict[str, list[str]] = {
     "doctor": ["device", "profiling", "models", "errors"],
     "emulation": ["errors"],
     "assurance": ["core", "planning", "profiling", "models", "errors"],  # a certificate is made from a profile
+    "guard": ["errors"],  # and no package at all: it must live where everything else is broken
     "views": ["core", "assurance", "errors"],
     "demo": BELOW_DEMO,
     "benchmarks": BELOW_DEMO,

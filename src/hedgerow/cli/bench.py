@@ -13,6 +13,7 @@ def register(app: typer.Typer) -> None:
     bench.command(name="decide")(decide)
     bench.command(name="overhead")(overhead)
     bench.command(name="determinism")(determinism)
+    bench.command(name="guard")(guard)
     app.add_typer(bench, name="bench")
 
 
@@ -52,6 +53,19 @@ def determinism(
 
     rows = bench_determinism(requests=requests, say=lambda text: print(text, file=sys.stderr))
     print(json.dumps({"rows": [asdict(row) for row in rows]}) if as_json else table(rows))
+
+
+def guard(
+    frames: Annotated[int, typer.Option(min=120, help="Answers of each kind, and frames of the stream.")] = 2000,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """What the guard adds to an answer's way, and frames that it left without a message; exit code 1 if there are any."""
+    from hedgerow.benchmarks.guard import bench_guard
+
+    figures = bench_guard(frames=frames, say=lambda text: print(text, file=sys.stderr))
+    _print(figures, as_json)
+    if figures["safe_values_missed"] or figures["more_than_one_message"]:
+        raise typer.Exit(1)
 
 
 def _print(figures: dict[str, float], as_json: bool) -> None:
