@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-from hedgerow.errors import GuardLost
+from hedgerow.errors import GuardLost, HostError
 from hedgerow.guard.attach import Attachment
 
 STREAM = "camera"
@@ -43,6 +43,9 @@ def main() -> None:
         except GuardLost:
             print("session: guard lost", flush=True)
             break
+        except HostError:  # a guard that is behind: this frame is not guarded
+            time.sleep(period_ms / 1e3)
+            continue
         trouble = guard.epoch == 1 and count == k
         if mode == "eat" and trouble:
             eat()
