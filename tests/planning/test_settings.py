@@ -5,7 +5,7 @@ import msgspec
 from hedgerow.core.records import Margins
 from hedgerow.planning import calibrations, margins_of
 from hedgerow.profiling import Profile
-from hedgerow.profiling.times import times
+from hedgerow.profiling.times import Times, times
 
 
 def _with(profile: Profile, timer: int, count: int) -> Profile:
@@ -17,7 +17,17 @@ def _with(profile: Profile, timer: int, count: int) -> Profile:
 def test_a_thousand_timers_speak_for_themselves(tensor_profile: Profile) -> None:
     found = margins_of(_with(tensor_profile, 1_000_000, 1000))
     assert (found.timer_ns, found.cancel_ns) == (1_100_000, 3_600_000)
-    assert found.deliver_ns == Margins().deliver_ns
+
+
+def test_deliveries_are_measured_and_older_profiles_take_what_is_declared(tensor_profile: Profile) -> None:
+    def of(delivery: Times | None) -> int:
+        return margins_of(msgspec.structs.replace(tensor_profile, delivery=delivery)).deliver_ns
+
+    assert tensor_profile.delivery is not None
+    assert of(None) == Margins().deliver_ns
+    assert of(times([1_000_000] * 1000)) == 1_100_000
+    assert of(times([1_000_000] * 60)) == Margins().deliver_ns
+    assert of(times([4_000_000] * 60)) == 6_000_000
 
 
 def test_fewer_never_lower_the_declared_margin_but_may_raise_it(tensor_profile: Profile) -> None:

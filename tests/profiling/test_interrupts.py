@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from hedgerow.models.task import Task
-from hedgerow.profiling.interrupts import cancellation_ns, shorten_timer_slack, timer_lateness_ns
+from hedgerow.profiling.interrupts import cancellation_ns, delivery_ns, shorten_timer_slack, timer_lateness_ns
 from hedgerow.profiling.samples import Sample
 from tests.wire.serving import write_task
 
@@ -23,6 +23,14 @@ def test_each_wait_gives_one_lateness_that_is_not_negative(tmp_path: Path) -> No
         late = timer_lateness_ns(chain, samples, count=9, wait_s=0.001)
     assert len(late) == 9
     assert min(late) >= 0
+
+
+def test_each_delivery_gives_one_time(tmp_path: Path) -> None:
+    task, samples = _slow(tmp_path)
+    with task.open("slow") as chain:
+        took = delivery_ns(task, "slow", chain, samples, count=5)
+    assert len(took) == 5
+    assert min(took) > 0
 
 
 def test_a_cancelled_chain_ends_and_runs_again(tmp_path: Path) -> None:

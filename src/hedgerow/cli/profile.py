@@ -174,6 +174,9 @@ def _notes(made: "Profile") -> list[str]:
         f" cancellation {_ms(cancel.median_ns)} ms median, {_ms(cancel.max_ns)} at most of {cancel.samples};"
         f" start-up {made.start_up_seconds:.2f} s"
     ]
+    if made.delivery is not None:
+        told = made.delivery
+        lines.append(f"delivery {_ms(told.median_ns)} ms median, {_ms(told.max_ns)} at most of {told.samples}")
     if cloud.round_trip is not None:
         lines.append(
             f"server {cloud.address}: round trip {_ms(cloud.round_trip.median_ns)} ms median,"

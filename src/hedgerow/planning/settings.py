@@ -3,19 +3,23 @@
 from hedgerow.codecs import Calibration
 from hedgerow.core.records import Margins
 from hedgerow.profiling.profile import Profile
-from hedgerow.profiling.times import SAMPLES_FOR_QUANTILE
+from hedgerow.profiling.times import SAMPLES_FOR_QUANTILE, Times
 
 
 def margins_of(profile: Profile) -> Margins:
-    """Timer lateness and cancellation as bounds of what was measured; delivery is not measured and stays as declared.
+    """Timer lateness, cancellation and delivery as bounds of what was measured.
 
-    Fewer than 1,000 timers have not shown how late one can be: their bound is never taken as less than the declared one.
+    Fewer than 1,000 timers or deliveries have not shown how late one can be: their bound is never taken as less than the
+    declared one.
     """
     declared = Margins()
-    timer_ns = profile.timer_lateness.bound_ns
-    if profile.timer_lateness.samples < SAMPLES_FOR_QUANTILE:
-        timer_ns = max(timer_ns, declared.timer_ns)
-    return Margins(timer_ns=timer_ns, cancel_ns=profile.cancellation.bound_ns, deliver_ns=declared.deliver_ns)
+    deliver_ns = declared.deliver_ns if profile.delivery is None else _bound_ns(profile.delivery, declared.deliver_ns)
+    timer_ns = _bound_ns(profile.timer_lateness, declared.timer_ns)
+    return Margins(timer_ns=timer_ns, cancel_ns=profile.cancellation.bound_ns, deliver_ns=deliver_ns)
+
+
+def _bound_ns(measured: Times, declared_ns: int) -> int:
+    return measured.bound_ns if measured.samples >= SAMPLES_FOR_QUANTILE else max(measured.bound_ns, declared_ns)
 
 
 def calibrations(profile: Profile) -> dict[str, Calibration]:

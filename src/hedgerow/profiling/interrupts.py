@@ -1,7 +1,8 @@
-"""How late a timer fires beside a running model, and how long a running model takes to stop when told to.
+"""How late a timer fires beside a running model, how long one takes to stop, and how long an answer takes to its caller.
 
 The timer is the one that starts reserves: `Event.wait` in a thread of its own, with the kernel's timer slack for that
-thread set to 1 ns where it can be (Linux). Both are measured while the slowest chain runs in another thread.
+thread set to 1 ns where it can be (Linux). A delivery is what the session does from a run's end on: the core's step, the
+answer's meaning, the caller's future. Timers and deliveries are measured while the slowest chain runs in another thread.
 """
 
 import ctypes
@@ -9,10 +10,15 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 
+from hedgerow.core import Arm, ArmTable, Core, LocalModel, RunStep, Stream
+from hedgerow.core.policies import by_name
+from hedgerow.core.records import SECOND, RequestArrived, RunDone
 from hedgerow.errors import EngineError
 from hedgerow.models.chain import Chain
 from hedgerow.models.engines import Cancelled
+from hedgerow.models.task import Task
 from hedgerow.profiling.samples import Sample
 
 _PR_SET_TIMERSLACK = 29
@@ -48,6 +54,40 @@ def timer_lateness_ns(chain: Chain, samples: Sequence[Sample], *, count: int, wa
         runs += 1
     thread.join()
     return late
+
+
+def delivery_ns(task: Task, name: str, chain: Chain, samples: Sequence[Sample], *, count: int) -> list[int]:
+    """How long each of `count` deliveries takes, from before the core's step to after the caller was called back, while
+    `chain`, the open model `name`, runs."""
+    last = len(chain.segments) - 1
+    outputs = chain.run(samples[0].tensors).tensors
+    model = LocalModel(name, "cpu", 1.0, *[(SECOND,) * (last + 1)] * 4)
+    table = ArmTable((Arm(f"local:{name}", (RunStep("device", name, 0, last, SECOND),), 1.0),), (model,))
+    core = Core(table, policy=by_name("ours"), streams=(Stream("main", 60 * SECOND),))
+    took: list[int] = []
+
+    def deliver(request: int) -> None:
+        core.step(RequestArrived(request, "main", time.monotonic_ns()), now_ns=time.monotonic_ns())
+        began_ns = time.monotonic_ns()
+        core.step(RunDone("cpu", request + 1, last, (1,) * (last + 1)), now_ns=began_ns)
+        task.interpret(outputs)
+        future: Future[None] = Future()
+        future.add_done_callback(lambda _: took.append(time.monotonic_ns() - began_ns))
+        future.set_result(None)
+
+    def work() -> None:
+        for request in range(count):
+            deliver(request)
+            time.sleep(WAIT_S)
+
+    thread = threading.Thread(target=work, name="hedgerow-delivery-check", daemon=True)
+    thread.start()
+    runs = 0
+    while thread.is_alive():
+        chain.run(samples[runs % len(samples)].tensors)
+        runs += 1
+    thread.join()
+    return took
 
 
 def cancellation_ns(chain: Chain, samples: Sequence[Sample], *, count: int, median_ns: int) -> list[int]:

@@ -28,7 +28,7 @@ from hedgerow.profiling.crossings import (
     time_crossing,
 )
 from hedgerow.profiling.host import machine
-from hedgerow.profiling.interrupts import cancellation_ns, timer_lateness_ns
+from hedgerow.profiling.interrupts import cancellation_ns, delivery_ns, timer_lateness_ns
 from hedgerow.profiling.profile import (
     FORMAT,
     Agreement,
@@ -262,8 +262,9 @@ def _measure(work: _Work, client: ServerClient | None, *, inputs: str, quick: bo
     models = tuple(_model_profile(work, judge, name, idle[name], loaded[name], lane) for name in work.chains)
     slowest = max(models, key=lambda model: model.segments[0].tail.median_ns)
     chain, slowest_ns = work.chains[slowest.name], slowest.segments[0].tail.median_ns
-    work.progress("timing timers and cancellation beside a running model")
+    work.progress("timing timers, deliveries and cancellation beside a running model")
     late_ns = timer_lateness_ns(chain, work.samples, count=effort.timer_waits)
+    told_ns = delivery_ns(task, slowest.name, chain, work.samples, count=effort.timer_waits)
     cancel_ns = cancellation_ns(chain, work.samples, count=effort.cancellations, median_ns=slowest_ns)
     return Profile(
         format=FORMAT,
@@ -280,6 +281,7 @@ def _measure(work: _Work, client: ServerClient | None, *, inputs: str, quick: bo
         start_up_seconds=round(sum(work.open_seconds.values()), 4),
         timer_lateness=times(late_ns),
         cancellation=times(cancel_ns),
+        delivery=times(told_ns),
         models=models,
         crossings=_crossing_profiles(crossings, idle_crossings, loaded_ns),
         agreement=agreement,

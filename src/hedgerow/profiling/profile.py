@@ -98,7 +98,7 @@ class CloudProfile(msgspec.Struct, frozen=True):
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """See the module's docstring. `inputs` is "pictures", "tensors" or "generated" (agreement then means little)."""
+    """See the module's docstring. `delivery`: from a run's end to the caller, None in older files. `inputs` is "pictures", "tensors" or "generated" (agreement then means little)."""
 
     format: int
     made: str
@@ -118,6 +118,7 @@ class Profile(msgspec.Struct, frozen=True):
     crossings: tuple[CrossingProfile, ...]
     agreement: dict[str, Agreement]
     cloud: CloudProfile
+    delivery: Times | None = None
 
     def model(self, name: str) -> ModelProfile:
         """The model of that name; UsageError lists the names there are."""

@@ -75,7 +75,9 @@ class Feed:
                 self.send("link", now_ns, link=record.link, state=record.after, because=record.because)
             case r.RemoteDistrusted():
                 figures = f"{record.disagreed} of {record.audited} audited answers differ"
-                self.send("note", now_ns, text=f"{record.link} is distrusted: {figures}, {record.expected:.1f} expected")
+                self.send(
+                    "note", now_ns, text=f"{record.link} is distrusted: {figures}, {record.expected:.1f} expected"
+                )
             case r.RemoteObserved():
                 self.send(
                     "observed",
