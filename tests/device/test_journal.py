@@ -166,6 +166,21 @@ def test_a_place_that_cannot_be_written_is_refused_at_once(task: Task, profile: 
         Session(task, profile=profile, journal=path)
 
 
+def test_a_journal_ends_with_a_whole_line_at_its_limit(
+    task: Task, profile: Profile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, limit = tmp_path / "journal", 20_000
+    with Session(task, profile=profile, deadline_ms=400, journal=path, journal_bytes_max=limit) as session:
+        for number in range(60):
+            assert session.answer(tagged(number)).status is Status.ANSWERED
+    assert limit / 2 < path.stat().st_size <= limit
+    replayed = replay(path)
+    assert replayed.difference is None
+    assert 0 < replayed.decisions < 60
+    said = capsys.readouterr().err
+    assert said.count("ends here: it has the 20000 bytes that it may have; begin another. Answers go on.") == 1
+
+
 def test_after_a_gap_nothing_more_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,6 +30,8 @@ _BEGINNING = b'{"format":'
 _EVENTS: dict[str, type[Any]] = {kind.__name__: kind for kind in r.Event.__args__}
 _STEPS: dict[str, type[Any]] = {kind.__name__: kind for kind in (RunStep, CrossStep, GateStep)}
 _LINES_MAX = 100_000
+BYTES_MAX = 4 << 30
+"""About three million requests: a journal that nobody looks after fills no disk."""
 
 
 def line(number: int, now_ns: int, event: r.Event, outcome: r.Outcome) -> bytes:
@@ -122,15 +124,19 @@ class Header:
 
 
 class Journal:
-    """Appends steps to `path` from its own thread. `failure` is set, and said on stderr once, when the disk refuses."""
+    """Appends steps to `path` from its own thread, at most `bytes_max` bytes of whole lines. `failure` is set, and said on
+    stderr once, when that is reached or the disk refuses."""
 
-    def __init__(self, path: str | Path, header: Header) -> None:
+    def __init__(self, path: str | Path, header: Header, *, bytes_max: int = BYTES_MAX) -> None:
         self._path, self.header = Path(path), header
         try:
             self._file = self._path.open("wb", buffering=1 << 20)
         except OSError as error:
             raise HostError(f"cannot write the journal {self._path}: {error.strerror}; choose another place") from None
-        self._file.write(header.encode())  # as all else, it goes to the disk on the thread below
+        first = header.encode()
+        self._left_bytes = bytes_max - len(first)
+        self._bytes_max = bytes_max
+        self._file.write(first)  # as all else, it goes to the disk on the thread below
         self.failure: str | None = None
         self.lost = 0
         self._lines: deque[tuple[int, int, r.Event, r.Outcome]] = deque()
@@ -164,9 +170,7 @@ class Journal:
             closed = self._closed
             try:
                 while self._lines:
-                    step = self._lines.popleft()
-                    if self.failure is None:
-                        self._file.write(line(*step))
+                    self._keep(line(*self._lines.popleft()))
                 self._file.flush()
                 if self.lost:
                     self._fail("the disk is too slow for it")
@@ -174,6 +178,13 @@ class Journal:
                 self._fail(f"{error.strerror}; free some space")
             if closed:
                 return
+
+    def _keep(self, text: bytes) -> None:
+        self._left_bytes -= len(text)
+        if self._left_bytes < 0:
+            self._fail(f"it has the {self._bytes_max} bytes that it may have; begin another")
+        if self.failure is None:
+            self._file.write(text)
 
     def _fail(self, why: str) -> None:
         if self.failure is None:

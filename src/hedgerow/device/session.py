@@ -28,6 +28,7 @@ from hedgerow.device.certified import governed
 from hedgerow.device.determinism import Applied, Determinism, apply
 from hedgerow.device.driver import Driver, Listener
 from hedgerow.device.herald import Herald
+from hedgerow.device.journal import BYTES_MAX as JOURNAL_BYTES_MAX
 from hedgerow.device.journal import Header, Journal
 from hedgerow.device.lane import Lane, crossing_key
 from hedgerow.device.network import CloudNetwork
@@ -63,7 +64,8 @@ class Session:
     Open Inference Protocol (it gets prepared tensors for whole models), or None; `profile` a Profile, its file, or None for
     a quick one made now (from `frames`, raw samples, if given); `deadline_ms` counts from capture; `criticality` "safety", "mission" or "background";
     `safe_value` is delivered at the deadline when nothing else can be (None: the late answer is delivered instead);
-    `period_ms` the least distance between two samples, when known; `journal` a file to keep every decision in;
+    `period_ms` the least distance between two samples, when known; `journal` a file to keep every decision in, of at most
+    `journal_bytes_max`;
     `determinism` how steadily it runs (default: what touches only this session's own threads); `watch_vitals` tells the core
     of temperature and battery where they can be read. `certificate` (a file of `hedgerow certify`, with the profile that it was
     made of) brings its own streams, with their safe values, in place of the one that the settings above describe, and
@@ -87,6 +89,7 @@ class Session:
         budgets: BudgetSettings | None = None,
         limits: Limits | None = None,
         journal: str | Path | None = None,
+        journal_bytes_max: int = JOURNAL_BYTES_MAX,
         frames: Frames = (),
         threads: int = 1,
         tls: TlsFiles | None = None,
@@ -116,7 +119,7 @@ class Session:
         self._core = header.core(chosen)
         self._safe_values: dict[str, object] = {}
         self._streams: dict[str, Stream] = {}
-        self._journal = Journal(journal, header) if journal else None
+        self._journal = Journal(journal, header, bytes_max=journal_bytes_max) if journal else None
         self._driver = Driver(self._core, self.task, self._journal)
         self._chains: dict[str, Chain] = {}
         self._determinism = Applied((), [])
