@@ -74,6 +74,23 @@ def test_an_excess_after_its_own_run_began_is_no_excuse() -> None:
     assert cause_of(row(1, 110.0, captured_ms=0), story) is Cause.LINK
 
 
+def blocked(excess: r.Record | None) -> list[Step]:
+    """Request 0's reserve never begins: the lane is held by request 9's job from 20 to 130 ms; a remote answer ends it."""
+    holding = step(20, r.TimerFired(), do=(r.Run("cpu", 9, 9, "big", 0, 0),))
+    remote = step(109.5, r.AnswerArrived(0, 1, 100, 0, 0, 0), delivered(0, 109.5, reason=Reason.REMOTE_IN_TIME))
+    ended = step(130, r.RunDone("cpu", 9, 0, (110 * MS,)), *(() if excess is None else (excess,)))
+    encoded = step(1, r.TimerFired(), do=(r.Encode("cpu", 1, 0, "big", -1, "raw"),))
+    return [decided(0, 0), encoded, step(2, r.EncodeDone("cpu", 1, 100, MS)), holding, remote, ended]
+
+
+def test_a_job_that_still_kept_the_reserve_from_the_lane_counts_as_far_as_it_had_exceeded_its_bound_by_then() -> None:
+    told = replace(row(0, 110.0), reason=Reason.REMOTE_IN_TIME)
+    assert cause_of(told, blocked(None)) is Cause.LINK
+    assert cause_of(told, blocked(exceeded(9, 40, "run big"))) is Cause.DEVICE  # 20 of the 40 ms by then
+    assert cause_of(told, blocked(exceeded(9, 25, "run big"))) is Cause.LINK  # 5 of the 25 ms
+    assert cause_of(told, blocked(exceeded(9, 15, "run big"))) is Cause.LINK  # none: it was within its bound then
+
+
 def test_a_timer_that_ends_a_hold_too_late_is_the_device_and_one_after_it_is_not() -> None:
     held = replace(row(0, 110.0), reason=Reason.HOLD_ENDED)
     run = [decided(0, 0), *ran(0, 1, 50, 60)[:1], step(60, r.RunDone("cpu", 1, 0, (10 * MS,)))]

@@ -36,6 +36,7 @@ class Hold:
     lane: str
     started_ns: int
     ended_ns: int
+    encoding: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +73,18 @@ class Evidence:
         """When the last of the request's jobs began; None if none did."""
         return max((hold.started_ns for hold in self.holds if hold.request == request), default=None)
 
+    def waits_for_lane(self, request: int, told_ns: int) -> bool:
+        """Whether it held a reserve that had not begun when it ended: then it waited for the lane all the time."""
+        ran = (hold for hold in self.holds if hold.request == request and not hold.encoding)
+        return request in self.reserved and not any(hold.started_ns < told_ns for hold in ran)
+
 
 class _Reader:
     """Walks once through the steps; keeps what is open."""
 
     def __init__(self, evidence: Evidence, energy: Energy) -> None:
         self.evidence, self._energy = evidence, energy
-        self._open: dict[tuple[str, int], tuple[int, int]] = {}  # (lane, job) -> (request, started)
+        self._open: dict[tuple[str, int], tuple[int, int, bool]] = {}  # (lane, job) -> (request, started, encoding)
         self._probes: dict[int, tuple[int, int]] = {}
 
     def take(self, now_ns: int, event: r.Event, outcome: r.Outcome) -> None:
@@ -88,7 +94,7 @@ class _Reader:
         for action in outcome.actions:
             match action:
                 case r.Run() | r.Encode():
-                    self._open[action.lane, action.job] = (action.request, now_ns)
+                    self._open[action.lane, action.job] = (action.request, now_ns, isinstance(action, r.Encode))
                 case r.Probe():
                     self._probes[action.probe] = (now_ns, action.payload_bytes)
                 case _:
@@ -120,9 +126,9 @@ class _Reader:
         found = self._open.pop((lane, job), None)
         if found is None:
             return
-        request, started_ns = found
+        request, started_ns, encoding = found
         evidence = self.evidence
-        evidence.holds.append(Hold(request, lane, started_ns, now_ns))
+        evidence.holds.append(Hold(request, lane, started_ns, now_ns, encoding))
         if request in evidence.delivered_ns:
             spent = self._energy.busy_mj(now_ns - started_ns if busy_ns is None else busy_ns)
             evidence.energy_after_mj[request] = evidence.energy_after_mj.get(request, 0.0) + spent

@@ -5,8 +5,8 @@ The rule. A late request counts as `device` if
 1. no local arm fitted it when it was decided (or it was dropped for want of room), or
 2. a bound of the device was exceeded on its own way: one of its jobs, its cancellation, or its delivery (from the core's
    decision to the consumer) beyond the stated margin, or
-3. that happened to the timer, or to a job that held a lane, between its capture and the last start of its own jobs, or
-   to the timer that had to end its hold.
+3. that happened to the timer, or to a job that held a lane, between its capture and the last start of its own jobs (until
+   it was told, if its reserve never began), or to the timer that had to end its hold.
 
 2 and 3 count only for an answer, and only if the excesses together are at least as long as it was late: an encoder 1 ms over
 its bound does not excuse a blackout. A request without an answer is `device` only by 1, or if the engine failed. All else
@@ -14,7 +14,7 @@ is `link`.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from hedgerow.assurance.evidence import Evidence, Excess
@@ -96,15 +96,26 @@ def _own(row: Timed, evidence: Evidence) -> Iterable[Excess]:
 
 
 def _blocking(row: Timed, evidence: Evidence) -> Iterable[Excess]:
-    """Excesses of others that ended while this request could have been waiting for the lane."""
-    until_ns = evidence.last_start_ns(row.request)
-    if until_ns is None and row.request in evidence.reserved:
-        until_ns = row.told_ns  # else it never wanted the lane
+    """Excesses of others while this request could have been waiting for the lane, as far as they came before it was told."""
+    waiting = evidence.waits_for_lane(row.request, row.told_ns)
+    until_ns = row.told_ns if waiting else evidence.last_start_ns(row.request)
     ended_ns = row.told_ns if row.reason in ENDED_BY_TIMER else until_ns
     for each in evidence.excesses:
         waited_ns = ended_ns if each.request == TIMER else until_ns
-        if each.request != row.request and waited_ns is not None and row.captured_ns < each.at_ns <= waited_ns:
+        if each.request == row.request or waited_ns is None or each.at_ns <= row.captured_ns:
+            continue
+        if each.at_ns <= waited_ns:
             yield each
+        elif waiting and each.at_ns - each.by_ns < row.told_ns and _held(each, row.told_ns, evidence):
+            yield replace(each, by_ns=each.by_ns - (each.at_ns - row.told_ns))
+
+
+def _held(excess: Excess, told_ns: int, evidence: Evidence) -> bool:
+    """Whether the job that was beyond its bound held the lane at this moment; how far is known only at its end."""
+    return any(
+        hold.request == excess.request and hold.started_ns < told_ns < hold.ended_ns == excess.at_ns
+        for hold in evidence.holds
+    )
 
 
 def late_above_device_only(rows: Sequence[Timed], evidence: Evidence, device_only: Sequence[Timed]) -> int:
