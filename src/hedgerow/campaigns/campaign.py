@@ -72,7 +72,6 @@ def run_campaign(settings: Settings, say: Say) -> dict[str, Any]:
         with (settings.out / "trials.jsonl").open("w", encoding="utf-8") as lines:
             for name in settings.kinds:
                 ran.append(_run_kind(world, KINDS[name], settings, lines, say))
-                lines.flush()
     finally:
         world.close()
     leftover = [f"port {world.port} still answers"] if world.listens(world.port) else []
@@ -82,7 +81,7 @@ def run_campaign(settings: Settings, say: Say) -> dict[str, Any]:
     return result
 
 
-def _run_kind(world: World, kind: Kind, settings: Settings, keep: TextIO, say: Say) -> Ran:
+def _run_kind(world: World, kind: Kind, settings: Settings, lines: TextIO, say: Say) -> Ran:
     ran = Ran(kind)
     clock = settings.out / "clock"
     clock.write_text("+0\n")
@@ -94,24 +93,18 @@ def _run_kind(world: World, kind: Kind, settings: Settings, keep: TextIO, say: S
             say(f"{kind.name}: NOT RUN: {ran.skipped}")
             return ran
         environment = clock_environment(library, clock)
-    world.start_device(environment)
-    try:
-        runner = Runner(world, settings.out)
-        runner.run(kind, WARM_UP, settings.seed)  # libraries open what they keep
-        world.server_level = None
-        for number in settings.numbers():
-            if world.device is None:
-                world.start_device(environment)
-            trial = runner.run(kind, number, settings.seed)
-            if any("device is lost" in each for each in trial.verdict.unanswered):
-                world.stop_device()
-            ran.trials.append(trial)
-            if number == settings.numbers()[-1]:
-                trial.verdict.leaks += memory_leaks([each.rss_bytes for each in ran.trials])
-            keep.write(json.dumps(asdict(trial)) + "\n")
-            _tell(trial, settings.out, say)
-    finally:
-        world.stop_device()
+    runner = Runner(world, settings.out)
+    for number in settings.numbers():
+        if world.need_device(environment):
+            runner.run(kind, WARM_UP, settings.seed)  # libraries open what they keep
+            world.server_level = None
+        trial = runner.run(kind, number, settings.seed)
+        ran.trials.append(trial)
+        if number == settings.numbers()[-1]:
+            trial.verdict.leaks += memory_leaks([each.rss_bytes for each in ran.trials])
+        lines.write(json.dumps(asdict(trial)) + "\n")
+        lines.flush()
+        _tell(trial, settings.out, say)
     return ran
 
 

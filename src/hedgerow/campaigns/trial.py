@@ -90,6 +90,7 @@ class Runner:
         try:
             self._act(trial, kind, scene, world.device, files)
         except DeviceLost as error:
+            world.stop_device()
             trial.verdict.unanswered.append(f"the device is lost, and with it all that it was asked: {error}")
         else:
             self._examine(trial, kind, files)

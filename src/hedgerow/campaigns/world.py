@@ -1,6 +1,6 @@
 """The campaign's processes: server, emulated link, device, and whoever plays a part in a fault; each by its own handle.
 
-Rules: server and link live on for many trials, the device for those of one kind; every process is started here, ends here,
+Rules: server, link and device live on for many trials, so that what a trial leaves behind adds up; every process is started here, ends here,
 and is known here, so that one that is left over is seen.
 """
 
@@ -79,6 +79,7 @@ class World:
         self.port = 0
         self._relay: Child | None = None
         self._helpers: list[Child] = []
+        self._environment: dict[str, str] = {}
 
     def start(self) -> None:
         """Server and link."""
@@ -144,15 +145,22 @@ class World:
 
     # ---------------------------------------------------------------------------------------------------------- device
 
-    def start_device(self, environment: Mapping[str, str] | None = None) -> Device:
-        """A fresh device."""
+    def need_device(self, environment: Mapping[str, str]) -> bool:
+        """See that a device of this environment is there; True if a fresh one had to be started for it."""
+        if self.device is not None and environment == self._environment:
+            return False
+        self.stop_device()
+        self._environment = dict(environment)
+        self._start_device(environment)
+        return True
+
+    def _start_device(self, environment: Mapping[str, str]) -> None:
         words = ["hedgerow.campaigns.device", str(self.folder), self.address, str(self.factor)]
         log = self.folder / "device.log"
         child = Child("device", words, core=self.device_core, log=log, environment=environment)
         self.device = Device(child)
         if self.device.await_said("started", START_S) is None:
             raise HostError(f"the device does not start; see {log}")
-        return self.device
 
     def stop_device(self) -> None:
         """It ends, by itself if it can."""
