@@ -1,11 +1,12 @@
 """The client against a real server process: answers, faults, probes, death and return of the server, nothing left."""
 
+import asyncio
 import socket
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -279,3 +280,25 @@ def test_sending_does_not_block(client: CloudClient, device: Device) -> None:
     assert time.monotonic() - begun < PATIENCE_S / 2  # far below the time for which the thread is held
     go_on.set()
     sent.end()
+
+
+def test_close_closes_the_connections_even_if_something_under_way_does_not_end(server: ServerProcess) -> None:
+    sockets = sockets_of()
+    client = CloudClient(server.address, limits=ClientLimits(close_timeout_s=2.0))
+    client.describe()
+    assert sockets_of() > sockets
+
+    async def stubborn() -> None:
+        try:
+            await asyncio.sleep(PATIENCE_S)
+        except asyncio.CancelledError:
+            await asyncio.sleep(PATIENCE_S)
+
+    def begin() -> None:
+        client._probes.add(cast("asyncio.Task[tuple[int, int, int]]", asyncio.ensure_future(stubborn())))
+
+    client._thread.post(begin)
+    before = set(threading.enumerate())
+    client.close()
+    assert client._thread._thread not in before & set(threading.enumerate())
+    until(lambda: sockets_of() <= sockets, "the sockets are closed")

@@ -150,17 +150,19 @@ class World:
         if self.device is not None and environment == self._environment:
             return False
         self.stop_device()
-        self._environment = dict(environment)
-        self._start_device(environment)
+        self.start_device(environment)
         return True
 
-    def _start_device(self, environment: Mapping[str, str]) -> None:
+    def start_device(self, environment: Mapping[str, str] | None = None) -> Device:
+        """A fresh device."""
+        self._environment = dict(environment or {})
         words = ["hedgerow.campaigns.device", str(self.folder), self.address, str(self.factor)]
         log = self.folder / "device.log"
         child = Child("device", words, core=self.device_core, log=log, environment=environment)
         self.device = Device(child)
         if self.device.await_said("started", START_S) is None:
             raise HostError(f"the device does not start; see {log}")
+        return self.device
 
     def stop_device(self) -> None:
         """It ends, by itself if it can."""

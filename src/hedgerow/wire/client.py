@@ -151,18 +151,20 @@ class CloudClient:
             line.retire()
 
     async def _close(self) -> None:
+        """Within half of the time that the caller waits, whatever does not end: the connections are closed all the same."""
+        patience_s = self._limits.close_timeout_s / 4
         tasks = [*self._flights.values(), *self._probes]
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=self._limits.close_timeout_s)
+            await asyncio.wait(tasks, timeout=patience_s)
         await asyncio.sleep(0)  # let their callbacks run
         for line in (self._control, self._bulk):
             await line.channel.close(None)
         del line, self._control, self._bulk  # gRPC's own thread ends with the last channel that anyone holds
         others = asyncio.all_tasks() - {asyncio.current_task()}
         if others:
-            await asyncio.wait(others, timeout=self._limits.close_timeout_s)
+            await asyncio.wait(others, timeout=patience_s)
 
     def _stop(self, key: Key) -> None:
         flight = self._flights.get(key)
