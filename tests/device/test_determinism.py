@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hedgerow.core import records as r
@@ -20,7 +21,7 @@ from hedgerow.errors import UsageError
 from hedgerow.models.task import Task
 from hedgerow.profiling import Profile
 from tests.device.small import Steps, tagged
-from tests.wire.serving import until
+from tests.wire.serving import ServerProcess, until
 
 
 class OwnThreads:
@@ -283,3 +284,19 @@ def test_a_sessions_garbage_is_collected_between_its_requests_only(task: Task, p
     gone = [now for now, _, outcome in steps.steps if any(isinstance(each, r.Forget) for each in outcome.actions)]
     assert len(arrived) == len(gone) == 12
     assert not [moment for moment in begun if any(a < moment < b for a, b in zip(arrived, gone, strict=True))]
+
+
+def test_connections_that_were_set_aside_end_with_the_session(
+    task: Task, profile: Profile, server: ServerProcess
+) -> None:
+    """Failed crossings hold theirs in cycles; the heap is given back before the network collects them."""
+    process = psutil.Process()
+    with Session(task, server.address, profile=profile):
+        pass  # what libraries keep for good is there now
+    until(lambda: not process.net_connections("tcp"), "an end of the first session's sockets")
+    with Session(task, server.address, profile=profile, determinism=Determinism(collect_when_idle=True)) as session:
+        until(lambda: session.answer(tagged(0)).source is r.Source.REMOTE, "the link to open")
+        flying = [session.submit(tagged(number)) for number in range(10)]
+    assert all(future.done() for future in flying)
+    until(lambda: not process.net_connections("tcp"), "the end of its sockets")
+    assert gc.get_freeze_count() == 0

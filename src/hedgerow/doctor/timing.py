@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from hedgerow.device.scheduling import thread_first
 from hedgerow.device.timer import Timer
 from hedgerow.doctor.findings import Finding, Level
 from hedgerow.profiling.times import Times, times
@@ -22,6 +23,9 @@ def lateness(count: int) -> Times:
         fired.set()
 
     timer = Timer(fire)
+    thread_first(
+        timer.thread, 1
+    )  # as a session does by default; where it is refused the timer stays an ordinary thread
     try:
         for number in range(count):
             fired.clear()
