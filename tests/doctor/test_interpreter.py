@@ -17,7 +17,7 @@ def test_says_what_it_runs_on() -> None:
     told = found()
     assert sys.version.split()[0] in told["Python"].seen
     assert "onnxruntime" in told["engine"].seen
-    assert "full collection stops everything for" in told["garbage"].seen
+    assert "full collection stops every thread for" in told["garbage"].seen
 
 
 @pytest.mark.parametrize(("interval_s", "level"), [(0.005, Level.INFO), (0.0005, Level.OK)])

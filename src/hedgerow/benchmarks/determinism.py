@@ -1,7 +1,7 @@
 """Each determinism setting on and off, by turns in one run, beside the load that it is meant for.
 
 One session answers a model's requests on the device at a steady rate, each given to its lane as a camera would; beside it the
-session's kind of timer waits 1 to 7 ms over and over. A setting is switched with every block of requests, the order within a
+session's kind of timer waits 1 to 7 ms, about once for each request. A setting is switched with every block of requests, the order within a
 pair of blocks too, so that what drifts meets both alike. Loads: `processes` (one computing process for each core),
 `thread` (a Python thread that computes), `garbage` (a large heap of the caller's that grows and sheds while requests are in
 flight), `none`. Rules: a setting that is refused is told so and not timed; a gain is claimed only if the 99th percentile
@@ -175,6 +175,7 @@ class Rig:
             self._due_ns = time.monotonic_ns() + 1_000_000 * (1 + number % 7)
             self._timer.set(self._due_ns)
             self._fired.wait(1.0)
+            stop.wait(PERIOD_S)
             number += 1
 
     def _fire(self) -> None:

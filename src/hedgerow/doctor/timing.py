@@ -61,7 +61,7 @@ def timing(count: int) -> Iterator[Finding]:
     """Two runs of `count` waits; about 4 ms each, and longer beside the computing thread."""
     alone = lateness(count)
     risk = "a reserve that is started late ends late, unless the profile's margin has room for it"
-    do = "see the findings above; profile this machine as it is in use, so that the margin is measured"
+    do = "see the other findings; profile this machine as it is in use, so that the margin is measured"
     yield Finding("timer", _level(alone), _said(alone, "beside nothing of ours"), risk, do)
     with computing_thread():
         beside = lateness(count)
