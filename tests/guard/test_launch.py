@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hedgerow.assurance.certification.streams import parse_streams
 from hedgerow.errors import UsageError
 from hedgerow.guard import launch
 from hedgerow.guard.memory import VERSION
@@ -61,6 +62,13 @@ def test_the_certificate_s_streams_file_serves_and_unknown_stream_keys_are_other
     assert [json.loads(safe) for safe in found.safe_values] == [{"brake": 0.3}, "none"]
     assert found.description["bound_ns"] == 4_000_000
     assert found.description["version"] == VERSION
+
+
+def test_one_file_serves_certificate_and_guard(tmp_path: Path) -> None:
+    text = "format = 1\n" + GOOD.replace('name = "button"', 'name = "button"\nperiod_ms = 100') + "deadline_ms = 110.0\n"
+    assert [stream.name for stream in parse_streams(text).streams] == ["front", "button"]
+    front = read(tmp_path, text).description["streams"][0]
+    assert front["deadline_ns"] == 110_000_000  # what the consumer waits for, beside the certified 100
 
 
 def test_slots_suffice_for_the_frames_that_may_be_open(tmp_path: Path) -> None:

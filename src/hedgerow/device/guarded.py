@@ -50,7 +50,7 @@ class Guarded:
     `path` is the guard's socket (default: from the environment); `encode_answer` makes an answer's bytes, at most the
     stream's payload_bytes_max; `on_problem` hears, on a thread of the session, of a lost guard and of an answer that could not
     be handed over (then the guard's safe value stands for it). The session's streams must have the names of the guard's.
-    Raises GuardLost if there is no guard at the beginning, UsageError for streams that only one of them knows.
+    Raises GuardLost if there is no guard at the beginning, UsageError for streams that do not fit.
     """
 
     def __init__(
@@ -64,19 +64,29 @@ class Guarded:
         self._session, self._encode = session, encode_answer
         self._on_problem = on_problem or (lambda error: None)
         self._guard = Attachment(path)
-        held_back_ms = self._guard.bound_ns / MS + HANDOVER_MS
-        self._deadline_ms = {
-            each["name"]: each["deadline_ns"] / MS - held_back_ms for each in self._guard.streams.values()
-        }
+        try:
+            self._deadlines_ms = self._fitting(self._guard.bound_ns / MS + HANDOVER_MS)
+        except UsageError:
+            self._guard.close()
+            raise
         self._lock = threading.Lock()
         self._lost: GuardLost | None = None
-        for name, deadline_ms in self._deadline_ms.items():
-            if deadline_ms <= 0:
-                self._guard.close()
-                raise UsageError(
-                    f"stream '{name}': its deadline leaves nothing beside the {held_back_ms:g} ms of the guard"
-                )
         self._guard.watch(self._lose)
+
+    def _fitting(self, held_back_ms: float) -> dict[str, float | None]:
+        """What each stream's requests are given as deadline; None: the certified one, which must leave the guard its time."""
+        opened, found = self._session.deadlines_ms, dict[str, float | None]()
+        for name, stream in self._guard.streams.items():
+            if name not in opened:
+                raise UsageError(f"the guard's stream '{name}' is none of the session's; it has: {', '.join(opened)}")
+            left_ms = stream["deadline_ns"] / MS - held_back_ms
+            if left_ms < (opened[name] if self._session.certified else 0.1):
+                raise UsageError(
+                    f"stream '{name}': the guard and the handover need {held_back_ms:g} ms of its {stream['deadline_ns'] / MS:g}; "
+                    f"give [guard.stream.{name}] a deadline_ms so much later"
+                )
+            found[name] = None if self._session.certified else left_ms
+        return found
 
     @property
     def lost(self) -> GuardLost | None:
@@ -84,20 +94,23 @@ class Guarded:
         return self._lost
 
     def submit(
-        self, sample: Sample, *, stream: str = "main", captured_at: float | None = None, frame: int | None = None
+        self, sample: Sample, *, stream: str | None = None, captured_at: float | None = None, frame: int | None = None
     ) -> "Future[Answer]":
-        """Announce one frame, then admit it as `Session.submit` does. `captured_at`: seconds of time.monotonic().
+        """Announce one frame, then admit it as `Session.submit` does. `captured_at`: seconds of time.monotonic();
+        `stream`: "main" unless said, or the guard's only one.
 
         `frame`: its number, where the camera's own process has announced it. A sample that the session refuses
         (UsageError) is announced all the same: its consumer gets the safe value.
         """
-        if stream not in self._deadline_ms:
-            raise UsageError(f"the guard has no stream '{stream}'; there are: {', '.join(self._deadline_ms)}")
+        if stream is None:
+            stream = next(iter(self._deadlines_ms)) if len(self._deadlines_ms) == 1 else "main"
+        if stream not in self._deadlines_ms:
+            raise UsageError(f"the guard has no stream '{stream}'; there are: {', '.join(self._deadlines_ms)}")
         captured_ns = time.monotonic_ns() if captured_at is None else int(captured_at * 1e9)
         if frame is None:
             frame = self._announce(stream, captured_ns)
         future = self._session.submit(
-            sample, stream=stream, captured_at=captured_ns / 1e9, deadline_ms=self._deadline_ms[stream]
+            sample, stream=stream, captured_at=captured_ns / 1e9, deadline_ms=self._deadlines_ms[stream]
         )
         if frame is not None:
             number = frame

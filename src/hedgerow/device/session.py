@@ -168,6 +168,16 @@ class Session:
         """The certificate's mode in force; empty without a certificate, or when even the last mode's was withdrawn."""
         return self._core.mode
 
+    @property
+    def certified(self) -> bool:
+        """Whether a certificate governs it; its streams' deadlines are then fixed."""
+        return self._certified
+
+    @property
+    def deadlines_ms(self) -> dict[str, float]:
+        """The deadline of each open stream, from capture."""
+        return {name: stream.deadline_ns / MS for name, stream in self._streams.items()}
+
     # ---------------------------------------------------------------------------------------------------------- streams
 
     def open_stream(

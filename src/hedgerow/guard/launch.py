@@ -98,8 +98,8 @@ def _stream(stream: dict[str, Any], own: dict[str, Any], bound_ms: float) -> tup
     where = f"stream {name!r}"
     if not isinstance(name, str) or not name:
         raise UsageError("a [[stream]] has no name; give it one")
-    _no_others(f"[guard.stream.{name}]", own, {*STREAM_NUMBERS, "expect", SAFE_VALUE_KEY})
-    deadline_ms = _number(where, stream, "deadline_ms", None, 0.1, 1e7)
+    _no_others(f"[guard.stream.{name}]", own, {*STREAM_NUMBERS, "expect", SAFE_VALUE_KEY, "deadline_ms"})
+    deadline_ms = _number(where, own if "deadline_ms" in own else stream, "deadline_ms", None, 0.1, 1e7)
     if deadline_ms <= bound_ms:
         raise UsageError(
             f"{where}: its deadline of {deadline_ms:g} ms is no longer than the guard's own bound_ms {bound_ms:g}"

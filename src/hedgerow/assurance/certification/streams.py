@@ -189,6 +189,7 @@ def parse_streams(text: str) -> Declared:
     timer_ns, cancel_ns, deliver_ns = (margins.ns(key, 0.0) for key in ("timer_ms", "cancel_ms", "deliver_ms"))
     margins.end()
     rule = _rule(_Table("[rule]", top.take("rule", {})))
+    top.take("guard", {})  # for the guard alone, which reads the same file and checks its own table
     top.end()
     nominal = modes or (DeclaredMode(NOMINAL),)
     declared = Declared(streams, lanes, nominal, bool(modes), timer_ns, cancel_ns, deliver_ns, rule)
