@@ -10,7 +10,7 @@ import pytest
 from hedgerow.core import Criticality, Limits, Stream
 from hedgerow.core import records as r
 from hedgerow.core.audit import BETS, Trust
-from tests.core.world import MS, World, world
+from tests.core.world import MS, World, small_table, world
 
 CAMERA = Stream("camera", 150 * MS, period_ns=90 * MS)
 EVERY = Limits(audit_share=1.0, audit_spacing_ns=0)
@@ -235,3 +235,37 @@ def test_audits_leave_the_room_of_requests_alone() -> None:
     w.periodic(CAMERA, 40)
     w.run(100_000 * MS)
     assert {deliver.status for _, deliver in w.delivered.values()} == {r.Status.ANSWERED}
+
+
+def audit_runs(w: World) -> list[tuple[int, r.Run]]:
+    """Runs that began after their request was delivered."""
+    runs = [(now, action) for now, _, out in w.steps for action in out.actions if isinstance(action, r.Run)]
+    return [(now, run) for now, run in runs if run.request in w.delivered and now >= w.delivered[run.request][0]]
+
+
+def test_an_audit_gives_way_to_a_new_request_at_once_and_goes_on_from_its_joint() -> None:
+    w = world(CAMERA, table=small_table(small_ms=75.0), limits=EVERY)
+    w.periodic(CAMERA, 60)
+    w.run(10_000 * MS)
+    runs = audit_runs(w)
+    assert any(run.first > 0 for _, run in runs)
+    arrivals = {now: out for now, event, out in w.steps if isinstance(event, r.RequestArrived)}
+    interrupted = 0
+    for begun, run in runs:
+        ended = next(now for now, event, _ in w.steps if isinstance(event, r.RunDone) and event.job == run.job)
+        for moment in (each for each in arrivals if begun < each < ended):
+            assert r.Preempt(run.lane, run.job) in arrivals[moment].actions
+            interrupted += 1
+    assert interrupted > 5
+    assert len(compares(w)) > 20
+    assert w.late(CAMERA.deadline_ns) == []
+
+
+def test_no_segment_of_an_audit_is_longer_than_what_is_certified_to_block() -> None:
+    w = world(CAMERA, limits=EVERY)
+    w.core._desks["cpu"].expect([(CAMERA, ["small"], 1)], 5 * MS)  # as a certificate's mode says
+    w.periodic(CAMERA, 30)
+    w.run(10_000 * MS)
+    assert audit_runs(w) == []
+    assert {w.delivered[n][1].source for n in list(w.arrived)[2:]} == {r.Source.REMOTE}
+    assert w.forgotten == set(w.arrived)  # given up, once they have waited for long enough

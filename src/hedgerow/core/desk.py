@@ -138,7 +138,7 @@ class Desk:
         self.wake_ns = None
         if self.running is None and mine and not self._start_mandatory(mine, now_ns):
             any(self._start_optional(flight, mine, now_ns) for flight in mine)
-        if self.running is None and not any(map(self._wants, mine)):
+        if self.running is None and answered and not any(map(self._wants, mine)):
             any(self._start_audit(flight, mine, now_ns) for flight in answered)
         if self.running is not None:
             self._give_way(self.running, mine, now_ns)
