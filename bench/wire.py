@@ -6,7 +6,8 @@
 `crossing`: 100 kB of raw tensors up, 1 kB down, with the model's one small segment; `wire` is that less the server's
 own queue, decode and compute time. `floor` is a bare grpc.aio stream in the same messages. The link of `recovery` is
 emulated (a relay in this process): seconds from the link's return until a crossing was answered, probing fresh twice a
-second as a device does.
+second as a device does. `seals` is what both sides spend on sealing and checking one crossing, all its acknowledgements among
+it, beside the crossing of the same bytes in the same run: 15 kB is a photograph as JPEG, 600 kB a raw frame.
 """
 
 import argparse
@@ -31,15 +32,28 @@ from hedgerow import codecs
 from hedgerow.emulation.relay import Relay
 from hedgerow.models.task import Task
 from hedgerow.wire import CloudClient, Crossing, Fault, RemoteAnswer
+from hedgerow.wire.generated import crossing_pb2 as pb
+from hedgerow.wire.limits import CHUNK_BYTES_MAX
+from hedgerow.wire.messages import opening
+from hedgerow.wire.seal import (
+    check_ack,
+    check_answer,
+    check_content,
+    check_opening,
+    sealed_ack,
+    sealed_answer,
+    sealed_opening,
+)
 
 PAYLOAD_BYTES = 100_000
 SENT = (1024, 65_536, 33_440)
+SEALED_FLOATS = {"15 kB": 3_750, "600 kB": 150_000}
 PORT_LINE = re.compile(r"serving on \S+:(\d+)")
 
 
 def write_model(folder: Path) -> Path:
-    """25,000 floats in, the first 250 out: what is measured is the wire."""
-    ends = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 25_000])]
+    """Any number of floats in, the first 250 out: what is measured is the wire."""
+    ends = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, "n"])]
     outs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 250])]
     numbers = [helper.make_tensor(n, TensorProto.INT64, [1], [v]) for n, v in (("a", 0), ("b", 250), ("axis", 1))]
     node = helper.make_node("Slice", ["x", "a", "b", "axis"], ["y"])
@@ -66,18 +80,18 @@ def serving(*command: str) -> Iterator[int]:
 class Sender:
     """Sends one crossing at a time and waits for its end."""
 
-    def __init__(self, client: CloudClient, path: Path) -> None:
+    def __init__(self, client: CloudClient, path: Path, floats: int = 25_000) -> None:
         self._client = client
         self._task = Task.of_model(path)
         with self._task.open("slice") as chain:
             self._chain_id = chain.chain_id
-        self._payload = codecs.get("raw").encode({"x": np.ones((1, 25_000), np.float32)})
+        self._payload = codecs.get("raw").encode({"x": np.ones((1, floats), np.float32)})
         self._number = 0
 
-    def once(self, remaining_s: float = 5.0) -> RemoteAnswer | Fault:
-        ends: queue.SimpleQueue[RemoteAnswer | Fault] = queue.SimpleQueue()
+    def crossing(self, remaining_s: float = 5.0) -> Crossing:
+        """The next one."""
         self._number += 1
-        crossing = Crossing(
+        return Crossing(
             sample_id=self._number.to_bytes(16, "big"),
             attempt=0,
             task_id=self._task.task_id,
@@ -90,8 +104,11 @@ class Sender:
             payload=self._payload,
             remaining_ns=int(remaining_s * 1e9),
         )
+
+    def once(self, remaining_s: float = 5.0) -> RemoteAnswer | Fault:
+        ends: queue.SimpleQueue[RemoteAnswer | Fault] = queue.SimpleQueue()
         self._client.send(
-            crossing,
+            self.crossing(remaining_s),
             on_ack=lambda key, size, now_ns: None,
             on_answer=lambda key, answer, now_ns: ends.put(answer),
             on_fault=lambda key, fault, now_ns: ends.put(fault),
@@ -146,6 +163,40 @@ def measure_wire(sender: Sender, seconds: float) -> None:
     report("  of it wire", [a - b for a, b in zip(whole, inside[-len(whole) :], strict=True)])
     report("probe 100 kB, bulk", repeat(seconds, probing(PAYLOAD_BYTES)))
     report("probe 0 B, control", repeat(seconds, probing(0)))
+
+
+def seal_once(crossing: Crossing, reply: bytes) -> float:
+    """Microseconds of both sides' sealing and checking of one crossing, its acknowledgements and its answer."""
+    unsealed = opening(crossing, remaining_ns=crossing.remaining_ns, session=bytes(8), sequence=1)
+    answer, size = pb.Answer(last=1, payload=reply, batch=1), len(crossing.payload)
+    ends = [*range(1024, size, CHUNK_BYTES_MAX), size]
+    begun = time.perf_counter_ns()
+    sealed = sealed_opening(unsealed, crossing.payload)
+    check_opening(sealed)
+    check_content(sealed, crossing.payload)
+    for acked, end in zip([0, *ends], ends, strict=False):
+        check_ack(sealed, sealed_ack(sealed, end), acked_bytes=acked, sent_bytes=size)
+    check_answer(sealed, sealed_answer(sealed, answer))
+    return (time.perf_counter_ns() - begun) / 1e3
+
+
+def measure_seals(client: CloudClient, path: Path, seconds: float) -> None:
+    """What the safety layer costs, beside the crossing that it is a part of."""
+    for name, floats in SEALED_FLOATS.items():
+        sender = Sender(client, path, floats)
+
+        def crossing(sender: Sender = sender) -> float:
+            begun = time.perf_counter_ns()
+            answer = sender.once()
+            assert isinstance(answer, RemoteAnswer), answer
+            return (time.perf_counter_ns() - begun) / 1e3
+
+        made, reply = sender.crossing(), codecs.get("raw").encode({"y": np.ones((1, 250), np.float32)})
+        whole = repeat(seconds, crossing)
+        seals = repeat(seconds, lambda made=made, reply=reply: seal_once(made, reply))  # type: ignore[misc]
+        report(f"crossing {name}", whole)
+        report("  of it seals", seals)
+        print(f"  seals / crossing, medians: {100 * np.median(seals) / np.median(whole):.1f} %")
 
 
 async def _echo(_: object, context: "aio.ServicerContext[bytes, bytes]") -> None:
@@ -229,6 +280,7 @@ def main() -> None:
         with serving("-m", "hedgerow.cli.main", "serve", str(path), "--port", "0") as port:
             with CloudClient(f"127.0.0.1:{port}") as client:
                 measure_wire(Sender(client, path), seconds)
+                measure_seals(client, path, seconds)
             for dark_s in blackouts:
                 print(f"recovery after {dark_s:g} s dark (emulated link): {measure_recovery(port, path, dark_s):.2f} s")
 
