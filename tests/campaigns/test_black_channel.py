@@ -7,7 +7,7 @@ import pytest
 
 from hedgerow.campaigns import black_channel
 from hedgerow.campaigns.black_channel import Tally, attack
-from hedgerow.campaigns.black_channel_errors import ERRORS
+from hedgerow.campaigns.black_channel_errors import ERRORS, WRONG_FRAME
 from hedgerow.wire import readers, seal
 from hedgerow.wire.faults import Measure, reject
 from hedgerow.wire.seal import Windows
@@ -46,6 +46,22 @@ def test_nothing_wrong_is_accepted() -> None:
 @pytest.mark.timeout(900)
 def test_nothing_wrong_is_accepted_in_a_million() -> None:
     check(attack(1_000_000, seed=1), 1_000_000)
+
+
+def check_wrong_frame(tally: Tally, count: int) -> None:
+    assert (tally.tried, tally.wrong_accepted, tally.harmless, tally.genuine_refused) == (count, 0, 0, 0)
+    assert sum(tally.by_measure.values()) == count
+    assert set(tally.by_measure) == {"checksum", "identity", "sequence"}
+
+
+def test_no_answer_to_another_frame_is_accepted() -> None:
+    check_wrong_frame(attack(7000, among=WRONG_FRAME), 7000)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_no_answer_to_another_frame_is_accepted_in_a_million() -> None:
+    check_wrong_frame(attack(1_000_000, seed=1, among=WRONG_FRAME), 1_000_000)
 
 
 def test_a_seed_repeats_the_attack_and_another_does_not() -> None:
@@ -91,3 +107,5 @@ def test_the_attack_finds_a_reader_that_refuses_everything(monkeypatch: pytest.M
 def test_the_tally_is_told_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert black_channel.main(["800", "--seed", "2"]) == 0
     assert json.loads(capsys.readouterr().out) == asdict(attack(800, seed=2))
+    assert black_channel.main(["70", "--wrong-frame"]) == 0
+    assert list(json.loads(capsys.readouterr().out)["by_error"]) == ["wrong_frame"]

@@ -6,18 +6,18 @@ is judged by equality with what was truly sent: an answer that differs from the 
 request that differs in any field or byte or is taken twice, a foreign acknowledgement, count as `wrong_accepted`. What was
 harmless (accepted, and yet the truth) is counted apart, and between the attacks the truth itself must be taken.
 
-    python -m hedgerow.campaigns.black_channel 1000000 --seed 7
+    python -m hedgerow.campaigns.black_channel 1000000 --seed 1
+    python -m hedgerow.campaigns.black_channel 1000000 --seed 1 --wrong-frame
 """
 
 import argparse
 import json
 import random
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from hedgerow.campaigns.black_channel_errors import ERRORS, Trial
+from hedgerow.campaigns.black_channel_errors import ERRORS, WRONG_FRAME, Attack, Trial
 from hedgerow.campaigns.black_channel_traffic import DUE_NS, Exchange, Traffic
 from hedgerow.wire.faults import FaultError
 from hedgerow.wire.generated import crossing_pb2 as pb
@@ -47,11 +47,11 @@ class Tally:
     """The first few that were wrongly accepted: error, attack and the seed that repeats the whole run."""
 
 
-def attack(count: int, *, seed: int = 0) -> Tally:
-    """Try `count` attacks, each error of the channel equally often. Equal seeds give equal tallies."""
+def attack(count: int, *, seed: int = 0, among: dict[str, tuple[Attack, ...]] = ERRORS) -> Tally:
+    """Try `count` attacks, each error of `among` equally often. Equal seeds give equal tallies."""
     chance, tally = random.Random(seed), Tally()
-    ended: dict[str, Counter[str]] = {error: Counter() for error in ERRORS}
-    errors, traffic = list(ERRORS.items()), Traffic(chance)
+    ended: dict[str, Counter[str]] = {error: Counter() for error in among}
+    errors, traffic = list(among.items()), Traffic(chance)
     while tally.tried < count:
         if tally.tried % TRIALS_PER_TRAFFIC == 0:
             traffic = Traffic(chance)
@@ -69,7 +69,7 @@ def attack(count: int, *, seed: int = 0) -> Tally:
     return tally
 
 
-def _changed(once: Callable[[Traffic, random.Random], Trial], traffic: Traffic, chance: random.Random) -> Trial:
+def _changed(once: Attack, traffic: Traffic, chance: random.Random) -> Trial:
     """A trial in which something differs from the truth; chance sometimes changes nothing."""
     while True:
         trial = once(traffic, chance)
@@ -143,8 +143,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("count", type=int, nargs="?", default=20_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--wrong-frame", action="store_true", help="only true answers to other frames")
     options = parser.parse_args(arguments)
-    tally = attack(options.count, seed=options.seed)
+    tally = attack(options.count, seed=options.seed, among=WRONG_FRAME if options.wrong_frame else ERRORS)
     told: dict[str, Any] = asdict(tally)
     print(json.dumps(told, indent=2))
     return int(bool(tally.wrong_accepted or tally.genuine_refused))

@@ -321,3 +321,16 @@ ERRORS: dict[str, tuple[Attack, ...]] = {
     "masquerade": (mended_names, mended_numbers, payload_swapped, question_swapped, unsealed),
     "wrong_address": (answer_to_a_neighbour, answer_readdressed, request_readdressed),
 }
+
+WRONG_FRAME: dict[str, tuple[Attack, ...]] = {
+    "wrong_frame": (
+        older_answer_again,
+        answers_swapped,
+        older_answer_late,
+        mended_names,
+        mended_numbers,
+        payload_swapped,
+        answer_to_a_neighbour,
+    )
+}
+"""Of all these the worst: a true answer, to another frame."""
