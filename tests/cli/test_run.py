@@ -12,6 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hedgerow.assurance.certification.inputs import inputs_of
+from hedgerow.assurance.certification.proving import prove
+from hedgerow.cli.run import schedule
+from hedgerow.profiling import Profile
 from tests.models.small_models import write_classifier
 
 TASK = """
@@ -192,3 +196,46 @@ def test_no_npz_and_a_broken_one_are_named(tmp_path: Path) -> None:
     (tmp_path / "bad.npz").write_bytes(b"PK nonsense")
     done = hedgerow("run", str(model), "--input", str(tmp_path))
     assert (done.returncode, "bad.npz does not read" in done.stderr) == (2, True)
+
+
+STREAMS = """
+format = 1
+[[stream]]
+name = "front"
+period_ms = 200
+deadline_ms = 1500
+capture_delay_ms = 50
+criticality = "safety"
+[[stream]]
+name = "side"
+period_ms = 400
+deadline_ms = 2500
+capture_delay_ms = 50
+safe_value = "stop"
+[rule]
+exceedances_max = 50
+"""
+
+
+def test_a_certified_run_offers_each_stream_at_its_period(pictures: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    task, folder, profile = pictures
+    document = prove(inputs_of(STREAMS, Profile.load(profile))).document
+    assert document is not None
+    document.save(tmp_path / "certificate.json")
+    words = ("run", str(task), "--input", str(folder), "--certificate", str(tmp_path / "certificate.json"))
+    done = hedgerow(*words, "--profile", str(profile), "--seconds", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    *answers, summary = [json.loads(each) for each in done.stdout.splitlines()]
+    by_stream = [each["stream"] for each in answers]
+    assert (by_stream.count("front"), by_stream.count("side")) == (10, 5)
+    assert {each["mode"] for each in answers} == {"nominal"}
+    assert summary["summary"]["by_mode"] == {"nominal": 15}
+    refused = hedgerow(*words)
+    assert refused.returncode == 2
+    assert "give that profile too" in refused.stderr
+
+
+def test_streams_are_offered_in_their_order_and_do_not_begin_together() -> None:
+    dues = list(schedule({"a": 100, "b": 200}, 6))
+    assert dues == [(0, "a"), (100, "a"), (100, "b"), (200, "a"), (300, "a"), (300, "b")]
+    assert list(schedule({None: 50}, 3)) == [(0, None), (50, None), (100, None)]

@@ -19,6 +19,7 @@ import typer
 from hedgerow.errors import HostError, UsageError
 
 if TYPE_CHECKING:
+    from hedgerow.assurance.certification import CertificateFile
     from hedgerow.device.answer import Answer
     from hedgerow.device.session import Session
     from hedgerow.models.task import Task
@@ -42,6 +43,9 @@ def run(
     criticality: Annotated[str, typer.Option(help="safety, mission or background.")] = "mission",
     policy: Annotated[str, typer.Option(help="ours, device-only or cloud-only.")] = "ours",
     journal: Annotated[Path | None, typer.Option(help="Keep every decision in this file.")] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="Run its streams, each at its own period, under its rules (needs --profile).")
+    ] = None,
     repeat: Annotated[int | None, typer.Option(min=1, help="Go through the folder so many times.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Go on for so long instead.")] = None,
     determinism: Annotated[
@@ -60,24 +64,20 @@ def run(
         address_of(server)
     opened = open_task(task)
     samples = read_samples(opened, folder)
-    count = round(seconds * rate) if seconds is not None else len(samples) * (repeat or 1)
-    title = f"hedgerow run   {opened.name}   {server or 'device alone'}   {deadline_ms:g} ms, {criticality}, {policy}"
+    proof, periods_ns = _streams(certificate, rate)
+    if proof is not None:
+        deadline_ms = max(each.deadline_ns for each in proof.governing().streams) / 1e6
+    a_second = sum(1e9 / each for each in periods_ns.values())
+    count = round(seconds * a_second) if seconds is not None else len(samples) * (repeat or 1)
+    how = ", ".join(str(name) for name in periods_ns if name) or criticality
+    title = f"hedgerow run   {opened.name}   {server or 'device alone'}   {deadline_ms:g} ms, {how}, {policy}"
     with ExitStack() as stack:
         view, say = None, _say
+        made = {"profile": profile, "policy": policy, "journal": journal, "certificate": proof, "determinism": steady}
+        stream = {"deadline_ms": deadline_ms, "criticality": criticality, "period_ms": 1000.0 / rate}
+        frames = samples if profile is None else ()
         session = stack.enter_context(
-            Session(
-                opened,
-                server,
-                profile=profile,
-                frames=samples if profile is None else (),
-                deadline_ms=deadline_ms,
-                criticality=criticality,
-                period_ms=1000.0 / rate,
-                policy=policy,
-                journal=journal,
-                determinism=steady,
-                say=lambda text: say(text),
-            )
+            Session(opened, server, frames=frames, say=lambda text: say(text), **made, **stream)  # type: ignore[arg-type]
         )
         if sys.stderr.isatty() and not as_json:
             from hedgerow.views.process import LiveView
@@ -87,8 +87,18 @@ def run(
             say = view.note
         teller = stack.enter_context(Teller(_answer_line if as_json else lambda _answer: None))
         summary = Summary(deadline_ms, teller.tell)
-        offer(session, list(samples.values()), summary, rate=rate, count=max(1, count))
+        offer(session, list(samples.values()), summary, list(schedule(periods_ns, max(1, count))))
     print(json.dumps({"summary": summary.to_dict()}) if as_json else summary.text())
+
+
+def _streams(certificate: Path | None, rate: float) -> tuple["CertificateFile | None", dict[str | None, int]]:
+    """The certificate, and the period of each stream in ns; without one: the session's own stream at `rate`."""
+    if certificate is None:
+        return None, {None: round(1e9 / rate)}
+    from hedgerow.assurance.certification import load
+
+    proof = load(certificate)
+    return proof, {each.name: each.period_ns or round(1e9 / rate) for each in proof.governing().streams}
 
 
 def _say(text: str) -> None:
@@ -156,7 +166,7 @@ class Teller:
 
 @dataclass(slots=True)
 class Summary:
-    """Counts answers as they come; `tell` is called with each. Latency is capture to the moment the answer was handed over."""
+    """Counts answers as they come; `tell` is called with each; `deadline_ms` is the longest there is. Latency is capture to the moment the answer was handed over."""
 
     deadline_ms: float
     tell: "Callable[[Answer], None]"
@@ -166,6 +176,7 @@ class Summary:
     by_arm: Counter[str] = field(default_factory=Counter)
     by_status: Counter[str] = field(default_factory=Counter)
     by_reason: Counter[str] = field(default_factory=Counter)
+    by_mode: Counter[str] = field(default_factory=Counter)  # of answers that a certificate's proof covers
     uplink_bytes: int = 0
     energy_mj: float = 0.0
     interrupted: bool = False
@@ -176,10 +187,11 @@ class Summary:
         with self.lock:
             self.latencies_ms.append(latency_ms)
             usable = answer.status in ("answered", "late", "safe_value")
-            self.late += not usable or latency_ms > self.deadline_ms
+            self.late += not usable or latency_ms > answer.deadline_ms
             self.by_arm[answer.arm or "none"] += 1
             self.by_status[answer.status.value] += 1
             self.by_reason[answer.reason] += 1
+            self.by_mode.update([answer.mode] if answer.mode else [])
             self.uplink_bytes += answer.uplink_bytes
             self.energy_mj += answer.energy_mj
             self.tell(answer)
@@ -198,6 +210,7 @@ class Summary:
             "by_status": dict(self.by_status),
             "by_arm": dict(self.by_arm),
             "by_reason": dict(self.by_reason),
+            "by_mode": dict(self.by_mode),
             "p50_ms": p50,
             "p99_ms": p99,
             "max_ms": longest,
@@ -216,23 +229,37 @@ class Summary:
             lines.append(
                 f"latency   p50 {found['p50_ms']:.1f}   p99 {found['p99_ms']:.1f}   max {found['max_ms']:.1f} ms"
             )
-        for title, counts in (("arms", self.by_arm), ("status", self.by_status), ("reasons", self.by_reason)):
+        counted = {"arms": self.by_arm, "status": self.by_status, "reasons": self.by_reason, "certified": self.by_mode}
+        for title, counts in counted.items() if self.by_mode else list(counted.items())[:3]:
             lines.append(f"{title:<9} " + ", ".join(f"{name} {count}" for name, count in counts.most_common()))
         lines.append(f"used      {self.uplink_bytes:,} bytes up, {self.energy_mj:,.0f} mJ (modelled)")
         return "\n".join(lines)
 
 
-def offer(session: "Session", samples: list[Any], summary: Summary, *, rate: float, count: int) -> None:
-    """Submit `count` samples at `rate`, in turn, and wait for their answers; Ctrl-C ends the offering, not the answers."""
+Due = tuple[int, str | None]
+"""When a sample is captured, in ns from the start, and its stream (None: the session's own)."""
+
+
+def schedule(periods_ns: Mapping[str | None, int], count: int) -> Iterator[Due]:
+    """The first `count` captures of these streams, each at its own period, in their order; they do not begin together."""
+    due = [(period_ns * place // len(periods_ns), name) for place, (name, period_ns) in enumerate(periods_ns.items())]
+    for _ in range(count):
+        moment_ns, name = min(due, key=lambda each: each[0])
+        due[due.index((moment_ns, name))] = (moment_ns + periods_ns[name], name)
+        yield moment_ns, name
+
+
+def offer(session: "Session", samples: list[Any], summary: Summary, dues: list[Due]) -> None:
+    """Submit a sample, in turn, whenever one is due, and wait for their answers; Ctrl-C ends the offering, not the answers."""
     start_ns = time.monotonic_ns() + 50_000_000
     with _interruptible() as stop:
-        for index in range(count):
-            captured_ns = start_ns + round(index * 1e9 / rate)
+        for index, (after_ns, stream) in enumerate(dues):
+            captured_ns = start_ns + after_ns
             while (left_ns := captured_ns - time.monotonic_ns()) > 0 and not stop.is_set():
                 stop.wait(left_ns / 1e9)
             if stop.is_set():
                 break
-            _submit(session, samples[index % len(samples)], captured_ns, summary)
+            _submit(session, samples[index % len(samples)], captured_ns, stream, summary)
         summary.interrupted = stop.is_set()
     _await(summary)
 
@@ -253,8 +280,8 @@ def _interruptible() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def _submit(session: "Session", sample: Any, captured_ns: int, summary: Summary) -> None:
-    future = session.submit(sample, captured_at=captured_ns / 1e9)
+def _submit(session: "Session", sample: Any, captured_ns: int, stream: str | None, summary: Summary) -> None:
+    future = session.submit(sample, captured_at=captured_ns / 1e9, stream=stream)
     summary.offered += 1
     future.add_done_callback(lambda done: summary.take(done.result(), (time.monotonic_ns() - captured_ns) / 1e6))
 
@@ -272,6 +299,8 @@ def _answer_line(answer: "Answer") -> None:
         "source": answer.source.value,
         "arm": answer.arm,
         "reason": answer.reason,
+        "stream": answer.stream,
+        "mode": answer.mode,
         "label": answer.label,
         "label_index": answer.label_index,
         "confidence": answer.confidence,
