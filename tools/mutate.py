@@ -42,6 +42,7 @@ from mutants import Mutant, mutants
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES_MAX = 25  # of hypothesis, a test
+LEFT_OUT = ("test_a_planted_fault",)  # they try the walk, not the core
 WALK_NODES = 300  # of an exhaustive walk (tests/core/test_exhaustive.py reads this from its environment)
 MEMORY_MAX = 16 << 30
 Z95 = 1.959964
@@ -117,6 +118,8 @@ class Plugin:
         if self.order is not None:
             kept = [item for item in items if item.nodeid in self.order]
             items[:] = sorted(kept, key=lambda item: self.order[item.nodeid] if self.order else 0)
+        left = [item for item in items if any(word in item.nodeid for word in LEFT_OUT)]
+        items[:] = [item for item in items if item not in left]
         for item in items:
             function = getattr(getattr(item, "obj", None), "__func__", getattr(item, "obj", None))
             if getattr(function, "is_hypothesis_test", False):

@@ -135,3 +135,92 @@ def test_a_lanes_factor_is_the_median_of_the_last() -> None:
     for ratio in (9.0, 1.0, 2.0, 3.0):
         lane.observe(ratio)
     assert lane.factor() == 2.0
+
+
+@given(st.floats(1e-6, 1e12))
+def test_log2_and_exp2_undo_each_other_to_nine_figures(x: float) -> None:
+    assert math.isclose(log2(x), math.log2(x), rel_tol=0, abs_tol=2e-9)
+    assert math.isclose(exp2(log2(x)), x, rel_tol=4e-9)
+
+
+def plain_bounds(values: list[float], window: int, target: float = 0.01, quantile: float = 0.97) -> list[float]:
+    """The recipe of PARTS.md again, with the library's logarithm: the bound after each observation."""
+    level, theta = math.log2(values[0]), 0.0
+    exponent: float | None = None
+    scores: list[float] = []
+    found = [math.inf]
+    for value in values[1:]:
+        x = math.log2(value)
+        if exponent is not None and exponent < 40.0:
+            theta += 0.5 * ((1.0 if x > exponent else 0.0) - target)
+        scores = [*scores, x - level][-window:]
+        level += 0.5 * (x - level)
+        exponent = level + sorted(scores)[min(int(quantile * len(scores)), len(scores) - 1)] + theta
+        found.append(2.0 ** min(max(exponent, -60.0), 60.0))
+    return found
+
+
+@pytest.mark.parametrize("window", [1, 7, 300])
+def test_the_bound_is_the_recipe(window: int) -> None:
+    chance = random.Random(window)
+    values = [chance.lognormvariate(3, 0.7) for _ in range(400)]
+    bound = QuantileBound(window_max=window)
+    for value, expected in zip(values, plain_bounds(values, window), strict=True):
+        bound.observe(value)
+        assert bound.bound() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_bound_that_is_capped_does_not_wind_itself_up() -> None:
+    values = [1.0, 2.0**30, 1.0, 2.0**45, 1.0, 2.0**45, 1.0, 1.0, 3.0]
+    bound = QuantileBound()
+    for value, expected in zip(values, plain_bounds(values, 300), strict=True):
+        bound.observe(value)
+        assert bound.bound() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_prior_is_weak_and_stands_alone_at_first() -> None:
+    link = belief()
+    assert link.latest() == (60e6, 2000.0, 1.0)
+    assert link.samples[1:].sum() == 0.0
+    observe(link, 10, at_ns=SECOND)
+    assert link.latest() == (10e6, 100.0, 2.0)
+    assert link.weights(SECOND) == pytest.approx(shares(0.05, 1, 0, 0))
+    assert link.weights(5 * SECOND) == pytest.approx(shares(0.05, 1 / 9, 0, 0))
+
+
+def test_when_all_was_lost_and_forgiven_the_prior_is_what_is_left() -> None:
+    link = belief()
+    link.lost(0)
+    assert link.latest() == (LOST_NS, 2000.0, 1.0)
+    link.forgive_losses()
+    assert link.latest() == (60e6, 2000.0, 1.0)
+
+
+def test_the_ring_goes_round_and_each_new_row_is_marked() -> None:
+    link = belief(4)
+    assert link.changed == {0, 1, 2, 3}
+    link.changed.clear()
+    for count, row in enumerate((1, 2, 3, 1, 2)):
+        link.observe(now_ns=count, trip_ns=count, ns_per_byte=1.0, factor=1.0, queue_ns=5.0)
+        assert link.changed == {row}
+        assert link.samples[row, 0] == count + 5.0
+        link.changed.clear()
+    link.set_queue(7.0)
+    assert link.changed == {0, 1, 2, 3}
+    assert link.samples[:, 0].tolist() == [60e6 + 7.0, 3 + 7.0, 4 + 7.0, 2 + 7.0]
+    place = np.zeros((4, 3))
+    link.changed.clear()
+    link.attach(place)
+    assert link.samples is place
+    assert place[1, 0] == 10.0
+    assert link.changed == {0, 1, 2, 3}
+
+
+def test_a_lane_keeps_thirty_one_ratios() -> None:
+    lane = LaneBelief()
+    for ratio in [5.0] * 31 + [1.0] * 15:
+        lane.observe(ratio)
+    assert lane.factor() == 5.0
+    lane.observe(1.0)
+    assert lane.factor() == 1.0
+    assert len(lane._order) == len(lane._recent) == 31

@@ -208,3 +208,115 @@ def test_the_core_by_itself_ends_probes_of_which_its_shell_never_tells() -> None
     assert mute.core.step(r.ProbeAnswered(1, MS, MS, 8192), now_ns=mute.now).records == (
         r.Ignored("ProbeAnswered", -1),
     )
+
+
+def test_what_was_observed_is_told_in_its_units() -> None:
+    made = Made().open()
+    assert made.records[-1:] == [r.BreakerMoved("cloud", "probing", "closed", "probe_answered")]
+    (probed,) = [each for each in made.records if isinstance(each, r.RemoteObserved)]
+    assert (probed.round_trip_ms, probed.cloud_ms, probed.late, probed.lost) == (10.0, 0.0, False, False)
+    assert abs(probed.mbit_per_s - 8192 * 8 / 10_000) < 1e-9  # 10 ms beyond the trip
+    made.send(0)
+    made.link.acked(0, 1, 1000, now_ns=110 * MS)
+    made.link.answered(0, 1, queue_ns=3 * MS, cloud_ns=10 * MS, now_ns=133 * MS)
+    assert made.records[-1:] == [r.RemoteObserved("cloud", 10.0, 0.8, 10.0, late=False, lost=False)]  # 8 kbit in 10 ms
+    assert made.link.belief.latest() == (13 * MS, 10 * MS / 1000, 2.0)  # the trip with the queue
+
+
+def test_an_answer_is_late_only_after_it_was_useful() -> None:
+    for now, late in ((200 * MS, False), (200 * MS + 1, True)):
+        made = Made().open()
+        made.send(0)
+        made.link.answered(0, 1, queue_ns=0, cloud_ns=0, now_ns=now)
+        observed = made.records[-1]
+        assert isinstance(observed, r.RemoteObserved)
+        assert observed.late is late
+        assert observed.cloud_ms == 5.0  # no time of the cloud was told: it is as it was planned
+
+
+def test_what_the_prediction_missed_teaches_the_bound() -> None:
+    made = Made().open()
+    for request, network_ms in enumerate((10, 20, 40)):
+        made.send(request)
+        made.link.answered(request, 1, queue_ns=2 * MS, cloud_ns=5 * MS, now_ns=(107 + network_ms) * MS)
+    bound = made.link.belief.bound
+    assert abs((bound._level or 0.0) - 1.25) < 1e-9  # ratios 1, 2, 4: from 0 half way to 1, from there half way to 2
+    assert bound.bound() > 4.0
+
+
+def test_an_acknowledgement_later_than_the_network_took_is_no_negative_rate() -> None:
+    made = Made().open()
+    made.send(0)
+    made.link.acked(0, 1, 1000, now_ns=130 * MS)
+    made.link.answered(0, 1, queue_ns=20 * MS, cloud_ns=5 * MS, now_ns=131 * MS)
+    trip, rate, _ = made.link.belief.latest()
+    assert (trip, rate) == (6 * MS + 20 * MS, 0.0)
+    assert made.records[-1].mbit_per_s == 0.0  # type: ignore[union-attr]
+
+
+def test_acknowledged_bytes_are_never_more_than_were_sent() -> None:
+    made = Made().open()
+    made.send(0)
+    made.link.acked(0, 1, 5000, now_ns=110 * MS)
+    assert made.link.attempts[0, 1].acked_bytes == 1000
+    assert made.link.attempts[0, 1].first_ack_ns == 110 * MS
+
+
+def test_probes_have_numbers_cost_bytes_and_come_after_silence_only() -> None:
+    made = Made()
+    made.link.wanted_ns = 0
+    assert made.link.probe_if_due(0) == LIMITS.probe_bytes
+    assert made.link.probe_if_due(1) == 0
+    assert not made.link.probed(r.ProbeAnswered(2, 1, 1, 1), 1)
+    assert made.link.probed(r.ProbeAnswered(1, 10 * MS, 5 * MS, 8192), 2 * MS)
+    assert made.link.belief.latest()[:2] == (10 * MS, 0.0)  # less transfer than trip: no negative rate
+    assert made.link.probe_due_ns() == LIMITS.probe_silence_ns
+    assert made.link.probe_if_due(LIMITS.probe_silence_ns - 1) == 0
+    assert made.link.probe_if_due(LIMITS.probe_silence_ns) == LIMITS.probe_bytes
+    sent = made.actions[-1]
+    assert sent == r.Probe(2, "cloud", LIMITS.probe_bytes, False, LIMITS.probe_timeout_ns)
+
+
+def test_nobody_probes_later_than_five_seconds_after_the_last_who_wanted_it() -> None:
+    made = Made().open()
+    made.link.wanted_ns = LIMITS.probe_silence_ns - 5 * SECOND
+    assert made.link.probe_due_ns() == LIMITS.probe_silence_ns
+    made.link.wanted_ns -= 1
+    assert made.link.probe_due_ns() is None
+
+
+def test_a_lost_probe_counts_as_a_loss_only_while_the_link_is_believed_open() -> None:
+    made = Made()
+    made.link.wanted_ns = 0
+    made.link.probe_if_due(0)
+    made.link.probed(r.ProbeLost(1), 500 * MS)
+    assert not (made.link.belief.samples == LOST_NS).any()
+    other = Made().open()
+    other.link.probe_if_due(LIMITS.probe_silence_ns)
+    other.link.probed(r.ProbeLost(2), LIMITS.probe_silence_ns + 500 * MS)
+    assert (other.link.belief.samples == LOST_NS).sum() == 1
+
+
+def test_what_stopped_half_way_teaches_by_its_own_time() -> None:
+    made = Made().open()
+    made.send(0)
+    made.link.acked(0, 1, 250, now_ns=110 * MS)
+    made.link.failed(0, 1, fault="cancelled", link_at_fault=False, now_ns=120 * MS)
+    trip, rate, factor = made.link.belief.latest()
+    assert (trip, rate, factor) == (10 * MS, 10 * MS / 250, 1.0)
+    assert made.records[-1:] == [r.RemoteObserved("cloud", 10.0, 0.2, 5.0, late=True, lost=False)]
+
+
+def test_a_refusal_before_and_at_the_end_of_its_use() -> None:
+    for now, losses in ((200 * MS - 1, 0), (200 * MS, 1)):
+        made = Made().open()
+        made.send(0)
+        made.link.failed(0, 1, fault="gone", link_at_fault=False, now_ns=now)
+        assert sum(isinstance(each, r.RemoteObserved) and each.lost for each in made.records) == losses
+
+
+def test_an_overloaded_cloud_stands_for_its_wait() -> None:
+    made = Made().open()
+    made.send(0)
+    made.link.failed(0, 1, fault="overloaded", link_at_fault=False, now_ns=110 * MS)
+    assert made.link.belief.latest() == (10 * MS + LIMITS.overload_queue_ns, 10 * MS / 8192, 1.0)
