@@ -86,6 +86,8 @@ def test_the_answer_is_that_of_the_future_and_of_this_frame(guard: Running, sess
     def numbered(answer: Answer) -> bytes:
         return json.dumps([answer.request, answer.outputs["y"].tolist()]).encode()
 
+    assert session.deadlines_ms["camera"] == 1500.0
+    assert not session.certified
     with Consumer(guard.path) as consumer, Guarded(session, encode_answer=numbered) as guarded:
         for number in range(5):
             answer = guarded.submit(tagged(number)).result(PATIENCE_S)

@@ -14,6 +14,7 @@ VERSION = 1
 HEAD = struct.Struct("<QQqqIHHI")  # the fields of Slot, of its payload the length
 CHECKSUM = struct.Struct("<I")  # over head and payload
 HEAD_BYTES = HEAD.size + CHECKSUM.size
+_NUMBER = struct.Struct("<Q")
 _NEVER = b"\xff" * 8
 _LINE = 64  # bytes of a cache line
 ANSWER, SAFE_VALUE, EXPECTED, ALIVE, END = range(1, 6)  # kinds; EXPECTED: the safe value of a frame never announced
@@ -68,10 +69,10 @@ class Ring:
     def get(self, number: int) -> Slot | None:
         """Slot `number`, if it is there and whole."""
         at = self._start + number % self.count * self._stride
-        found, *_, size = HEAD.unpack_from(self._memory, at)
-        if found != number or size > self.payload_bytes_max:
+        if _NUMBER.unpack_from(self._memory, at)[0] != number:
             return None
-        slot = unpack(self._memory[at : at + HEAD_BYTES + size])
+        size = HEAD.unpack_from(self._memory, at)[7]
+        slot = unpack(self._memory[at : at + HEAD_BYTES + size]) if size <= self.payload_bytes_max else None
         return slot if slot is not None and slot.number == number else None
 
 
