@@ -13,6 +13,7 @@ import numpy as np
 from hedgerow.core.audit import Trust
 from hedgerow.core.records import Limits
 
+RATE = Limits().audit_false_alarm / 2  # of each of a link's two tests
 SESSIONS, AUDITS_MAX = 400, 20_000
 EXPECTED = (0.05, 0.15, 0.35, 0.6)
 LIES = (1.0, 0.5, 0.2, 0.1)
@@ -22,7 +23,7 @@ FALSE_ALARM_SESSIONS, FALSE_ALARM_AUDITS = 2000, 1000
 
 def found_after(random: np.random.Generator, expected: float, lies: float, honest_before: int) -> int | None:
     """Audits from the first lie to the alarm in one session; an honest answer differs half as often as expected at worst."""
-    trust, honest = Trust(Limits().audit_false_alarm), expected / 2
+    trust, honest = Trust(RATE), expected / 2
     for differs in (random.random(honest_before) < honest).tolist():
         if trust.observe(not differs, expected):
             return 0
@@ -34,7 +35,7 @@ def found_after(random: np.random.Generator, expected: float, lies: float, hones
 
 def accused(random: np.random.Generator, expected: float) -> bool:
     """Whether an honest cloud at the very edge of what is expected is ever accused."""
-    trust = Trust(Limits().audit_false_alarm)
+    trust = Trust(RATE)
     draws = (random.random(FALSE_ALARM_AUDITS) < expected).tolist()
     return any(trust.observe(not differs, expected) for differs in draws)
 

@@ -10,7 +10,9 @@ A cloud that is compromised or broken may answer punctually, well formed and wro
 3. Disagreement beyond that ends the link's trust by a test that holds however long it runs: if each counted answer, given
    all before it, differs with at most its expected probability p, trust is ever lost with probability at most
    `audit_false_alarm`. Neighbouring samples are alike, so only one answer every `audit_spacing_ns` counts.
-4. Only the operator restores trust (`TrustRestored`); the test then begins anew.
+4. Answers that were drawn because they came alone have a test and a spacing of their own, each test half the rate: a cloud
+   can foretell when both will be there (it need only be slow), and must not outweigh by these what it says elsewhere.
+5. Only the operator restores trust (`TrustRestored`); the test then begins anew.
 
 The test bets against its hypothesis (Ville 1939; Waudby-Smith and Ramdas 2024). Before the n-th audit 1 / (n (n + 1)) of the
 initial wealth of 1 joins the game, shared by bets of several sizes s; a bet's wealth is then multiplied by 1 - s after an
@@ -32,7 +34,7 @@ _LEAST: Final = 1e-3  # no calibration shows less
 
 
 class Trust:
-    """One link's test, over when `observe` says so."""
+    """One test, over when `observe` says so; `false_alarm` is its own rate."""
 
     def __init__(self, false_alarm: float) -> None:
         self._false_alarm = false_alarm
@@ -71,7 +73,9 @@ class Audits:
     ) -> None:
         self._limits, self._models, self._links = limits, models, links
         self._records, self._actions = records, actions
-        self._trust = {name: Trust(limits.audit_false_alarm) for name in links}
+        self._trust: dict[tuple[str, bool], Trust] = {}
+        for link in links.values():
+            self.restore(link)
         self.flights: dict[int, Flight] = {}
 
     def consider(self, flight: Flight, now_ns: int) -> None:
@@ -80,18 +84,19 @@ class Audits:
         assert arm is not None
         assert arm.crossing is not None
         link = self._links[arm.crossing.link]
-        trust = self._trust[link.name]
+        alone = flight.result is None
+        trust = self._trust[link.name, alone]
         models = [each for each in self._models if each.name not in flight.failed]
         model = flight.result or min(models, key=lambda each: each.tail_bound_ns[0], default=None)
-        drawn = flight.result is not None or draw(limits.seed, "audit", flight.request) < limits.audit_share * RANGE
-        full = len(self.flights) >= limits.audits_max or now_ns < trust.next_ns or limits.audit_share <= 0
-        if model is None or not drawn or full or not link.trusted:
+        drawn = not alone or draw(limits.seed, "audit", flight.request) < limits.audit_share * RANGE
+        wanted = drawn and limits.audit_share > 0 and link.trusted
+        if model is None or not wanted or len(self.flights) >= limits.audits_max or now_ns < trust.next_ns:
             return
         expected = max(limits.audit_allowance + (1.0 - arm.quality) + (1.0 - model.quality), _LEAST)
         if expected < 1.0:  # else no answer could be unexpected
             trust.next_ns = now_ns + limits.audit_spacing_ns
             first = flight.joints.get(model.name, -1) + 1
-            flight.audit = Audit(link.name, model, expected, now_ns + limits.audit_wait_ns, first)
+            flight.audit = Audit(link.name, alone, model, expected, now_ns + limits.audit_wait_ns, first)
             self.flights[flight.request] = flight
             self._compare_if_run(flight, flight.audit)
 
@@ -119,16 +124,18 @@ class Audits:
             self._records.append(r.Ignored("Compared", event.request))
             return []
         self._end(flight)
-        link, trust, rate = self._links[audit.link], self._trust[audit.link], self._limits.audit_false_alarm
+        link, trust = self._links[audit.link], self._trust[audit.link, audit.alone]
         if event.agrees is not None and link.trusted and trust.observe(event.agrees, audit.expected):
             link.trusted = False
-            figures = (trust.audited, trust.disagreed, round(trust.expected, 4), round(trust.wealth, 4), rate)
-            self._records.append(r.RemoteDistrusted(audit.link, *figures))
+            figures = (trust.audited, trust.disagreed, round(trust.expected, 4), round(trust.wealth, 4))
+            self._records.append(r.RemoteDistrusted(audit.link, *figures, self._limits.audit_false_alarm))
         return [flight]
 
     def restore(self, link: Link) -> None:
-        """The operator trusts the link again: the test begins anew."""
-        self._trust[link.name], link.trusted = Trust(self._limits.audit_false_alarm), True
+        """The operator trusts the link again: its tests begin anew."""
+        link.trusted = True
+        for alone in (True, False):
+            self._trust[link.name, alone] = Trust(self._limits.audit_false_alarm / 2)
 
     def expired(self, now_ns: int) -> list[Flight]:
         """End and return those that found no room in time."""

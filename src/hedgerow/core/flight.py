@@ -70,6 +70,7 @@ class Audit:
     """A remote answer is checked against `model`, run here from segment `first` on; None: both are here, to be compared."""
 
     link: str
+    alone: bool  # it came without the device's own, which chance then asked for
     model: LocalModel
     expected: float
     until_ns: int

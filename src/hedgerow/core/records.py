@@ -503,7 +503,7 @@ class ModeChanged:
 
 @dataclass(frozen=True, slots=True)
 class RemoteDistrusted:
-    """Of `audited` answers `disagreed` did, `expected` at most were to; the test reached `wealth` >= 1 / false_alarm_rate."""
+    """Of `audited` answers `disagreed` did, `expected` at most were to; the test reached `wealth` >= 2 / false_alarm_rate."""
 
     link: str
     audited: int
