@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from hedgerow.assurance.deadlines import quantile
+from hedgerow.campaigns.black_channel import Tally, attack
 from hedgerow.campaigns.faults import KINDS, Kind, clock_environment, faketime_library
 from hedgerow.campaigns.small_task import make_given
 from hedgerow.campaigns.trial import Runner, Trial
-from hedgerow.campaigns.world import DeviceLost, World
+from hedgerow.campaigns.world import World
 from hedgerow.errors import HostError, UsageError
 
 TRIALS: Final = 20
@@ -29,7 +30,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What is run. `trial`: this one alone of each kind, else `trials` of them."""
+    """What is run. `trial`: this one alone of each kind, else `trials` of them; `attacks`: on the black channel, afterwards."""
 
     out: Path
     kinds: tuple[str, ...] = tuple(KINDS)
@@ -37,6 +38,7 @@ class Settings:
     seed: int = 0
     trial: int | None = None
     task: Path | None = None
+    attacks: int = 0
 
     def numbers(self) -> Sequence[int]:
         """The trials of each kind."""
@@ -76,6 +78,9 @@ def run_campaign(settings: Settings, say: Say) -> dict[str, Any]:
         world.close()
     leftover = [f"port {world.port} still answers"] if world.listens(world.port) else []
     result = summary(ran, leftover)
+    if settings.attacks:
+        say(f"attacking the black channel {settings.attacks} times")
+        add_attacks(result, attack(settings.attacks, seed=settings.seed))
     result["seconds"], result["seed"] = round(time.monotonic() - began_s, 1), settings.seed
     (settings.out / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result
@@ -155,6 +160,12 @@ def summary(ran: Sequence[Ran], leftover: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
+def add_attacks(result: dict[str, Any], tally: Tally) -> None:
+    """What the attack on the safety layer alone gave; what it got accepted counts with the rest."""
+    result["black_channel"] = {"tried": tally.tried, "wrong_accepted": tally.wrong_accepted, **tally.by_measure}
+    result["wrong_accepted"] += tally.wrong_accepted
+
+
 def violated(result: dict[str, Any]) -> bool:
     """Whether anything that must be nought is not."""
     return any(result[name] for name in ("unanswered", "late_link", "wrong_accepted", "leaks", "not_replayed"))
@@ -197,6 +208,3 @@ def _make_folder(out: Path) -> None:
             old.unlink()
     except OSError as error:
         raise HostError(f"cannot use the folder {out}: {error.strerror or error}; give another with --out") from None
-
-
-__all__ = ["KINDS", "DeviceLost", "Ran", "Settings", "figures", "run_campaign", "summary", "violated"]

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 QUICK_TRIALS = 1
+ATTACKS, ATTACKS_QUICK = 100_000, 2_000
 JUDGED = ("kinds", "trials", "requests", "unanswered", "late_link", "late_device", "wrong_accepted", "leaks")
 
 
@@ -43,7 +44,8 @@ def faults(
         return
     errors = literal_console(stderr=True)
     count = QUICK_TRIALS if quick else trials
-    settings = Settings(out, tuple(kind or KINDS), count, seed, trial, task)
+    attacks = 0 if kind or trial is not None else ATTACKS_QUICK if quick else ATTACKS
+    settings = Settings(out, tuple(kind or KINDS), count, seed, trial, task, attacks)
     result = run_campaign(settings, lambda text: errors.print(text, soft_wrap=True))
     if as_json:
         print(json.dumps(result))
@@ -98,6 +100,9 @@ def _table(result: dict[str, Any]) -> Any:
 def _tell(result: dict[str, Any]) -> None:
     for name, why in result["not_run"].items():
         print(f"not run: {name}: {why}")
+    if "black_channel" in result:
+        tally = result["black_channel"]
+        print(f"black channel: {tally['tried']} attacks, {tally['wrong_accepted']} wrongly accepted")
     for each in result["violations"]:
         print(f"violated; again: {each}")
     print(", ".join(f"{name.replace('_', ' ')} {result[name]}" for name in JUDGED), f"in {result['seconds']:.0f} s")
