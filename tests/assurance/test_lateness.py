@@ -74,6 +74,14 @@ def test_an_excess_after_its_own_run_began_is_no_excuse() -> None:
     assert cause_of(row(1, 110.0, captured_ms=0), story) is Cause.LINK
 
 
+def test_a_sample_that_was_handed_over_after_its_time_was_up_is_the_device() -> None:
+    expired = r.Delivered(0, Status.SPOOLED, Source.NONE, "", Reason.EXPIRED, 120.0, 0.0, 0)
+    late = replace(row(0, 121.0), reason=Reason.EXPIRED)
+    arrived = r.RequestArrived(0, "main", 0)
+    assert cause_of(late, [step(120, arrived, expired)]) is Cause.DEVICE
+    assert cause_of(late, [step(1, arrived), step(120, r.TimerFired(), expired)]) is Cause.LINK
+
+
 def blocked(excess: r.Record | None) -> list[Step]:
     """Request 0's reserve never begins: the lane is held by request 9's job from 20 to 130 ms; a remote answer ends it."""
     holding = step(20, r.TimerFired(), do=(r.Run("cpu", 9, 9, "big", 0, 0),))

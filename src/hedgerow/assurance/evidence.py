@@ -91,6 +91,8 @@ class _Reader:
         self._event(now_ns, event)
         for record in outcome.records:
             self._record(now_ns, record)
+            if isinstance(record, r.Delivered) and isinstance(event, r.RequestArrived):
+                self._ended_on_arrival(record, event)
         for action in outcome.actions:
             match action:
                 case r.Run() | r.Encode():
@@ -99,6 +101,11 @@ class _Reader:
                     self._probes[action.probe] = (now_ns, action.payload_bytes)
                 case _:
                     pass
+
+    def _ended_on_arrival(self, record: r.Delivered, event: r.RequestArrived) -> None:
+        """A sample that was handed over when its time was up had no chance, whatever the link was like."""
+        if record.request == event.request and record.reason in (Reason.EXPIRED, Reason.DEADLINE_PASSED):
+            self.evidence.unfit.add(record.request)
 
     def _event(self, now_ns: int, event: r.Event) -> None:
         match event:

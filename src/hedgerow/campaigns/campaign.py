@@ -110,6 +110,8 @@ def _run_kind(world: World, kind: Kind, settings: Settings, lines: TextIO, say: 
         lines.write(json.dumps(asdict(trial)) + "\n")
         lines.flush()
         _tell(trial, settings.out, say)
+        if trial.verdict.leaks:
+            world.stop_device()  # what it still holds must not be counted again
     return ran
 
 

@@ -83,6 +83,22 @@ def write_task(folder: Path) -> Path:
     return path
 
 
+def write_tiny(folder: Path) -> Path:
+    """The task file of one dense layer, "x" float32 (1, 16) -> "y", that takes microseconds. Returns its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weight = np.random.default_rng(3).standard_normal((16, 16)).astype(np.float32)
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 16]) for name in ("x", "y")]
+    node = helper.make_node("MatMul", ["x", "weight"], ["y"])
+    graph = helper.make_graph([node], "tiny", ends[:1], ends[1:], [numpy_helper.from_array(weight, "weight")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (folder / "tiny.onnx").write_bytes(model.SerializeToString())
+    path = folder / "tiny.toml"
+    path.write_text(
+        '[task]\nname = "tiny"\nkind = "tensors"\nreference = "tiny"\n[[model]]\nname = "tiny"\nfile = "tiny.onnx"\n'
+    )
+    return path
+
+
 def write_network(path: Path, *, channels: tuple[int, int, int], seed: int) -> None:
     """Three convolutions and a linear layer over what is left: float32 (1, 3, 96, 96) -> "scores" (1, 1000)."""
     random = np.random.default_rng(seed)

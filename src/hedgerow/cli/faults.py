@@ -30,17 +30,25 @@ def faults(
         int | None,
         typer.Option(min=1, help="Instead: so many blackouts and server deaths against three certified streams."),
     ] = None,
+    long: Annotated[
+        int | None,
+        typer.Option(min=1000, help="Instead: so many requests of a tiny model, to see whether anything grows."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Attack server, link and device (15 kinds of fault) and count requests unanswered, late, wrong, and what is left behind.
 
     Real processes on this machine; the link and a slower device are EMULATED. Exit code 1 on any violation.
     """
-    from hedgerow.campaigns.campaign import KINDS, Settings, run_campaign, violated
+    from hedgerow.campaigns.campaign import Settings, run_campaign, violated
+    from hedgerow.campaigns.faults import KINDS
     from hedgerow.views.literal import literal_console
 
     if certified is not None:
         _certified(certified, task, out, as_json)
+        return
+    if long is not None:
+        _long(long, out, as_json)
         return
     errors = literal_console(stderr=True)
     count = QUICK_TRIALS if quick else trials
@@ -78,6 +86,21 @@ def _certified(trials: int, task: Path | None, out: Path, as_json: bool) -> None
         for words in (*found.late_unexcused, *found.late_unwithdrawn, *found.wrong):
             print(f"violated: {words}")
     if found.violated:
+        raise typer.Exit(1)
+
+
+def _long(requests: int, out: Path, as_json: bool) -> None:
+    import sys
+
+    from hedgerow.campaigns.long_run import run_long
+
+    result = run_long(requests, out / "long", lambda text: print(text, file=sys.stderr, flush=True))
+    if as_json:
+        print(json.dumps(result))
+    else:
+        for name, value in result.items():
+            print(f"{name:32} {value}")
+    if result["grown"]:
         raise typer.Exit(1)
 
 
