@@ -121,3 +121,56 @@ def test_deadlines_of_many_periods_are_counted_to_their_end() -> None:
     assert sustainable([stream], blocking_ns=0)
     assert not fits_behind([Reservation(300, 150)], [stream], blocking_ns=0, free_ns=100, now_ns=0)
     assert fits_behind([Reservation(300, 20)], [stream], blocking_ns=0, free_ns=100, now_ns=0)
+
+
+def demand_by_the_tick(
+    jobs: Sequence[Reservation], stream: Forecast, free: int, blocking: int, released: int, ticks: int
+) -> bool:
+    """Whether supply keeps up with demand at every tick, counted one by one: the definition, not the algorithm."""
+    arrivals = []
+    moment = max(stream.earliest_ns, released)
+    while moment <= ticks:
+        arrivals.append(moment)
+        moment += stream.period_ns
+    for tick in range(released, ticks + 1):
+        due = sum(job.bound_ns for job in jobs if job.due_ns <= tick)
+        coming = sum(stream.bound_ns for each in arrivals if each + stream.within_ns <= tick)
+        held = blocking if coming and any(job.due_ns > tick for job in jobs) else 0
+        if due + coming and due + coming + held > tick - free:
+            return False
+    return True
+
+
+@SETTINGS
+@given(
+    st.lists(st.builds(Reservation, st.integers(5, 40), st.integers(1, 8)), max_size=3),
+    st.builds(Forecast, st.integers(0, 25), st.integers(9, 20), st.integers(4, 30), st.integers(1, 6)),
+    st.integers(0, 12),
+    st.integers(0, 6),
+    st.integers(0, 5),
+)
+def test_fitting_behind_is_the_demand_counted_tick_by_tick(
+    jobs: list[Reservation], stream: Forecast, busy: int, blocking: int, now: int
+) -> None:
+    free = now + busy
+    fits = fits_behind(jobs, [stream], blocking_ns=blocking, free_ns=free, now_ns=now)
+    assert fits == demand_by_the_tick(jobs, stream, free, blocking, now, 400)
+
+
+def test_a_start_with_forecasts_is_the_last_that_leaves_their_room() -> None:
+    """One job of 20 until 100; a stream whose next comes no sooner than 60, due 25 later, taking 10: until 85."""
+    jobs, coming = [Reservation(100 * MS, 20 * MS)], Forecast(60 * MS, 200 * MS, 25 * MS, 10 * MS)
+    assert latest_start(jobs, [coming], blocking_ns=0, now_ns=0) == 70 * MS  # 30 of work until 100
+    assert latest_start(jobs, [coming], blocking_ns=12 * MS, now_ns=0) == 70 * MS  # at 85 the job itself is not due
+    assert latest_start(jobs, [coming], blocking_ns=0, now_ns=71 * MS) == 71 * MS
+    late = Forecast(90 * MS, 200 * MS, 25 * MS, 10 * MS)
+    assert latest_start(jobs, [late], blocking_ns=0, now_ns=0) == 80 * MS
+    assert latest_start([], [coming], blocking_ns=0, now_ns=0) is None
+
+
+def test_a_stream_may_fill_a_lane_whole_and_no_more() -> None:
+    assert sustainable([Forecast(0, 10, 10, 5), Forecast(0, 20, 20, 10)], blocking_ns=0)
+    assert not sustainable([Forecast(0, 10, 10, 5), Forecast(0, 20, 20, 10)], blocking_ns=1)
+    assert sustainable([Forecast(10**9, 10, 10, 9)], blocking_ns=1)  # when it comes does not matter
+    assert not sustainable([Forecast(10**9, 10, 10, 9)], blocking_ns=2)
+    assert sustainable([], blocking_ns=5)
