@@ -197,7 +197,7 @@ class Core:
             raise UsageError("a sample cannot be captured after it arrives: captured_ns is in the future")
         self._last_request = event.request
         deadline = event.captured_ns + (stream.deadline_ns if event.deadline_ns is None else event.deadline_ns)
-        flight = Flight(event.request, stream, event.captured_ns, deadline, deadline - self.margins.deliver_ns)
+        flight = Flight(event.request, stream, event.captured_ns, deadline, deadline - self.margins.before(stream))
         for what, measured_ns, bound_ns in self._modes.assumptions(event, self._now_ns):
             self._compare(event.request, what, measured_ns, bound_ns)
         taken, flight.promised = self._modes.arrived(event), self._modes.promises(stream)
@@ -508,7 +508,8 @@ class Core:
         """When this request ends although nothing happens (None: never), and how: with the best there is."""
         if flight.background and not flight.closed:
             return flight.expires_ns, Status.SPOOLED, Source.NONE, Reason.EXPIRED
-        moment = None if flight.closed else flight.due_ns - self.margins.timer_ns
+        known_ns = flight.deadline_ns - self.margins.deliver_ns
+        moment = None if flight.closed else known_ns - self.margins.timer_ns
         if flight.result is not None:
             return moment, self._in_time(flight), Source.LOCAL, Reason.HOLD_ENDED
         if flight.stream.has_safe_value:

@@ -47,7 +47,7 @@ class Desk:
         for each, models, keep_every in streams:
             bounds = [model.tail_bound_ns[0] for name, model in self.models.items() if name in models]
             if each.period_ns and bounds and each.criticality is not Criticality.BACKGROUND:
-                within = each.deadline_ns - each.capture_delay_ns - self._margins.deliver_ns
+                within = each.deadline_ns - each.capture_delay_ns - self._margins.before(each)
                 found[each.name] = Forecast(0, each.period_ns * keep_every, within, min(bounds))
         if longest_ns is not None:
             self._longest_ns = longest_ns

@@ -94,6 +94,10 @@ class Margins:
     cancel_ns: int = 16 * MS
     deliver_ns: int = 2 * MS
 
+    def before(self, stream: Stream) -> int:
+        """How long before its deadline an answer must be known: a safe value's timer is set early, and does not wait for it."""
+        return self.deliver_ns + (self.timer_ns if stream.has_safe_value else 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Prices:
