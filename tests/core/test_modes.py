@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from hedgerow.core import Criticality, Stream
+from hedgerow.core import Arm, ArmTable, Criticality, CrossStep, RunStep, Stream
 from hedgerow.core import records as r
 from hedgerow.core.certificate import Allowance, Blocking, Certificate, Mode, Rule
 from hedgerow.core.records import SECOND, Reason, Source, Status
 from hedgerow.errors import UsageError
-from tests.core.world import MS, World, small_table, world
+from tests.core.world import MS, World, local_model, small_table, world
 
 CAMERA = Stream("camera", 150 * MS, period_ns=90 * MS, has_safe_value=True)
 RULE = Rule(exceedances_max=2, return_after_ns=2 * SECOND, hot_celsius=80.0, cool_celsius=70.0)
@@ -183,3 +183,35 @@ def test_a_late_answer_that_was_promised_withdraws_even_without_an_exceedance() 
     withdrawn = [each for each in w.records if isinstance(each, r.CertificateWithdrawn)]
     assert withdrawn
     assert "was not answered in time" in withdrawn[0].because
+
+
+def test_a_reserve_that_was_put_off_is_done_before_the_safe_value_would_go_out() -> None:
+    """The link dies with requests under way; lanes and timers take their bounds exactly. Nobody needs the safe value."""
+    w = certified(FULL)
+    w.lane_factor = 1.2
+    w.timer_late_ns = lambda wake: 0 if wake % (90 * MS) == 57 * MS else 2 * MS  # safe values go out on the dot
+    w.answer_ns = lambda now: 40 * MS if now < 2000 * MS else None
+    w.periodic(CAMERA, 40)
+    w.run(10_000 * MS)
+    sources = {deliver.source for _, deliver in w.delivered.values()}
+    assert sources == {Source.REMOTE, Source.LOCAL}
+    assert changes(w) == []
+
+
+def test_work_on_another_lane_does_not_keep_a_reserve_from_starting() -> None:
+    """The camera's reserve is on one lane; what would be sent is encoded on another, for longer than the reserve can wait."""
+    small = local_model("small", (5.0, 25.0, 25.0), 0.8)
+    big = local_model("big", (2.0, 20.0), 1.0, lane="npu")
+    cross = CrossStep("cloud", "jpeg:75", 11_000, 10 * MS, 60 * MS, lane="npu")
+    table = ArmTable((Arm("cloud:big", (cross, RunStep("cloud", "big", 0, 1, MS)), 1.0),), (small, big))
+    camera = Stream("camera", 90 * MS, period_ns=120 * MS)
+    allowed = Mode("full", (Allowance("camera", ("small",)),), (Blocking("cpu", 0), Blocking("npu", 60 * MS)))
+    w = world(
+        table=table, certificate=Certificate("digest", (camera,), (allowed,), RULE), answer_ns=lambda now: 35 * MS
+    )
+    w.encode_ns = 60 * MS
+    w.lane_factor = 1.2
+    w.periodic(camera, 30)
+    w.run(10_000 * MS)
+    assert w.late(camera.deadline_ns) == []
+    assert changes(w) == []

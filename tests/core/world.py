@@ -58,6 +58,8 @@ class World:
     core: Core
     answer_ns: Callable[[int], int | None] = lambda now: 40 * MS
     lane_factor: float = 1.0
+    encode_ns: int = 2 * MS
+    timer_late_ns: Callable[[int], int] = lambda wake: 0
     agrees: Callable[[r.Compare], bool | None] = lambda compare: True
     comparing_ns: int = MS
     now: int = 0
@@ -86,6 +88,8 @@ class World:
     def run(self, until: int) -> None:
         while True:
             wake = self.core.next_wakeup_ns()
+            if wake is not None:
+                wake += self.timer_late_ns(wake)
             at = self.queue[0][0] if self.queue else None
             moment = min((m for m in (wake, at) if m is not None), default=None)
             if moment is None or moment > until:
@@ -126,7 +130,7 @@ class World:
             case r.Encode():
                 assert action.lane not in self._jobs, "two jobs on one lane"
                 self._jobs[action.lane] = (action, self.now)
-                self.at(self.now + 2 * MS, r.EncodeDone(action.lane, action.job, 11_000, 2 * MS))
+                self.at(self.now + self.encode_ns, r.EncodeDone(action.lane, action.job, 11_000, self.encode_ns))
             case r.Preempt():
                 self._preempt(action)
             case r.Cancel():

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from hedgerow.core import records as r
-from hedgerow.core.arms import CrossStep, LocalModel, RunStep
+from hedgerow.core.arms import CrossStep, GateStep, LocalModel, RunStep
 from hedgerow.core.beliefs import LaneBelief
 from hedgerow.core.flight import Flight, Job, Primary
 from hedgerow.core.lanes import Forecast, Reservation, backward_start, fits_behind, latest_start, sustainable
@@ -198,6 +198,10 @@ class Desk:
             return False
         if flight.arm is not None and flight.primary is Primary.WAITING:
             step = flight.arm.steps[flight.step]
+            if flight.plan is not None and flight.plan.model.lane != self.lane and not isinstance(step, GateStep):
+                if step.lane == self.lane:  # its reserve's lane could not call it back from here in time
+                    self.stranded.append(flight)
+                return False
             if isinstance(step, RunStep) and step.model in self.models:
                 return self._start_head(flight, step, flights, now_ns)
             return (

@@ -65,7 +65,8 @@ def misses(found: SmallSet) -> bool:
     """
     held = found.optional * TICK_NS
     tasks = [
-        (period * TICK_NS, due * TICK_NS, tuple(each * TICK_NS for each in segments)) for period, due, segments in found.streams
+        (period * TICK_NS, due * TICK_NS, tuple(each * TICK_NS for each in segments))
+        for period, due, segments in found.streams
     ]
     if sum(sum(segments) / period for period, _, segments in tasks) > 1 + 1e-9:
         return True
@@ -90,7 +91,8 @@ def _late(tasks: list[tuple[int, int, tuple[int, ...]]], phases: tuple[int, ...]
 
     A lane that is full never falls idle: by `last` all its patterns have been seen.
     """
-    coming, ready = list(phases), []
+    ready: list[tuple[int, int, int]] = []
+    coming = list(phases)
     now = held or min(phases)
     while now <= last:
         for which, release in enumerate(coming):

@@ -180,12 +180,18 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def save(self, path: str | Path) -> None:
         """Write the file, whole or not at all; HostError when the disk is full or not writable."""
-        write_whole(Path(path), readable(msgspec.to_builtins(self)).encode())
+        write_whole(Path(path), readable(plain(self)).encode())
+
+
+def plain(document: Document) -> dict[str, Any]:
+    """The same as dicts and lists."""
+    found: dict[str, Any] = msgspec.to_builtins(document)
+    return found
 
 
 def differences(claimed: Document, right: Document) -> list[str]:
     """The places in which `claimed` is not as `right`, in words."""
-    return list(_differences("", msgspec.to_builtins(claimed), msgspec.to_builtins(right)))
+    return list(_differences("", plain(claimed), plain(right)))
 
 
 def _differences(place: str, claimed: Any, right: Any) -> Iterator[str]:
@@ -229,8 +235,8 @@ def statement_of(inputs: Inputs) -> tuple[str, ...]:
     )
 
 
-def load_document(path: str | Path) -> Document:
-    """Read a file; UsageError, naming it, when it is missing, cut short, altered, of another format or no certificate."""
+def load_document(path: str | Path, *, whole: bool = True) -> Document:
+    """Read a file; UsageError, naming it, when it is missing, cut short, altered (if `whole`), of another format or none."""
     path = Path(path)
     try:
         if path.stat().st_size > CERTIFICATE_BYTES_MAX:
@@ -242,11 +248,14 @@ def load_document(path: str | Path) -> Document:
         raise UsageError(f"{path} is a folder, not a certificate") from None
     except OSError as error:
         raise HostError(f"cannot read the certificate {path}: {error.strerror or error}") from error
-    return read_document(data, str(path))
+    return read_document(data, str(path), whole=whole)
 
 
-def read_document(data: bytes, where: str) -> Document:
-    """The document in `data`; UsageError naming `where` if it is not a whole, unaltered certificate of this format."""
+def read_document(data: bytes, where: str, *, whole: bool = True) -> Document:
+    """The document in `data`; UsageError naming `where` if it is not a whole, unaltered certificate of this format.
+
+    `whole` False leaves the digest to the checker.
+    """
     again = "make it again with `hedgerow certify`"
     try:
         found: Any = msgspec.json.decode(data)
@@ -261,6 +270,6 @@ def read_document(data: bytes, where: str) -> Document:
         document = msgspec.convert(found, Document)
     except msgspec.ValidationError as error:
         raise UsageError(f"{where} is a damaged certificate: {error}; {again}") from None
-    if digest_of(document) != document.digest:
+    if whole and digest_of(document) != document.digest:
         raise UsageError(f"{where} was altered after it was made: its digest does not fit; {again}")
     return document

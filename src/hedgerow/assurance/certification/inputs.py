@@ -43,6 +43,15 @@ def inputs_of(text: str, profile: Profile) -> d.Inputs:
     )
 
 
+def differences_from(inputs: d.Inputs, profile: Profile) -> list[str]:
+    """In what a certificate's inputs are not as this profile has them, in words."""
+    made = inputs_of(inputs.streams, profile)
+    parts = ("profile", "timer", "cancel", "models", "arms")
+    return [
+        f"inputs.{part} is not as in this profile" for part in parts if getattr(inputs, part) != getattr(made, part)
+    ]
+
+
 def _times(found: Times) -> d.Measured:
     return d.Measured(found.samples, found.median_ns, found.p999_ns, found.max_ns)
 

@@ -23,7 +23,7 @@ def releases(declared: Declared, kind: str, random: Random, *, requests_max: int
 
 def _one(stream: DeclaredStream, kind: str, random: Random, start: int, until: int) -> list[Release]:
     """One stream's releases; its first arrival is at `start` if all are to arrive at once, as late as it may."""
-    found = []
+    found: list[Release] = []
     delays = random.random()
     if kind == "phases":
         first = start + random.randrange(stream.period_ns)

@@ -119,7 +119,9 @@ def _stream(random: Random, number: int, period: int, cost: int, reserves: list[
 def _segments(random: Random, cost: int) -> list[Segment]:
     pieces = _cut(random, cost, random.randint(2, 8))
     tails = [sum(pieces[at:]) for at in range(len(pieces))]
-    return [Segment(min(int(piece * random.uniform(1, 1.4)), tail), tail) for piece, tail in zip(pieces, tails, strict=True)]
+    return [
+        Segment(min(int(piece * random.uniform(1, 1.4)), tail), tail) for piece, tail in zip(pieces, tails, strict=True)
+    ]
 
 
 def _arms(random: Random, model: str, lane: str, segments: int, cost: int) -> list[d.ArmInput]:

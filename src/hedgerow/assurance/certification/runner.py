@@ -107,7 +107,9 @@ class World:
     records: list[r.Record] = field(default_factory=list)
     _events: list[tuple[int, int, r.Event]] = field(default_factory=list)
     _order: int = 0
-    _running: dict[str, tuple[int, int, list[int]]] = field(default_factory=dict)  # by lane: job, start, segments' times
+    _running: dict[str, tuple[int, int, list[int]]] = field(
+        default_factory=dict
+    )  # by lane: job, start, segments' times
 
     def at(self, moment: int, event: r.Event) -> None:
         self._order += 1
@@ -117,7 +119,7 @@ class World:
         """Go on until nothing is left to happen, or `until`."""
         for _ in range(_STEPS_MAX):
             wake = self.core.next_wakeup_ns()
-            fires = None if wake is None else max(wake, self.now) + self._timer_late_ns(wake)
+            fires = None if wake is None else max(wake + self._timer_late_ns(wake), self.now)
             at = self._events[0][0] if self._events else None
             moment = min((each for each in (fires, at) if each is not None), default=None)
             if moment is None or moment > until:
@@ -243,9 +245,7 @@ def play_core(
     return [ended[which] for which in range(len(releases))], world
 
 
-def _ended(
-    world: World, problem: Problem, certificate: Certificate | None, release: Release, number: int
-) -> Ended:
+def _ended(world: World, problem: Problem, certificate: Certificate | None, release: Release, number: int) -> Ended:
     stream = next(each for each in problem.declared.streams if each.name == release.stream)
     moment, deliver = world.ended.get(number, (world.now, None))
     late_ns = moment + problem.margins.deliver_ns - release.captured_ns - stream.deadline_ns
