@@ -508,8 +508,7 @@ class Core:
         """When this request ends although nothing happens (None: never), and how: with the best there is."""
         if flight.background and not flight.closed:
             return flight.expires_ns, Status.SPOOLED, Source.NONE, Reason.EXPIRED
-        known_ns = flight.deadline_ns - self.margins.deliver_ns
-        moment = None if flight.closed else known_ns - self.margins.timer_ns
+        moment = None if flight.closed else flight.deadline_ns - self.margins.deliver_ns - self.margins.timer_ns
         if flight.result is not None:
             return moment, self._in_time(flight), Source.LOCAL, Reason.HOLD_ENDED
         if flight.stream.has_safe_value:

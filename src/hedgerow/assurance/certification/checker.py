@@ -17,7 +17,6 @@ from hedgerow.assurance.certification.streams import Declared, DeclaredMode, par
 from hedgerow.errors import UsageError
 
 MOMENTS_MAX = 4_000_000
-WRONG = -1  # stands for a figure that is claimed and does not hold
 Work = tuple[int, int, int, int]  # cost, distance, within, longest segment
 Bounds = dict[tuple[str, str], d.BoundsClaim]  # by model and lane
 Given = tuple[Declared, Bounds, tuple[d.HoldClaim, ...], d.MarginsClaim]
@@ -108,10 +107,10 @@ def _lane(given: Given, claim: d.LaneClaim, name: str, found: Found) -> d.LaneCl
     optional = [*(each.hold_ns for each in holds), *dearer.values()]
     longer = [each for each in optional if each > held]
     largest = held in (0, *optional) and not (longer and replace(lane, held=min(longer)).bears())
-    right = held if largest and lane.bears() else WRONG
+    right = held if largest and lane.bears() else ~held  # any other figure, whatever is claimed
     arms = tuple(each.arm for each in holds if each.hold_ns > held)
     reserves = tuple(model for model, segment in dearer.items() if segment > held)
-    if not lane.works or right == WRONG:
+    if not lane.works or right != held:
         return d.LaneClaim(name, (), right, 0, 0, 0, 0, 0, arms, reserves)
     horizon, ppm = lane.horizon(), math.ceil(lane.load * 10**6)
     moments, left = lane.moments(lane.works, horizon)
@@ -126,7 +125,7 @@ def _stream(claim: d.StreamClaim, lane: "_Lane", at: int, name: str, models: lis
     reserves = tuple(each.model for each in models if each is models[0] or max(each.segment_ns) <= lane.held)
     cuts = [(cost, distance, within - cut, segment) for cut in (claim.slack_ns, claim.slack_ns + 1)]
     bears, more = (replace(lane, works=[*lane.works[:at], cut, *lane.works[at + 1 :]]).bears() for cut in cuts)
-    slack = claim.slack_ns if claim.slack_ns >= 0 and bears and not more else WRONG
+    slack = claim.slack_ns if claim.slack_ns >= 0 and bears and not more else ~claim.slack_ns
     # what is left at t is at least t (1 - load) - rest: beyond `until` no due has less than is claimed
     rest = lane.blocking + sum(work[0] for work in lane.works) + max(claim.extra_blocking_ns, 0)
     until = lane.pattern if lane.load == 1 else math.ceil(rest / (1 - lane.load))
