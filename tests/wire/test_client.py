@@ -289,6 +289,9 @@ def test_close_closes_the_connections_even_if_something_under_way_does_not_end(s
     assert sockets_of() > sockets
 
     async def stubborn() -> None:
+        line = client._line()  # as a probe on a fresh connection has it
+        await line.channel.channel_ready()
+        ready.set()
         try:
             await asyncio.sleep(PATIENCE_S)
         except asyncio.CancelledError:
@@ -297,7 +300,9 @@ def test_close_closes_the_connections_even_if_something_under_way_does_not_end(s
     def begin() -> None:
         client._probes.add(cast("asyncio.Task[tuple[int, int, int]]", asyncio.ensure_future(stubborn())))
 
+    ready = threading.Event()
     client._thread.post(begin)
+    assert ready.wait(PATIENCE_S)
     before = set(threading.enumerate())
     client.close()
     assert client._thread._thread not in before & set(threading.enumerate())

@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import time
 import traceback
+import weakref
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -69,6 +70,7 @@ class CloudClient:
         self._flights: dict[Key, asyncio.Task[tuple[RemoteAnswer, int]]] = {}
         self._probes: set[asyncio.Task[tuple[int, int, int]]] = set()
         self._raw = codecs.get("raw")
+        self._lines: weakref.WeakSet[Line] = weakref.WeakSet()
         self._thread = LoopThread(THREAD_NAME)
         self._thread.wait_for(self._open_both, self._limits.connect_timeout_s)
 
@@ -138,13 +140,18 @@ class CloudClient:
             receive_bytes_max=self._limits.answer_bytes_max,
         )
 
+    def _line(self) -> Line:
+        line = Line(self._open())
+        self._lines.add(line)
+        return line
+
     async def _open_both(self) -> None:
-        self._control = Line(self._open())
-        self._bulk = Line(self._open())
+        self._control = self._line()
+        self._bulk = self._line()
 
     def _swap(self, bulk: Line | None = None) -> None:
         old = (self._control, self._bulk)
-        self._control, self._bulk = Line(self._open()), bulk or Line(self._open())
+        self._control, self._bulk = self._line(), bulk or self._line()
         for line in (self._control, self._bulk):
             line.channel.get_state(try_to_connect=True)
         for line in old:
@@ -159,7 +166,7 @@ class CloudClient:
         if tasks:
             await asyncio.wait(tasks, timeout=patience_s)
         await asyncio.sleep(0)  # let their callbacks run
-        for line in (self._control, self._bulk):
+        for line in list(self._lines):  # those too on which something still is that does not end
             await line.channel.close(None)
         del line, self._control, self._bulk  # gRPC's own thread ends with the last channel that anyone holds
         others = asyncio.all_tasks() - {asyncio.current_task()}
@@ -283,7 +290,7 @@ class CloudClient:
             line.release()
 
     async def _probe_fresh(self, payload_bytes: int) -> tuple[int, int, int]:
-        line = Line(self._open())
+        line = self._line()
         line.users += 1
         try:
             await line.channel.channel_ready()
