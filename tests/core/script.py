@@ -15,12 +15,15 @@ from tests.core.walker import KNOWN, MARGINS, MS, Prefers
 class Script:
     """One core; `do` takes an event and gives its actions; `told` gives the last step's records."""
 
-    def __init__(self, table: ArmTable, *streams: Stream, policy: str = "jpeg", open_link: bool = True, **limits: int):
+    def __init__(
+        self, table: ArmTable, *streams: Stream, policy: str = "jpeg", open_link: bool = True, **limits: float
+    ):
         chosen: Policy = by_name(policy) if policy in KNOWN else Prefers(policy)  # type: ignore[assignment]
-        limited = r.Limits(audit_share=0.0, **limits)
+        limited = r.Limits(**{"audit_share": 0.0, **limits})  # type: ignore[arg-type]
         self.core = Core(table, policy=chosen, streams=streams, limits=limited, margins=MARGINS)
         self._told: tuple[r.Record, ...] = ()
         self._requests = 0
+        self.asked: list[r.Action] = []
         if open_link:
             self.do(0, r.LinkUp("cloud"))
             self.do(2, r.ProbeAnswered(1, MS, 2 * MS, 8192))
@@ -32,6 +35,7 @@ class Script:
     def do(self, at_ms: float, event: r.Event) -> tuple[r.Action, ...]:
         outcome = self.core.step(event, now_ns=int(at_ms * MS))
         self._told = outcome.records
+        self.asked += outcome.actions
         return outcome.actions
 
     def told(self) -> tuple[r.Record, ...]:

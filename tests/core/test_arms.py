@@ -75,3 +75,22 @@ def test_equal_tables_give_equal_bits() -> None:
     first, second = small_table(), small_table()
     for name in first.amounts:
         np.testing.assert_array_equal(first.amounts[name], second.amounts[name])
+
+
+def test_what_a_step_holds_a_lane_for_is_its_longest_segment_by_its_bound() -> None:
+    table = ArmTable((GATED,), (SMALL,))  # segments of 1, 10 and 20 ms, bounds a fifth above
+    assert table.held_ns(RunStep("device", "small", 0, 2, 0)) == ("cpu", 24 * MS)
+    assert table.held_ns(RunStep("device", "small", 0, 1, 0)) == ("cpu", 12 * MS)
+    assert table.held_ns(RunStep("device", "small", 0, 0, 0, "npu")) == ("npu", int(1.2 * MS))
+    assert table.held_ns(RunStep("cloud", "big", 0, 2, 0)) == ("", 0)
+    assert table.held_ns(CROSS) == ("cpu", 4 * MS)
+    assert table.held_ns(GateStep(0.5, 0.5)) == ("", 0)
+
+
+def test_steps_that_say_nothing_else_cost_nothing_more() -> None:
+    assert CrossStep("cloud", "jpeg", 1, 1, 1) == CrossStep("cloud", "jpeg", 1, 1, 1, 0, 0, "cpu")
+    assert RunStep("device", "small", 0, 0, 1).lane == "cpu"
+    table = ArmTable((GATED,), (SMALL,))
+    assert (table.money_per_mb, table.money_per_cloud_s) == (0.0, 0.0)
+    assert (SMALL.last, SMALL.segment_longest_ns(), SMALL.segment_longest_ns(0)) == (2, 24 * MS, 24 * MS)
+    assert replace(SMALL, segment_bound_ns=(9, 5, 7)).segment_longest_ns(1) == 7
