@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hedgerow.core.breaker import TABLE, Breaker, Signal, State
+from hedgerow.core.chance import RANGE, draw
 from hedgerow.core.records import MS, Limits
 
 LIMITS = Limits()
@@ -144,3 +145,16 @@ def test_any_order_of_signals_follows_the_table_and_keeps_the_wait_bounded(
         assert breaker.retry_at_ns - now <= 1.25 * LIMITS.reopen_last_ns
         if signal is Signal.UP and state is State.OPEN:
             assert breaker.retry_at_ns <= now
+
+
+def test_the_spread_is_drawn_by_the_number_of_the_retry_which_begins_at_one() -> None:
+    limits = Limits(seed=7)
+    breaker, now, wait = Breaker(limits, "cloud"), 0, limits.reopen_first_ns
+    breaker.signal(Signal.PROBE_ANSWERED, now_ns=now)
+    for retry in range(1, 5):
+        breaker.signal(Signal.DOWN if retry == 1 else Signal.PROBE_LOST, now_ns=now)
+        drawn = draw(7, "retry", "cloud", retry)
+        assert breaker.retry_at_ns == now + wait * 3 // 4 + wait * drawn // (2 * RANGE)
+        wait = min(2 * wait, limits.reopen_last_ns)
+        now = breaker.retry_at_ns
+        breaker.signal(Signal.PROBE_SENT, now_ns=now)

@@ -314,3 +314,12 @@ def test_each_policy_is_its_formula_in_plain_loops(
         if choice is not None:
             assert worth[choice.arm] == max(worth.values())
             assert mean[choice.arm] == pytest.approx(min(mean[c] for c in far if worth[c] == max(worth.values())))
+
+
+def test_without_any_link_there_is_one_sample_in_which_nothing_lies_beyond() -> None:
+    table = ArmTable(ARMS[:2], (SMALL, BIG))
+    choosing = Choosing(table, LIMITS, PRICES, {}, {"cpu": Desk("cpu", table.locals, Margins(), [], [])})
+    view = choosing.view(flight(), ("small", "big"), {"small": 90 * MS}, None, Budgets(BudgetSettings()), 20 * MS)
+    assert view.network_ns.tolist() == [[0.0, 0.0]]
+    assert view.weights.tolist() == [1.0]
+    assert view.energy_mj.tolist() == pytest.approx([12 * 4.0, 53 * 4.0])

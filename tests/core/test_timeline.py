@@ -6,6 +6,7 @@ for it 67 = 69 - 2; a held answer goes out at 87 = 89 - 2; a silent attempt is l
 """
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -488,7 +489,7 @@ def test_battery_and_heat_make_energy_dearer_and_nothing_else() -> None:
     assert costs[1] == costs[2] == pytest.approx(2 * big_mj)
 
 
-AUDITED = {"audit_share": 1.0, "audit_spacing_ns": 0}
+AUDITED: dict[str, Any] = {"audit_share": 1.0, "audit_spacing_ns": 0}
 
 
 def test_an_audited_answer_is_run_here_by_the_shortest_model_and_compared() -> None:
