@@ -65,7 +65,9 @@ def test_the_certificate_s_streams_file_serves_and_unknown_stream_keys_are_other
 
 
 def test_one_file_serves_certificate_and_guard(tmp_path: Path) -> None:
-    text = "format = 1\n" + GOOD.replace('name = "button"', 'name = "button"\nperiod_ms = 100') + "deadline_ms = 110.0\n"
+    text = (
+        "format = 1\n" + GOOD.replace('name = "button"', 'name = "button"\nperiod_ms = 100') + "deadline_ms = 110.0\n"
+    )
     assert [stream.name for stream in parse_streams(text).streams] == ["front", "button"]
     front = read(tmp_path, text).description["streams"][0]
     assert front["deadline_ns"] == 110_000_000  # what the consumer waits for, beside the certified 100

@@ -4,12 +4,14 @@ No time is a pass mark: messages are counted, each frame has exactly one, and ev
 """
 
 import ast
+import contextlib
 import io
 import os
 import random
 import signal
 import subprocess
 import sys
+import time
 import tokenize
 from collections.abc import Callable
 from pathlib import Path
@@ -17,10 +19,10 @@ from pathlib import Path
 import pytest
 
 from hedgerow.errors import GuardLost, UsageError
-from hedgerow.guard import frames, memory, process
+from hedgerow.guard import attach, consumer, frames, memory, process
 from hedgerow.guard.attach import Attachment
 from hedgerow.guard.consumer import Consumer, Message
-from tests.guard.running import SOURCE, Running, guarding, streams_file
+from tests.guard.running import PATIENCE_S, SESSION, SOURCE, Running, guarding, streams_file
 
 THE_GUARD = [memory, frames, process]
 LINES_MAX = 300
@@ -104,6 +106,39 @@ def test_a_session_killed_or_stopped_by_hand_leaves_no_frame_silent(tmp_path: Pa
     check_one_each(messages)
     reasons = {message.reason for message in messages if message.kind == "safe_value"}
     assert ("the session is not running" in reasons) == (number == signal.SIGKILL)
+
+
+def test_a_camera_of_its_own_process_has_each_of_its_frames_answered_whatever_happens_to_the_session(
+    tmp_path: Path,
+) -> None:
+    with guarding(streams_file(tmp_path, deadline_ms=150.0), "follow", "0", "0") as guard:
+        with Consumer(guard.path) as consumer, Attachment(guard.path) as camera:
+            captured, told = dict[int, int](), list[Message]()
+
+            def shoot(count: int) -> None:
+                for _ in range(count):
+                    now_ns = time.monotonic_ns()
+                    captured[camera.announce("camera", now_ns)] = now_ns
+                    time.sleep(0.02)
+
+            def take() -> Message:
+                message = consumer.receive()
+                assert message is not None
+                told.append(message)
+                return message
+
+            shoot(1)
+            while take().kind != "answer":  # until the session has loaded
+                shoot(1)
+            for number in (signal.SIGSTOP, signal.SIGCONT, signal.SIGKILL):
+                os.kill(guard.session_pid(), number)
+                shoot(20)
+            while len(told) < len(captured):
+                take()
+    assert sorted(message.frame for message in told) == sorted(captured)
+    assert {message.frame: message.captured_ns for message in told} == captured
+    assert {"answer", "safe_value"} == {message.kind for message in told}
+    assert not any(message.expected for message in told)
 
 
 def test_a_slow_answer_is_too_late_counted_and_dropped(tmp_path: Path) -> None:
@@ -208,7 +243,70 @@ def test_memory_full_of_noise_harms_no_later_frame(tmp_path: Path) -> None:
     check_one_each(messages)
 
 
+def test_a_stuck_or_closed_standard_error_does_not_stop_the_guard(tmp_path: Path) -> None:
+    file = streams_file(tmp_path, deadline_ms=100.0, period_ms=10.0, start_ms=100.0)
+    path = str(tmp_path / "sock")
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    command = [sys.executable, "-m", "hedgerow.guard.launch", str(file), "--socket", path, "--", "false"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=writer, env={**os.environ, "PYTHONPATH": SOURCE}
+    ) as guard:
+        assert guard.stdout is not None
+        guard.stdout.readline()
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, b"x" * 1000)  # nobody reads
+        with Consumer(path) as consumer:
+            further(consumer, 30)
+            os.close(reader)
+            os.close(writer)  # and now nobody ever will
+            until(consumer, lambda message: message.epoch >= 3)
+            check_one_each(further(consumer, 30))
+        guard.terminate()
+        assert guard.wait(PATIENCE_S) == 0
+
+
+WITHOUT_FORK = """
+import os, sys
+from hedgerow.guard import launch
+begin = "import os; real, refused = os.fork, [1, 2]\\ndef fork():\\n if refused: refused.pop(); raise OSError(11, 'no more processes')\\n return real()\\nos.fork = fork\\n"
+become = os.execv
+os.execv = lambda python, words: become(python, [*words[:4], begin + words[4], *words[5:]])
+launch.main()
+"""
+
+
+def test_a_machine_that_has_no_process_left_is_waited_for(tmp_path: Path) -> None:
+    file, path = streams_file(tmp_path), str(tmp_path / "sock")
+    words = [str(file), "--socket", path, "--", sys.executable, "-S", SESSION, "plain", "10000", "10"]
+    environment = {**os.environ, "PYTHONPATH": SOURCE}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", WITHOUT_FORK, *words], stdout=pipe, stderr=pipe, env=environment
+    ) as guard:
+        assert guard.stdout is not None
+        guard.stdout.readline()
+        with Consumer(path) as consumer:
+            assert until(consumer, lambda message: message.kind == "answer")[-1].epoch == 3
+        guard.terminate()
+        _, said = guard.communicate(timeout=PATIENCE_S)
+    assert said.count(b"no more processes") == 2
+
+
 # ---------------------------------------------------------------------------------------------------------- what it is
+
+
+def test_no_clock_but_the_monotonic_one_is_read() -> None:
+    for module in [*THE_GUARD, attach, consumer]:
+        tree = ast.parse(Path(str(module.__file__)).read_text())
+        read = {
+            node.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "time"
+        }
+        assert read <= {"monotonic_ns", "sleep"}, module.__name__
+        assert "datetime" not in ast.dump(tree)
 
 
 def test_the_guard_s_process_loads_the_standard_library_and_itself_alone() -> None:

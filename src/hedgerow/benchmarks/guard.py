@@ -54,7 +54,15 @@ def bench_guard(*, frames: int = 2000, say: Callable[[str], None] = lambda text:
         figures |= _quantiles(f"{prefix}whole_", np.array(with_guard[_WARM_UP:]))
         figures |= _quantiles(f"{prefix}without_", np.array(without[_WARM_UP:]))
     say(f"a stream of {frames} frames, its session stopped, continued and killed")
-    return figures | _stream(frames) | {"consumer_real_time": consumer_real_time}
+    return (
+        figures
+        | _stream(frames)
+        | {
+            "consumer_real_time": consumer_real_time,
+            "load": round(os.getloadavg()[0], 1),
+            "cores": len(os.sched_getaffinity(0)),
+        }
+    )
 
 
 def _quantiles(prefix: str, times_ns: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> dict[str, float]:

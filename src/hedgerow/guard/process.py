@@ -86,9 +86,11 @@ class Guard:
         for fd, whole in list(self.consumers.items()):
             try:
                 self.peers[fd].send(data if whole else b"!")
-            except OSError:
+            except BlockingIOError:
                 self.dropped += 1
-                self.forget(fd, "is dropped: it is gone or does not read")
+                self.forget(fd, "is dropped: it does not read")
+            except OSError:
+                self.forget(fd, "has left")
 
     def greet(self) -> None:
         """Let somebody in: a camera or a session, until it says that it is a consumer."""
@@ -146,7 +148,10 @@ class Guard:
         self.epoch, self.answered = self.epoch + 1, self.answers()
         self.starts = [*(each for each in self.starts if now_ns - each < 60 * SECOND), now_ns]
         environment = os.environ | {"HEDGEROW_GUARD": self.settings["socket"], "HEDGEROW_GUARD_EPOCH": str(self.epoch)}
-        self.child = os.fork()  # and no waiting until it is another program, as subprocess and posix_spawn do
+        try:
+            self.child = os.fork()  # and no waiting until it is another program, as subprocess and posix_spawn do
+        except OSError as error:
+            return self.plan_restart(f"no session can be started: {error}")
         if self.child == 0:
             try:
                 os.setpgid(0, 0)
@@ -195,8 +200,9 @@ class Guard:
         )
 
     def say(self, text: str) -> None:
-        if select.select([], [2], [], 0)[1]:  # a reader of standard error that is stuck does not stop the guard
-            os.write(2, f"hedgerow guard: {text}\n".encode()[:4096])
+        with contextlib.suppress(OSError):  # a reader of standard error that is stuck or gone does not stop the guard
+            if select.select([], [2], [], 0)[1]:
+                os.write(2, f"hedgerow guard: {text}\n".encode()[:4096])
 
 
 def main() -> None:
