@@ -39,15 +39,15 @@ def doctor(
 
 
 def _show(found: "list[Finding]", counts: dict[str, int]) -> None:
-    from rich.console import Console
+    from hedgerow.views.literal import literal_console
 
-    console = Console(highlight=False, soft_wrap=False)
+    console = literal_console()
     for finding in found:
         if finding.level != "ok":
             _show_one(console, finding)
     fine = [finding for finding in found if finding.level == "ok"]
     if fine:
-        console.print("[green]in order[/]")
+        console.print("in order", style="green")
         width = max(len(finding.name) for finding in fine)
         for finding in fine:
             _line(console, f"{finding.name:<{width}}  {finding.seen}", "dim")
