@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -rs
 DEMO_SECONDS_SMOKE := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo demo-smoke test test-slow mutate bench clean
+.PHONY: help setup models demo demo-smoke faults faults-smoke test test-slow mutate bench clean
 .PHONY: check check-style check-types check-arrows check-house check-blocks
 .DELETE_ON_ERROR:
 
@@ -17,6 +17,7 @@ help:
 	@echo "make demo   set up, then one drive three ways: a table here, a picture below out/"
 	@echo "make test   set up, then the everyday tests (make test-slow: the minutes-long ones)"
 	@echo "make mutate change the core one spot at a time: do its tests notice? (hours; SAMPLE=200 takes about ten minutes)"
+	@echo "make faults attack real processes with 15 kinds of fault (up to 25 minutes), judge what came of it"
 	@echo "make check  ruff, mypy --strict, import arrows, house rules, the blocks of the README"
 	@echo "make bench  the benchmarks, their quick forms"
 	@echo "make clean  remove .venv, caches and out/"
@@ -52,6 +53,13 @@ models: .venv/.stamp
 
 demo: models
 	@$(BIN)/hedgerow demo
+
+# Fifteen kinds of fault on real processes, 20 trials each: up to 25 minutes (one trial each: make faults-smoke).
+faults: .venv/.stamp
+	@$(BIN)/hedgerow faults
+
+faults-smoke: .venv/.stamp
+	@$(BIN)/hedgerow faults --quick
 
 demo-smoke: models
 	@$(BIN)/hedgerow demo --seconds $(DEMO_SECONDS_SMOKE)

@@ -33,10 +33,10 @@ def test_memory_that_rises_with_the_requests_is_told() -> None:
 
 
 def test_a_short_run_for_real(tmp_path: Path) -> None:
-    result = run_long(2000, tmp_path, lambda _text: None)
-    assert (result["requests"], result["journal_replays"]) == (2000, True)
-    assert result["remote"] >= 50
-    assert sum(result["statuses"].values()) == 2000
+    result = run_long(600, tmp_path, lambda _text: None)
+    assert (result["requests"], result["journal_replays"]) == (600, True)
+    assert result["remote"] >= 15
+    assert sum(result["statuses"].values()) == 600
     assert result["kept"] == [0, 0]
     assert result["descriptors"][0] == result["descriptors"][1]
     json.dumps(result)

@@ -15,7 +15,7 @@ from typing import Any, Final, TextIO
 from hedgerow.assurance.deadlines import quantile
 from hedgerow.campaigns.black_channel import Tally, attack
 from hedgerow.campaigns.faults import KINDS, Kind, clock_environment, faketime_library
-from hedgerow.campaigns.small_task import make_given
+from hedgerow.campaigns.small_task import PROFILE_SECONDS, make_given
 from hedgerow.campaigns.trial import Runner, Trial
 from hedgerow.campaigns.world import World
 from hedgerow.errors import HostError, UsageError
@@ -24,6 +24,7 @@ TRIALS: Final = 20
 FACTOR: Final = 4.0
 RSS_GROWTH_BYTES_MAX: Final = 32 << 20
 RSS_TRIALS_MIN: Final = 10
+PROFILE_SECONDS_QUICK: Final = 2.0
 WARM_UP = -1
 Say = Callable[[str], None]
 
@@ -66,7 +67,8 @@ def run_campaign(settings: Settings, say: Say) -> dict[str, Any]:
     began_s = time.monotonic()
     _make_folder(settings.out)
     say("making the task and measuring its profile")
-    given = make_given(settings.out, task_file=settings.task)
+    seconds = PROFILE_SECONDS if len(settings.numbers()) > 2 else PROFILE_SECONDS_QUICK
+    given = make_given(settings.out, task_file=settings.task, seconds=seconds)
     world = World(given, settings.out, factor=FACTOR)
     ran = []
     try:
