@@ -141,14 +141,16 @@ def _stream(frames: int) -> dict[str, float]:
                 if message.frame >= frames + _AFTER:
                     break
             process.terminate()
-            guard_real_time = '"real_time": true' in session.rest()
+            said = session.rest()
+
     wanted = range(min(got), frames)
     return {
         "safe_values": safe_values,
         "safe_values_missed": sum(not any(got.get(frame, [])) for frame in wanted),
         "more_than_one_message": sum(len(times) > 1 for times in got.values()),
         "stream_frames": len(wanted),
-        "guard_real_time": guard_real_time,
+        "guard_worst_late_us": int(re.findall(r'"worst_late_us": (\d+)', said)[-1]),
+        "guard_real_time": '"real_time": true' in said,
     }
 
 
