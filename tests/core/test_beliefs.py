@@ -224,3 +224,10 @@ def test_a_lane_keeps_thirty_one_ratios() -> None:
     lane.observe(1.0)
     assert lane.factor() == 1.0
     assert len(lane._order) == len(lane._recent) == 31
+
+
+def test_meeting_the_bound_is_not_missing_it() -> None:
+    bound = QuantileBound()
+    for _, expected in zip(range(40), plain_bounds([8.0] * 40, 300), strict=True):
+        bound.observe(8.0)
+        assert bound.bound() == pytest.approx(expected, rel=1e-9)

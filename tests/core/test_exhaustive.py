@@ -97,7 +97,7 @@ def test_every_order_of_events_keeps_the_promises(name: str) -> None:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_order_of_events_to_a_greater_depth(name: str) -> None:
     """Some 10^6 states in all; `nodes_max` bounds a scenario."""
-    Walk(SCENARIOS[name], depth=4, deviations=1, nodes_max=80_000).run()
+    Walk(SCENARIOS[name], depth=4, deviations=1, nodes_max=60_000).run()
 
 
 def test_a_copied_world_goes_on_as_the_first_and_leaves_it_alone() -> None:

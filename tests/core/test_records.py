@@ -1,6 +1,7 @@
 """What is promised where nobody says otherwise: a changed default is a changed promise, and is changed here too."""
 
 from hedgerow.core.arms import Energy
+from hedgerow.core.certificate import Allowance, Rule
 from hedgerow.core.records import MS, SECOND, Criticality, Limits, Margins, Prices, Stream
 
 
@@ -24,3 +25,8 @@ def test_defaults_of_the_limits() -> None:
     assert (limits.audit_share, limits.audit_spacing_ns, limits.audit_wait_ns) == (0.02, SECOND, 2 * SECOND)
     assert (limits.audits_max, limits.audit_allowance, limits.audit_false_alarm) == (4, 0.05, 0.001)
     assert limits.seed == 0
+
+
+def test_defaults_of_the_rule_between_modes() -> None:
+    assert Rule() == Rule(3, 10 * SECOND, 10 * SECOND, 600 * SECOND, None, None, 0.05, 5 * SECOND)
+    assert Allowance("camera", ("small",)).keep_every == 1

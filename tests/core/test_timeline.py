@@ -554,3 +554,20 @@ def test_an_audit_that_could_prove_nothing_is_not_run() -> None:
     s.arrive(10, "arm")
     s.encoded(12, 1)
     assert kinds(s.answered(40, 0)) == ["Deliver", "Forget"]
+
+
+def test_where_no_disagreement_is_expected_at_all_few_end_trust() -> None:
+    perfect = ArmTable((LOCAL, replace(JPEG, quality=1.0)), (replace(SMALL, quality=1.0),))
+    s = Script(perfect, STREAM, audit_allowance=0.0, **AUDITED)
+    distrusted: list[r.Record] = []
+    for request in range(4):
+        start, job = 10 + 200 * request, 1 + 2 * request
+        s.arrive(start, "arm")
+        if distrusted:  # its link is closed: the device alone answers
+            break
+        s.encoded(start + 2, job)
+        s.answered(start + 30, request)
+        s.ran(start + 45, job + 1, 1, 6, 9)
+        assert s.do(start + 47, r.Compared(request, "small", False)) == (r.Forget(request),)
+        distrusted += s.all(r.RemoteDistrusted)
+    assert len(distrusted) == 1
