@@ -69,7 +69,7 @@ def run_campaign(settings: Settings, say: Say) -> dict[str, Any]:
     say("making the task and measuring its profile")
     seconds = PROFILE_SECONDS if len(settings.numbers()) > 2 else PROFILE_SECONDS_QUICK
     given = make_given(settings.out, task_file=settings.task, seconds=seconds)
-    world = World(given, settings.out, factor=FACTOR)
+    world = World(given, settings.out, factor=FACTOR if settings.task is None else 1.0)
     ran = []
     try:
         world.start()
