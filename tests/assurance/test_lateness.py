@@ -82,6 +82,19 @@ def test_a_sample_that_was_handed_over_after_its_time_was_up_is_the_device() -> 
     assert cause_of(late, [step(1, arrived), step(120, r.TimerFired(), expired)]) is Cause.LINK
 
 
+@pytest.mark.parametrize(("held_ms", "cause"), [(15, Cause.LINK), (16, Cause.DEVICE)])
+def test_a_lane_that_is_handed_over_late_by_an_encoder_or_at_a_joint_is_the_device(held_ms: int, cause: Cause) -> None:
+    """1 ms of its own work, 5 ms for handing over; late by 10 ms."""
+    encode = step(20, r.TimerFired(), do=(r.Encode("cpu", 7, 9, "big", -1, "raw"),))
+    encoded = step(20 + held_ms, r.EncodeDone("cpu", 7, 100, MS))
+    assert cause_of(row(0, 110.0), [decided(0, 0), encode, encoded, *ran(0, 1, 50, 109.5)]) is cause
+    run = step(20, r.TimerFired(), do=(r.Run("cpu", 7, 9, "big", 0, 3),))
+    made_way = step(20 + held_ms, r.RunDone("cpu", 7, 1, (MS // 2, MS // 2)))
+    assert cause_of(row(0, 110.0), [decided(0, 0), run, made_way, *ran(0, 1, 50, 109.5)]) is cause
+    whole = step(20 + held_ms, r.RunDone("cpu", 7, 3, (MS // 4,) * 4))
+    assert cause_of(row(0, 110.0), [decided(0, 0), run, whole, *ran(0, 1, 50, 109.5)]) is Cause.LINK
+
+
 def blocked(excess: r.Record | None) -> list[Step]:
     """Request 0's reserve never begins: the lane is held by request 9's job from 20 to 130 ms; a remote answer ends it."""
     holding = step(20, r.TimerFired(), do=(r.Run("cpu", 9, 9, "big", 0, 0),))

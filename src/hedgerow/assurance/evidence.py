@@ -85,6 +85,7 @@ class _Reader:
     def __init__(self, evidence: Evidence, energy: Energy) -> None:
         self.evidence, self._energy = evidence, energy
         self._open: dict[tuple[str, int], tuple[int, int, bool]] = {}  # (lane, job) -> (request, started, encoding)
+        self._lasts: dict[tuple[str, int], int] = {}  # (lane, job) -> the last segment that was ordered
         self._probes: dict[int, tuple[int, int]] = {}
 
     def take(self, now_ns: int, event: r.Event, outcome: r.Outcome) -> None:
@@ -96,6 +97,8 @@ class _Reader:
         for action in outcome.actions:
             match action:
                 case r.Run() | r.Encode():
+                    if isinstance(action, r.Run):
+                        self._lasts[action.lane, action.job] = action.last
                     self._open[action.lane, action.job] = (action.request, now_ns, isinstance(action, r.Encode))
                 case r.Probe():
                     self._probes[action.probe] = (now_ns, action.payload_bytes)
@@ -110,8 +113,11 @@ class _Reader:
     def _event(self, now_ns: int, event: r.Event) -> None:
         match event:
             case r.RunDone():
+                whole = self._lasts.pop((event.lane, event.job), event.last) == event.last
+                self._handed_over(now_ns, event.lane, event.job, None if whole else sum(event.segment_ns))
                 self._ended(now_ns, event.lane, event.job, sum(event.segment_ns))
             case r.EncodeDone():
+                self._handed_over(now_ns, event.lane, event.job, event.duration_ns)
                 self._ended(now_ns, event.lane, event.job, event.duration_ns)
             case r.JobEnded():
                 self._ended(now_ns, event.lane, event.job, None)
@@ -119,6 +125,13 @@ class _Reader:
                 self._probe_ended(event)
             case _:
                 pass
+
+    def _handed_over(self, now_ns: int, lane: str, job: int, busy_ns: int | None) -> None:
+        """A lane's thread that began late or told late, as late as a timer may be on top; None: the run's record has it."""
+        request, started_ns, _ = self._open.get((lane, job), (-1, now_ns, False))
+        over_ns = now_ns - started_ns - (now_ns if busy_ns is None else busy_ns) - self.evidence.margins.timer_ns
+        if over_ns > 0:
+            self.evidence.excesses.append(Excess(request, now_ns, "handing over the lane", over_ns))
 
     def _probe_ended(self, event: r.ProbeAnswered | r.ProbeLost) -> None:
         sent = self._probes.pop(event.probe, None)

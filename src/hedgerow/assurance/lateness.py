@@ -3,8 +3,8 @@
 The rule. A late request counts as `device` if
 
 1. no local arm fitted it when it was decided (or it was dropped for want of room), or
-2. a bound of the device was exceeded on its own way: one of its jobs, its cancellation, or its delivery (from the core's
-   decision to the consumer) beyond the stated margin, or
+2. a bound of the device was exceeded on its own way: one of its jobs, the handing over of its lane, its cancellation, or its
+   delivery (from the core's decision to the consumer) beyond the stated margin, or
 3. that happened to the timer, or to a job that held a lane, between its capture and the last start of its own jobs (until
    it was told, if its reserve never began), or to the timer that had to end its hold.
 
