@@ -335,7 +335,7 @@ class Core:
             return
         flight, busy_ns = job.flight, self._now_ns - job.started_ns
         if job.cancelling:
-            self._compare(flight.request, "cancellation", self._now_ns - job.cancelled_ns, self.margins.cancel_ns)
+            self._compare(flight.request, "cancellation", self._now_ns - job.stopped_ns, self.margins.cancel_ns)
         if isinstance(event, r.RunDone):
             busy_ns = sum(event.segment_ns)
             self._watch(job, self.table.local(job.model), event)

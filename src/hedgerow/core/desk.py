@@ -40,21 +40,24 @@ class Desk:
 
     def expect(self, streams: Iterable[tuple[Stream, Collection[str], int]], longest_ns: int | None = None) -> None:
         """Keep room for what these streams may send next: each with the models that may answer it, and of how many of its
-        samples one is taken. None is kept where the lane could not keep up with them anyway. `longest_ns`: what may hold
-        the lane between two joints, when that is certified.
+        samples one is taken. None is kept where the lane could not keep up with them anyway, unless it was certified that it
+        can: then `longest_ns` is how long optional work may hold it between two joints.
         """
-        found = {}
+        found, held = {}, [0 if longest_ns is None else longest_ns]
         for each, models, keep_every in streams:
-            bounds = [model.tail_bound_ns[0] for name, model in self.models.items() if name in models]
-            if each.period_ns and bounds and each.criticality is not Criticality.BACKGROUND:
+            mine = [model for name, model in self.models.items() if name in models]
+            if each.period_ns and mine and each.criticality is not Criticality.BACKGROUND:
                 within = each.deadline_ns - each.capture_delay_ns - self._margins.before(each)
-                found[each.name] = Forecast(0, each.period_ns * keep_every, within, min(bounds))
+                bound = min(model.tail_bound_ns[0] for model in mine)
+                found[each.name] = Forecast(0, each.period_ns * keep_every, within, bound)
+                held += [model.segment_longest_ns() for model in mine]
         if longest_ns is not None:
-            self._longest_ns = longest_ns
+            self._longest_ns = max(held)
         for name, forecast in found.items():
             if name in self._forecasts:
                 found[name] = replace(forecast, earliest_ns=self._forecasts[name].earliest_ns)
-        keeps_up = sustainable(list(found.values()), blocking_ns=self._longest_ns + self._margins.timer_ns)
+        blocking_ns = self._longest_ns + self._margins.timer_ns
+        keeps_up = longest_ns is not None or sustainable(list(found.values()), blocking_ns=blocking_ns)
         self._forecasts = found if keeps_up else {}
 
     def arrived(self, stream: str, now_ns: int) -> None:
@@ -87,7 +90,8 @@ class Desk:
         """Whether these can all be done in time, behind what the lane cannot leave before its next joint."""
         job, free = self.running, now_ns
         if job is not None:
-            free = max(now_ns, min(job.started_ns + job.bound_ns, now_ns + job.segment_ns)) + self._margins.timer_ns
+            joint_ns = (job.stopped_ns or now_ns) + job.segment_ns
+            free = max(now_ns, min(job.started_ns + job.bound_ns, joint_ns)) + self._margins.timer_ns
         mandatory = job is not None and job.mandatory  # then it is one of `jobs`, and delays only those due before it
         sooner = [each for each in jobs if job is not None and mandatory and each.due_ns < job.flight.due_ns]
         together, first = backward_start(jobs), backward_start(sooner)
@@ -282,9 +286,9 @@ class Desk:
             start = now_ns
         if start is None:
             return
-        turn = start - job.segment_ns - self._margins.timer_ns
+        turn = start - job.segment_ns - 2 * self._margins.timer_ns  # the wake-up may be late, and then the hand-over
         if now_ns >= turn or (not job.mandatory and any(each.eager for each in waiting if each is not job.flight)):
-            job.preempting = True
+            job.preempting, job.stopped_ns = True, now_ns
             self._actions.append(r.Preempt(self.lane, job.job))
         else:
             self.wake_ns = turn
@@ -293,7 +297,7 @@ class Desk:
         """The request needs the lane no more: end its job."""
         job = flight.job
         if job is not None and job.lane == self.lane and not job.cancelling:
-            job.cancelling, job.cancelled_ns = True, now_ns
+            job.cancelling, job.stopped_ns = True, now_ns
             self._actions.append(r.Cancel(self.lane, job.job))
 
     def finished(self, job_number: int) -> Job | None:

@@ -62,7 +62,7 @@ class Job:
     mandatory: bool
     preempting: bool = False
     cancelling: bool = False
-    cancelled_ns: int = 0
+    stopped_ns: int = 0  # when it was told to end, at its next joint or at once
 
 
 @dataclass(slots=True)
