@@ -83,7 +83,8 @@ class Core:
             desk.dispatch(self._flights.values(), now_ns)
             while desk.stranded:
                 self._primary_ended(desk.stranded.pop())
-                desk.dispatch(self._flights.values(), now_ns)
+                for each in self._desks.values():  # its reserve may be another lane's
+                    each.dispatch(self._flights.values(), now_ns)
         self._wake_ns = self._next_wake_ns()
         return r.Outcome(tuple(self._records), tuple(self._actions))
 

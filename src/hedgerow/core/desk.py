@@ -12,7 +12,15 @@ from hedgerow.core import records as r
 from hedgerow.core.arms import CrossStep, GateStep, LocalModel, RunStep
 from hedgerow.core.beliefs import LaneBelief
 from hedgerow.core.flight import Flight, Job, Primary
-from hedgerow.core.lanes import Forecast, Reservation, backward_start, fits_behind, latest_start, sustainable
+from hedgerow.core.lanes import (
+    Forecast,
+    Reservation,
+    backward_start,
+    fits_behind,
+    latest_free,
+    latest_start,
+    sustainable,
+)
 from hedgerow.core.records import Criticality, Margins, Reason, Stream
 
 
@@ -277,11 +285,12 @@ class Desk:
             return
         waiting = self._waiting(flights, now_ns)
         if job.mandatory:
-            promised = job.flight.guaranteed  # what is only likely gives way to all that is promised
-            waiting = [each for each in waiting if each.due_ns < job.flight.due_ns or each.guaranteed > promised]
+            sure = job.flight.guaranteed  # what is only likely gives way to all that is promised
+            waiting = [each for each in waiting if each.due_ns < job.flight.due_ns or each.guaranteed > sure]
         elif job.flight.plan is not None and self._counts(job.flight, now_ns):
             waiting.append(job.flight)  # what is only tried may not use up its own reserve's time either
-        start = self._start_ns(waiting, now_ns)
+        promised, coming = self._reservations(waiting, now_ns), list(self._forecasts.values())
+        start = latest_free(promised, coming, blocking_ns=self._longest_ns, now_ns=now_ns) if promised else None
         if job.flight.closed and any(map(self._wants, flights)):
             start = now_ns
         if start is None:

@@ -72,6 +72,16 @@ def fits_behind(
     return _worst_excess(reservations, forecasts, free_ns, blocking_ns, released_ns=now_ns) <= 0
 
 
+def latest_free(
+    reservations: Sequence[Reservation], forecasts: Sequence[Forecast], *, blocking_ns: int, now_ns: int
+) -> int:
+    """Until when something else may keep the lane from the reservations, whatever the streams send meanwhile."""
+    free = now_ns
+    for _ in range(2):  # the later it is free, the further one must look: so twice
+        free -= _worst_excess(reservations, forecasts, free, blocking_ns, released_ns=now_ns)
+    return free
+
+
 def sustainable(forecasts: Sequence[Forecast], *, blocking_ns: int) -> bool:
     """Whether the streams by themselves, all at once and each at its least distance, fit the lane."""
     if sum(each.bound_ns / each.period_ns for each in forecasts) > 1.0:
