@@ -2,7 +2,6 @@
 
 import pytest
 
-from hedgerow.assurance.certification import selftest as module
 from hedgerow.assurance.certification.selftest import Counts, selftest, try_one
 
 FOUND_LATE_ONCE = (2249, 2662, 3436, 3949, 4428, 5229, 5362)
@@ -36,7 +35,7 @@ def test_a_set_is_a_function_of_seed_and_number() -> None:
 
 
 def test_a_blind_checker_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.checker, "check", lambda document: [])
+    monkeypatch.setattr("hedgerow.assurance.certification.checker.check", lambda document: [])
     found = selftest(20, seed=1)
     assert not found.sound
     assert found.mutated_rejected == 0 < found.mutated
