@@ -74,6 +74,22 @@ def test_what_governs_is_what_was_proven(file: Path) -> None:
     assert side.name == "side"
 
 
+@pytest.mark.parametrize(
+    ("delivery", "certified_ms"),
+    [
+        (None, 2.0),
+        (d.Measured(1000, MS, MS, 9 * MS), 1.1),
+        (d.Measured(60, MS, MS, MS), 2.0),
+        (d.Measured(60, MS, 4 * MS, 4 * MS), 6.0),
+    ],
+)
+def test_deliveries_count_as_they_were_measured(
+    tmp_path: Path, delivery: d.Measured | None, certified_ms: float
+) -> None:
+    file = certificate(tmp_path / "cert.json", msgspec.structs.replace(inputs(), deliver=delivery))
+    assert load(file).margins.deliver_ns == round(certified_ms * MS)
+
+
 def test_a_file_that_was_saved_reads_the_same(file: Path) -> None:
     document = prove(inputs()).document
     assert load(file).document == document

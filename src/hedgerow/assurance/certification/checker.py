@@ -71,8 +71,10 @@ def _hold(arm: d.ArmInput, known: Bounds, declared: Declared) -> d.HoldClaim:
 
 def _margins(inputs: d.Inputs, declared: Declared) -> d.MarginsClaim:
     plain = Declared((), (), (), False, 0, 0, 0, declared.rule)
-    timer, cancel = _bound(inputs.timer, plain, ""), _bound(inputs.cancel, plain, "")
-    least = (timer if inputs.timer.samples >= 1000 else max(timer, 5_000_000), cancel, 2_000_000)
+    known = ((inputs.timer, 5_000_000), (inputs.cancel, 0), (inputs.deliver, 2_000_000))
+    few = [each is None or each.samples < 1000 for each, _ in known]
+    bounds = [0 if each is None else _bound(each, plain, "") for each, _ in known]
+    least = [max(bound, usual if rare else 0) for bound, rare, (_, usual) in zip(bounds, few, known, strict=True)]
     wanted = (declared.timer_ns, declared.cancel_ns, declared.deliver_ns)
     if any(0 < more < less for more, less in zip(wanted, least, strict=True)):
         raise UsageError("a margin is declared below what was measured")

@@ -68,7 +68,7 @@ class ProfileInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Inputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All that the claims are computed from, and when and by what."""
+    """All that the claims are computed from, and when and by what. `deliver` is None of a profile that did not measure it."""
 
     made: str
     hedgerow: str
@@ -78,6 +78,7 @@ class Inputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cancel: Measured
     models: tuple[ModelInput, ...]
     arms: tuple[ArmInput, ...]
+    deliver: Measured | None = None
 
 
 class MarginsClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

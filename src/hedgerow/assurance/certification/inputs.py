@@ -38,15 +38,24 @@ def inputs_of(text: str, profile: Profile) -> d.Inputs:
         profile=source,
         timer=_times(profile.timer_lateness),
         cancel=_times(profile.cancellation),
+        deliver=None if profile.delivery is None else _times(profile.delivery),
         models=tuple(_model(each) for each in profile.models),
         arms=tuple(_arms(profile)),
     )
 
 
+def _at_least(measured: d.Measured | None, usual_ns: int) -> int:
+    """The bound of what was measured, and while that is little no less than the usual one."""
+    if measured is None:
+        return usual_ns
+    times = Times(measured.samples, measured.median_ns, 0, 0, measured.p999_ns, measured.max_ns)
+    return max(times.bound_ns, usual_ns if times.samples < SAMPLES_FOR_QUANTILE else 0)
+
+
 def differences_from(inputs: d.Inputs, profile: Profile) -> list[str]:
     """In what a certificate's inputs are not as this profile has them, in words."""
     made = inputs_of(inputs.streams, profile)
-    parts = ("profile", "timer", "cancel", "models", "arms")
+    parts = ("profile", "timer", "cancel", "deliver", "models", "arms")
     return [
         f"inputs.{part} is not as in this profile" for part in parts if getattr(inputs, part) != getattr(made, part)
     ]
@@ -117,14 +126,14 @@ def hold_of(arm: d.ArmInput, bounds: dict[tuple[str, str], d.BoundsClaim], decla
 def margins_of_inputs(inputs: d.Inputs, declared: Declared) -> d.MarginsClaim:
     """Timer lateness, cancellation and delivery: the measured bounds, or what is declared if that is more.
 
-    Fewer than 1,000 timers have not shown how late one can be: their bound is never taken as less than the usual one.
+    Fewer than 1,000 timers or deliveries have not shown how late one can be: their bound is never taken as less than the
+    usual one.
     """
-    timer, cancel = (Times(m.samples, m.median_ns, 0, 0, m.p999_ns, m.max_ns) for m in (inputs.timer, inputs.cancel))
-    least = Margins().timer_ns if timer.samples < SAMPLES_FOR_QUANTILE else 0
+    usual = Margins()
     found = {
-        "timer": (max(timer.bound_ns, least), declared.timer_ns),
-        "cancel": (cancel.bound_ns, declared.cancel_ns),
-        "deliver": (Margins().deliver_ns, declared.deliver_ns),
+        "timer": (_at_least(inputs.timer, usual.timer_ns), declared.timer_ns),
+        "cancel": (_at_least(inputs.cancel, 0), declared.cancel_ns),
+        "deliver": (_at_least(inputs.deliver, usual.deliver_ns), declared.deliver_ns),
     }
     for name, (measured, wanted) in found.items():
         if 0 < wanted < measured:

@@ -33,6 +33,7 @@ def inputs_for(streams: str, models: tuple[d.ModelInput, ...], arms: tuple[d.Arm
         profile=d.ProfileInput("0" * 64, "2000-01-01T00:00:00+00:00", "0" * 64, "random", "made up", False),
         timer=measured(timer_ns, 1000),
         cancel=measured(MS, 1000),
+        deliver=measured(2 * MS, 1000),
         models=models,
         arms=arms,
     )
