@@ -571,3 +571,17 @@ def test_where_no_disagreement_is_expected_at_all_few_end_trust() -> None:
         assert s.do(start + 47, r.Compared(request, "small", False)) == (r.Forget(request),)
         distrusted += s.all(r.RemoteDistrusted)
     assert len(distrusted) == 1
+
+
+def test_what_is_likely_in_time_holds_the_lane_as_if_it_were_promised() -> None:
+    """Due 29: 20 ms from 10 on do not fit, a usual day's 18.75 do. Its bound counts for the next one's wait."""
+    s = Script(ONE, STREAM, Stream("soon", 20 * MS))
+    assert s.arrive(10, "soon") == (RUN_FIRST,)
+    assert s.told()[0].reason is Reason.NOTHING_FITS  # type: ignore[union-attr]
+    s.arrive(11, "arm")
+    (decision,) = s.all(r.Decision)
+    assert isinstance(decision, r.Decision)
+    assert decision.predicted_ms == pytest.approx(19 + 2 + 1 + 9000 / 8192 + 5, abs=1e-4)
+
+
+RUN_FIRST = r.Run("cpu", 1, 0, "small", 0, 1)

@@ -213,8 +213,8 @@ class World:
         kept = action.request in self.promised and not self.broken
         if kept and action.status is not r.Status.DROPPED:
             due = captured + stream.deadline_ns - MARGINS.deliver_ns
-            # the safe value's timer must be set before a reserve that started at its latest is over
-            overtaken = action.status is r.Status.SAFE_VALUE and self.now >= due - MARGINS.timer_ns
+            # a safe value's timer may fire at the very moment at which a reserve that took all its bounds ends
+            overtaken = action.status is r.Status.SAFE_VALUE and self.now == due - MARGINS.timer_ns
             require(own or overtaken, f"{action}: a reserve was promised and did not answer")
             require(self.now <= due, f"{action}: a reserve was promised, yet it comes {(self.now - due) / MS} ms late")
         if action.status is r.Status.SAFE_VALUE:
