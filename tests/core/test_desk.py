@@ -151,7 +151,7 @@ def test_the_first_starts_at_its_turn_and_the_wake_up_is_for_it() -> None:
     first, second = made.flight(60), made.flight(50)
     assert made.dispatch(0, first, second) == []
     assert made.wake == 18  # 60 - 20 - 20, less the margin; the second is due first and starts
-    assert made.dispatch(17.9, first, second) == []
+    assert made.dispatch(17.999999, first, second) == []
     assert made.dispatch(18, first, second) == [r.Run("cpu", 1, 1, "small", 0, 1)]
     assert made.records == [r.ReserveStarted(1, "small", Reason.LATEST_START, 12.0)]
     assert second.started

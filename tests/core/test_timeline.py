@@ -585,3 +585,27 @@ def test_what_is_likely_in_time_holds_the_lane_as_if_it_were_promised() -> None:
 
 
 RUN_FIRST = r.Run("cpu", 1, 0, "small", 0, 1)
+
+
+def test_a_reserve_that_never_ends_is_waited_for_and_nothing_else_is_planned() -> None:
+    s = Script(ArmTable((LOCAL,), (SMALL,)), STREAM, policy="local:small", open_link=False)
+    assert s.arrive(10, "arm") == (RUN_FIRST,)
+    assert s.wake_ms is None
+
+
+def test_what_is_sent_after_its_use_is_lost_as_long_after_it_was_sent() -> None:
+    s = Script(ONE, STREAM)
+    s.arrive(10, "arm")
+    assert s.timer(67) == ()  # the lane is taken
+    assert kinds(s.encoded(95, 1)) == ["Send", "Run"]
+    assert s.wake_ms == 195
+
+
+def test_energy_is_told_to_four_places() -> None:
+    s = Script(ONE, STREAM)
+    s.arrive(10, "arm")
+    s.encoded(12, 1)
+    s.answered(40, 0)
+    (told,) = s.all(r.Delivered)
+    assert isinstance(told, r.Delivered)
+    assert told.energy_mj == round(ENERGY_SENT, 4) != ENERGY_SENT
