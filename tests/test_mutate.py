@@ -187,3 +187,14 @@ def test_a_score_below_what_is_asked_is_a_failure(tmp_path: Path) -> None:
     done = run(root, "--sample", "1", "--seed", "1", "--at-least", "1.01")
     assert done.returncode == 1
     assert "killed" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_dozen_mutants_of_the_core_itself(tmp_path: Path) -> None:
+    command = [sys.executable, str(TOOL), "--sample", "12", "--module", "core.budgets", "--json"]
+    done = subprocess.run(
+        [*command, "--results", str(tmp_path / "results")], capture_output=True, text=True, timeout=1100
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["killed"] >= 6

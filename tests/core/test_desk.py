@@ -161,8 +161,8 @@ def test_the_first_starts_at_its_turn_and_the_wake_up_is_for_it() -> None:
 def test_an_eager_one_goes_first_only_if_the_others_can_wait_for_its_longest_segment() -> None:
     made = Made()
     first, eager = made.flight(60), made.flight(90, eager=True)
-    assert made.dispatch(25, first, eager) == [r.Run("cpu", 1, 1, "small", 0, 1)]
-    assert made.wake == 26  # 40 - 2 less its longest segment of 12: then it gives way
+    assert made.dispatch(23, first, eager) == [r.Run("cpu", 1, 1, "small", 0, 1)]
+    assert made.wake == 24  # 40 - 2 - 2 less its longest segment of 12: then it gives way
     other = Made()
     first, eager = other.flight(60), other.flight(90, eager=True)
     assert other.dispatch(26, first, eager) == [r.Run("cpu", 1, 1, "small", 0, 1), r.Preempt("cpu", 1)]
@@ -177,9 +177,9 @@ def test_a_running_job_gives_way_at_the_joint_before_the_next_must_start() -> No
     made.run(tried, 0, 40, 16, mandatory=False)
     waiting = made.flight(60)
     assert made.dispatch(10, waiting) == []
-    assert made.wake == 22  # 40 less the longest segment and the margin
-    assert made.dispatch(21.9, waiting) == []
-    assert made.dispatch(22, waiting) == [r.Preempt("cpu", 99)]
+    assert made.wake == 20  # 40 less the longest segment, the timer's margin and that of the handing over
+    assert made.dispatch(19.999999, waiting) == []
+    assert made.dispatch(20, waiting) == [r.Preempt("cpu", 99)]
     assert made.dispatch(23, waiting) == []  # once
 
 
@@ -190,9 +190,9 @@ def test_a_reserve_gives_way_to_what_is_due_sooner_and_not_to_what_is_due_later(
     assert made.dispatch(10, own, made.flight(70)) == []
     assert made.desk.wake_ns is None
     sooner = made.flight(40)
-    assert made.dispatch(5, own, sooner) == []
-    assert made.wake == 6  # 20 - 12 - 2
-    assert made.dispatch(6, own, sooner) == [r.Preempt("cpu", 99)]
+    assert made.dispatch(3, own, sooner) == []
+    assert made.wake == 4  # 20 - 12 - 2 - 2
+    assert made.dispatch(4, own, sooner) == [r.Preempt("cpu", 99)]
 
 
 def test_eager_work_makes_what_is_only_tried_give_way_at_once() -> None:

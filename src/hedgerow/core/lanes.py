@@ -109,7 +109,7 @@ def _worst_excess(
     for first, each in firsts:
         last = min(horizon, first + _ARRIVALS_MAX * each.period_ns)
         moments.update(range(first, last + 1, each.period_ns))
-    worst = -1
+    worst: int | None = None
     for moment in sorted(moments):
         known = sum(job.bound_ns for job in jobs if job.due_ns <= moment)
         if known == 0 and released_ns is None:
@@ -117,8 +117,9 @@ def _worst_excess(
         counts = [(moment - first) // each.period_ns + 1 for first, each in firsts]
         coming = sum(max(0, count) * each.bound_ns for count, (_, each) in zip(counts, firsts, strict=True))
         held = blocking_ns if coming and any(job.due_ns > moment for job in jobs) else 0
-        worst = max(worst, known + coming + held - (moment - start))
-    return worst
+        excess = known + coming + held - (moment - start)
+        worst = excess if worst is None else max(worst, excess)
+    return -1 if worst is None else worst
 
 
 def _busy_until(jobs: Sequence[Reservation], forecasts: Sequence[Forecast], begin: int, lost_ns: int) -> int:
