@@ -27,7 +27,7 @@ def show_certificate(document: Document, console: Console, *, modes_declared: bo
     for mode in document.modes:
         console.print()
         for lane in mode.lanes:
-            console.print(_lane_table(mode, lane))
+            console.print(_lane_table(mode, lane) if lane.streams else Text(_title(mode, lane), "bold"))
             for line in _lane_lines(lane):
                 console.print(f"  {line}")
         if mode.safe_value_only:
@@ -46,8 +46,12 @@ def show_certificate(document: Document, console: Console, *, modes_declared: bo
         console.print(f"  - {line}")
 
 
+def _title(mode: ModeClaim, lane: LaneClaim) -> str:
+    return f"mode '{mode.name}', lane '{lane.lane}'"
+
+
 def _lane_table(mode: ModeClaim, lane: LaneClaim) -> Table:
-    table = Table(title=f"mode '{mode.name}', lane '{lane.lane}'", title_justify="left", title_style="bold")
+    table = Table(title=_title(mode, lane), title_justify="left", title_style="bold")
     table.add_column("stream")
     table.add_column("reserve", overflow="fold")
     for name in ("takes ms", "every ms", "within ms", "slack ms", "bears more ms"):
