@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hedgerow.core.lanes import Forecast, Reservation, backward_start, fits_behind, latest_start, sustainable
+from hedgerow.core.lanes import (
+    Forecast,
+    Reservation,
+    backward_start,
+    fits_behind,
+    latest_free,
+    latest_start,
+    sustainable,
+)
 from hedgerow.core.records import MS
 
 JOBS = st.lists(st.builds(Reservation, st.integers(1, 30), st.integers(1, 8)), min_size=1, max_size=4)
@@ -174,3 +182,22 @@ def test_a_stream_may_fill_a_lane_whole_and_no_more() -> None:
     assert sustainable([Forecast(10**9, 10, 10, 9)], blocking_ns=1)  # when it comes does not matter
     assert not sustainable([Forecast(10**9, 10, 10, 9)], blocking_ns=2)
     assert sustainable([], blocking_ns=5)
+
+
+@SETTINGS
+@given(JOBS, st.integers(1, 40), st.integers(5, 40), st.integers(1, 5), st.integers(0, 5))
+def test_the_lane_may_be_kept_until_the_latest_free_and_no_longer(
+    jobs: list[Reservation], within: int, period: int, bound: int, earliest: int
+) -> None:
+    coming = [Forecast(earliest, period, within, bound)]
+    free = latest_free(jobs, coming, blocking_ns=0, now_ns=0)
+    if free >= 0:
+        assert fits_behind(jobs, coming, blocking_ns=0, free_ns=free, now_ns=0)
+    assert not fits_behind(jobs, coming, blocking_ns=0, free_ns=max(free, 0) + 1, now_ns=0)
+
+
+def test_what_may_yet_come_shortens_the_time_the_lane_may_be_kept() -> None:
+    """A sample comes at 5 and is due at 68; with the waiting one, due at 68, 36 units are needed before then."""
+    waiting, coming = [Reservation(68, 14)], [Forecast(5, 78, 63, 22)]
+    assert latest_start(waiting, coming, blocking_ns=0, now_ns=0) == 54  # counts on being asked again when it comes
+    assert latest_free(waiting, coming, blocking_ns=0, now_ns=0) == 32

@@ -196,5 +196,7 @@ def _selftest(sets: int, seed: int, as_json: bool) -> None:
     else:
         for name, value in found.as_dict().items():
             print(f"{name.replace('_', ' ')}: {value}")
+    for fault in found.faults:
+        print(f"hedgerow: set {fault}", file=sys.stderr)
     if not found.sound:
         raise typer.Exit(1)
