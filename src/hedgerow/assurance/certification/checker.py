@@ -17,7 +17,6 @@ from hedgerow.assurance.certification.streams import Declared, DeclaredMode, par
 from hedgerow.errors import UsageError
 
 MOMENTS_MAX = 4_000_000
-ROUNDS_MAX = 200_000
 Work = tuple[int, int, int, int]  # cost, distance, within, longest segment
 Bounds = dict[tuple[str, str], d.BoundsClaim]  # by model and lane
 Given = tuple[Declared, Bounds, tuple[d.HoldClaim, ...], d.MarginsClaim]
@@ -177,11 +176,11 @@ class _Lane:
         if self.blocking > 0 and self.load == 1:
             return self.pattern
         busy, before = self.blocking + sum(work[0] for work in self.works), -1
-        for _ in range(ROUNDS_MAX):
+        for _ in range(MOMENTS_MAX):
             if busy == before:
                 return max(busy, *(work[2] for work in self.works))
             busy, before = self.blocking + sum(-(-busy // work[1]) * work[0] for work in self.works), busy
-        raise UsageError(f"a lane is so full that its busy period takes more than {ROUNDS_MAX:,} rounds to find")
+        raise UsageError(f"a lane is so full that its busy period takes more than {MOMENTS_MAX:,} rounds to find")
 
     def moments(self, of: list[Work], until: int) -> tuple[Any, Any]:
         """Every due of `of` up to `until`, each once and in order, and what is left of the time before it."""
