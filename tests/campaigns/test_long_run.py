@@ -32,6 +32,7 @@ def test_memory_that_rises_with_the_requests_is_told() -> None:
     assert grown(level(rss_bytes=400_000)) == ["memory by 1.91 MiB in 100,000 requests"]
 
 
+@pytest.mark.slow
 def test_a_short_run_for_real(tmp_path: Path) -> None:
     result = run_long(600, tmp_path, lambda _text: None)
     assert (result["requests"], result["journal_replays"]) == (600, True)

@@ -292,7 +292,7 @@ def test_an_audit_gives_way_to_a_new_request_at_once_and_goes_on_from_its_joint(
 
 def test_no_segment_of_an_audit_is_longer_than_what_is_certified_to_block() -> None:
     w = world(CAMERA, limits=EVERY)
-    w.core._desks["cpu"].expect([(CAMERA, ["small"], 1)], 5 * MS)  # as a certificate's mode says
+    w.core._desks["cpu"].expect([(CAMERA, [], 1)], 5 * MS)  # as a certificate's mode without reserves says
     w.periodic(CAMERA, 30)
     w.run(10_000 * MS)
     assert audit_runs(w) == []

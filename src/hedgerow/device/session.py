@@ -262,7 +262,7 @@ class Session:
             raise UsageError(f"no stream '{stream}'; there are: {', '.join(self._streams)}")
         if captured_at is not None and not np.isfinite(captured_at):
             raise UsageError(f"captured_at must be seconds of time.monotonic(), not {captured_at}")
-        captured_ns = time.monotonic_ns() if captured_at is None else int(captured_at * 1e9)
+        captured_ns = time.monotonic_ns() if captured_at is None else round(captured_at * 1e9)
         if captured_ns > time.monotonic_ns() + MS:
             raise UsageError("captured_at is in the future; give seconds of time.monotonic()")
         if deadline_ms is not None:
