@@ -1,6 +1,6 @@
 """Who takes a dead server's port: `python -m hedgerow.campaigns.impostor version|garbage PORT TASK`.
 
-`version`: the real server's code, speaking protocol 2 instead of 1. `garbage`: random bytes to whoever connects, at once and
+`version`: the real server's code, speaking the protocol after this one. `garbage`: random bytes to whoever connects, at once and
 again for everything that is said. Says `prepared`, takes the port at the line `take` (then says `taken`), ends with its input.
 """
 
