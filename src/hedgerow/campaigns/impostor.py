@@ -13,7 +13,6 @@ import sys
 import threading
 from pathlib import Path
 
-OTHER_VERSION = 2
 BYTES_MAX = 4000
 
 
@@ -46,7 +45,7 @@ async def other_version(port: int, task: Path) -> None:
     """Serve `task` in a protocol that this version does not speak."""
     from hedgerow.wire import messages
 
-    messages.PROTOCOL_VERSION = OTHER_VERSION  # before the server's modules take it over
+    messages.PROTOCOL_VERSION += 1  # before the server's modules take it over
     from hedgerow.cloud.catalogue import Catalogue
     from hedgerow.cloud.server import Endpoint, Server
 
