@@ -31,7 +31,7 @@ def test_a_description_names_everything_that_both_sides_must_agree_on(server: Lo
 @pytest.mark.parametrize(
     ("method", "request_bytes", "status"),
     [
-        ("Describe", pb.DescribeRequest(version=1).SerializeToString(), grpc.StatusCode.UNIMPLEMENTED),
+        ("Describe", pb.DescribeRequest(version=1).SerializeToString(), grpc.StatusCode.FAILED_PRECONDITION),
         ("Describe", b"\xff\xff", grpc.StatusCode.INVALID_ARGUMENT),
         ("Probe", b"\xff\xff", grpc.StatusCode.INVALID_ARGUMENT),
         ("PutCalibration", b"\xff\xff", grpc.StatusCode.INVALID_ARGUMENT),

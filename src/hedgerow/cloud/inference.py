@@ -33,7 +33,7 @@ PLATFORM = "onnxruntime_onnx"
 VERSIONS = ("", "1")
 
 STATUS = {
-    FaultKind.WRONG_VERSION: grpc.StatusCode.UNIMPLEMENTED,
+    FaultKind.WRONG_VERSION: grpc.StatusCode.FAILED_PRECONDITION,  # not UNIMPLEMENTED: that is a server without our calls
     FaultKind.WRONG_TASK: grpc.StatusCode.NOT_FOUND,
     FaultKind.WRONG_MODEL: grpc.StatusCode.NOT_FOUND,
     FaultKind.WRONG_CUT: grpc.StatusCode.INVALID_ARGUMENT,

@@ -4,11 +4,11 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import grpc
 from grpc import aio
 
 from hedgerow.wire.channels import CONTROL_SERVICE, unary
 from hedgerow.wire.faults import FaultKind, refuse
-from hedgerow.wire.flight import fault_of
 from hedgerow.wire.generated import crossing_pb2 as pb
 from hedgerow.wire.messages import PROTOCOL_VERSION, Description, description_of, parse
 from hedgerow.wire.oip import PlainServer
@@ -26,7 +26,7 @@ async def describe(channel: aio.Channel, *, timeout_s: float, models: Sequence[s
     try:
         data = await unary(channel, CONTROL_SERVICE, "Describe", request, timeout_s=timeout_s)
     except aio.AioRpcError as error:
-        if fault_of(error).kind is not FaultKind.WRONG_VERSION:
+        if error.code() is not grpc.StatusCode.UNIMPLEMENTED:  # a server of another version says something else
             raise
         return await _describe_plain(PlainServer(channel), timeout_s, models)
     return description_of(parse(pb.DescribeReply, data))

@@ -29,6 +29,7 @@ _STATUS_S = 0.1
 
 _KINDS = {
     grpc.StatusCode.UNIMPLEMENTED: FaultKind.WRONG_VERSION,
+    grpc.StatusCode.FAILED_PRECONDITION: FaultKind.WRONG_VERSION,
     grpc.StatusCode.RESOURCE_EXHAUSTED: FaultKind.OVERLOADED,
     grpc.StatusCode.UNAVAILABLE: FaultKind.LINK,
     grpc.StatusCode.CANCELLED: FaultKind.LINK,  # by the other side's gRPC: it went away
