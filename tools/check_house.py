@@ -1,7 +1,7 @@
 """Checks the house rules that a machine can: `python tools/check_house.py`. What breaks one is listed here with its reason.
 
-Rules: a file has at most 600 lines and a function 60; core in all 2,500; a policy 150. Every module but a test's says why it
-exists.
+Rules: a file has at most 600 lines and a function 60; core in all 3,300 (2,500 by the design; docs/decisions/0005 to 0007 say
+what is above it and why); a policy 150. Every module but a test's says why it exists.
 No broad `except` that swallows, outside a top-level supervisor. Core computes with what gives equal bits on every
 processor: no random numbers, linear algebra, exponentials, logarithms or powers. Generated files are left out.
 `--root DIR` reads another repository of the same shape (tests plant their violations there).
@@ -31,6 +31,7 @@ SUPERVISORS = {
     # "path:function": the broad `except` that it may hold
     "src/hedgerow/cloud/lanes.py:run": "one job's unforeseen failure is logged and refused; the lane lives on",
     "src/hedgerow/device/lane.py:execute": "an engine's unforeseen failure ends that job alone; the lane lives on",
+    "src/hedgerow/device/auditor.py:_agrees": "an unforeseen failure leaves that comparison open; the thread lives on",
     "src/hedgerow/device/driver.py:post": "a fault in taking an event is logged; the lane's or timer's thread lives on",
     "src/hedgerow/device/driver.py:_tell": "a listener is the caller's code, on a thread that all requests need",
     "src/hedgerow/device/driver.py:_advise": "on_advice is the caller's code, on a thread that all requests need",

@@ -7,6 +7,7 @@
     ├── EngineError   the model or its runtime: a graph that does not load, an operator that fails
     └── HostError     this machine: disk full, port in use, no permission, a missing extra
         └── GuardLost the guard's process is gone or gives no sign
+            └── GuardFull it lives, and lets nobody in any more
 
 A message is one line: what is wrong, whose fault it is, what to do about it. Each class carries the exit code with
 which the command line ends when the error reaches it (0 is success, 1 means that a check ran and found something wrong).
@@ -59,3 +60,7 @@ class HostError(HedgerowError):
 
 class GuardLost(HostError):
     """The guard is gone, or gives no sign: the session goes on without it, the consumer acts as if no answer comes."""
+
+
+class GuardFull(GuardLost):
+    """The guard lives and has as many peers as it may; for who stands outside it is as good as lost."""

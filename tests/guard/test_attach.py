@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hedgerow.errors import GuardLost, HedgerowError, HostError, PeerError, UsageError
+from hedgerow.errors import GuardFull, GuardLost, HedgerowError, HostError, PeerError, UsageError
 from hedgerow.guard.attach import Attachment
 from hedgerow.guard.consumer import Consumer
 from hedgerow.guard.launch import settings_of
@@ -85,6 +86,35 @@ def test_misuse_is_named(guard: Running, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_no_guard_is_a_lost_guard(tmp_path: Path) -> None:
     with pytest.raises(GuardLost, match="no guard answers"):
         Attachment(tmp_path / "nothing")
+
+
+def test_a_consumer_that_fell_behind_reads_on_from_the_oldest_at_once(tmp_path: Path) -> None:
+    file = streams_file(tmp_path, deadline_ms=20.0, slots_out=8, heartbeat_ms=10_000.0)
+    with guarding(file, options=("sleep", "1000")) as guard, Consumer(guard.path) as slow:
+        with Attachment(guard.path) as camera:
+            for _ in range(20):
+                camera.announce("camera")
+            guard.until(lambda: camera.door.state(0).frame >= 20)
+        while slow._sock.recv(1) and select.select([slow], [], [], 0)[0]:
+            pass  # every bell is heard, and none comes for 10 s
+        first = slow._from_memory()
+        assert first is not None
+        rest = [slow.receive() for _ in range(7)]
+        assert slow._from_memory() is None
+        assert [first.frame, *(message.frame for message in rest if message is not None)] == [*range(12, 20)]
+        assert slow.missed == 12
+
+
+def test_a_consumer_whom_a_full_guard_has_dropped_is_told_so(tmp_path: Path) -> None:
+    file = streams_file(tmp_path, peers_max=2, heartbeat_ms=10.0)
+    with guarding(file, options=("sleep", "1000")) as guard, Consumer(guard.path) as stuck:
+        guard.until(lambda: guard.heard("is dropped"))
+        with Attachment(guard.path), Attachment(guard.path):
+            with pytest.raises(GuardFull, match="raise peers_max"):
+                Consumer(guard.path)
+            with pytest.raises(UsageError, match="lets nobody in any more"):
+                for _ in stuck:
+                    pass
 
 
 GREETING = {"number": 0, **settings_of({"stream": [{"name": "a", "deadline_ms": 50, "safe_value": 0}]}).description}

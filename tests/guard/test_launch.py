@@ -5,12 +5,14 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from hedgerow.assurance.certification.streams import parse_streams
-from hedgerow.errors import UsageError
+from hedgerow.errors import HostError, UsageError
 from hedgerow.guard import launch
 from hedgerow.guard.memory import VERSION
 from tests.guard.running import SOURCE, guarding, streams_file
@@ -47,7 +49,7 @@ def read(tmp_path: Path, text: str) -> launch.Settings:
     return launch.read(path)
 
 
-def test_the_certificate_s_streams_file_serves_and_unknown_stream_keys_are_others_affair(tmp_path: Path) -> None:
+def test_the_certificate_s_streams_file_serves_and_its_own_keys_are_no_affair_of_the_guard_s(tmp_path: Path) -> None:
     found = read(tmp_path, GOOD)
     front, button = found.description["streams"]
     assert front == {
@@ -73,6 +75,90 @@ def test_one_file_serves_certificate_and_guard(tmp_path: Path) -> None:
     assert front["deadline_ns"] == 110_000_000  # what the consumer waits for, beside the certified 100
 
 
+EVERY_KEY = """
+format = 1
+[[stream]]
+name = "front"
+period_ms = 100.0
+deadline_ms = 90.0
+capture_delay_ms = 2.0
+jitter_ms = 1.0
+criticality = "safety"
+reserves = ["small"]
+safe_value = 0
+expiry_ms = 1000.0
+[[lane]]
+name = "cpu"
+[[mode]]
+name = "nominal"
+[rule]
+exceedances_max = 3
+[margins]
+timer_ms = 1.0
+[guard]
+bound_ms = 3.0
+"""
+
+
+def test_both_readers_know_the_same_keys(tmp_path: Path) -> None:
+    table = tomllib.loads(EVERY_KEY)
+    assert table.keys() == launch.TABLES
+    assert table["stream"][0].keys() == launch.STREAM_KEYS
+    read(tmp_path, EVERY_KEY)
+    parse_streams(EVERY_KEY)
+    for old, new in (("period_ms", "perod_ms"), ("[rule]", "[rules]"), ("expiry_ms", "expiry_s")):
+        for reader in (parse_streams, lambda text: read(tmp_path, text)):
+            with pytest.raises(UsageError):
+                reader(EVERY_KEY.replace(old, new, 1))
+
+
+def test_the_guide_s_and_the_example_s_streams_are_read_by_both(tmp_path: Path) -> None:
+    root = Path(SOURCE).parent
+    guide = (root / "docs/guard.md").read_text().partition("streams.toml <<'END'\n")[2].partition("\nEND\n")[0]
+    assert [stream.name for stream in parse_streams(guide).streams] == ["main"]
+    assert read(tmp_path, guide).description["streams"][0]["period_ns"] == 50_000_000
+    example = (root / "examples/streams.toml").read_text()
+    parse_streams(example)
+    with pytest.raises(UsageError, match="declares no safe_value"):  # and nothing else
+        read(tmp_path, example)
+
+
+def test_the_usual_place_is_the_runtime_folder_or_one_that_is_ours_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    assert launch.default_socket("a/streams.toml") == str(tmp_path / "run" / "hedgerow-streams.guard")
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / f"hedgerow-{os.geteuid()}"
+    for _ in range(2):  # made, and used again
+        assert launch.default_socket("a/streams.toml") == str(folder / "hedgerow-streams.guard")
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("taken", ["open", "link", "file", "another's", "nowhere"])
+def test_a_place_that_somebody_else_may_have_taken_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: str
+) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none" if taken == "nowhere" else tmp_path))
+    folder = tmp_path / f"hedgerow-{os.geteuid()}"
+    if taken == "open":
+        folder.mkdir()
+        folder.chmod(0o755)
+    elif taken == "link":
+        (tmp_path / "elsewhere").mkdir(0o700)
+        folder.symlink_to(tmp_path / "elsewhere")
+    elif taken == "file":
+        folder.touch(0o600)
+    elif taken == "another's":
+        folder.mkdir(0o700)
+        monkeypatch.setattr(os, "geteuid", lambda: 4242)
+        folder.rename(tmp_path / "hedgerow-4242")
+    with pytest.raises(HostError, match="--socket"):
+        launch.default_socket("streams.toml")
+
+
 def test_slots_suffice_for_the_frames_that_may_be_open(tmp_path: Path) -> None:
     text = '[[stream]]\nname = "a"\nperiod_ms = 1\ndeadline_ms = 500\nsafe_value = 0\n'
     assert read(tmp_path, text).description["streams"][0]["slots"] >= 501
@@ -96,6 +182,8 @@ def test_a_least_distance_is_no_promise_of_frames(tmp_path: Path) -> None:
         ('safe_value = "none"', "", "declares no safe_value"),
         ('safe_value = "none"', "safe_value = 2026-01-01", "must be text, numbers"),
         ('safe_value = "none"', f'safe_value = "{"x" * 5000}"', "raise that"),
+        ("period_ms = 33.3", "perod_ms = 33.3", "stream 'front' has 'perod_ms', which means"),
+        ("[guard]", "[gaurd]\n[guard]", "the file has 'gaurd', which means"),
         ("bound_ms = 4.0", "bound = 4.0", "means nothing to the guard"),
         ("slots = 64", "slot = 64", "means nothing to the guard"),
         ("slots = 64", "slots = 2", "from 8"),

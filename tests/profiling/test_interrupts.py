@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from hedgerow.models.task import Task
-from hedgerow.profiling.interrupts import cancellation_ns, delivery_ns, shorten_timer_slack, timer_lateness_ns
+from hedgerow.profiling.interrupts import cancellation_ns, delivery_ns, timer_lateness_ns
 from hedgerow.profiling.samples import Sample
 from tests.wire.serving import write_task
 
@@ -17,7 +17,6 @@ def _slow(folder: Path) -> tuple[Task, list[Sample]]:
 
 
 def test_each_wait_gives_one_lateness_that_is_not_negative(tmp_path: Path) -> None:
-    shorten_timer_slack()
     task, samples = _slow(tmp_path)
     with task.open("slow") as chain:
         late = timer_lateness_ns(chain, samples, count=9, wait_s=0.001)

@@ -14,8 +14,9 @@ from hedgerow.core.records import Margins, Reason
 
 Step = tuple[int, r.Event, r.Outcome]
 SYMPTOM = "reserve start"
-DELIVERY = "delivery"  # timed by the harness, from the core's decision to the consumer
 """A reserve begun too late is no cause: what delayed it (a timer, a job, a cancellation) has a record of its own."""
+DELIVERY = "delivery"
+"""Timed by the harness, from the core's decision to the consumer; the core's own record of it would count it twice."""
 
 
 @dataclass(frozen=True, slots=True)

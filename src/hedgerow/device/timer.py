@@ -1,23 +1,14 @@
-"""The reserve's timer: a thread of its own that waits on an event, the steadiest clock found (PARTS.md).
+"""The reserve's timer: a thread of its own that waits on an event, the steadiest clock found.
 
 0.1 ms late at the median and about 1 ms at the 99th percentile beside a running model; asyncio's timers were ten times
-worse. `PR_SET_TIMERSLACK` 1 asks the kernel not to round the wait up; where it is not allowed nothing else changes.
+worse. The thread asks the kernel not to round its waits up; where that is not allowed nothing else changes.
 """
 
-import ctypes
 import threading
 import time
 from collections.abc import Callable
 
-_PR_SET_TIMERSLACK = 29
-
-
-def tighten_timer_slack() -> bool:
-    """Ask the kernel for exact waits on this thread; False where it is not to be had."""
-    try:
-        return bool(ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0) == 0)
-    except (OSError, AttributeError):
-        return False
+from hedgerow.profiling.timer_slack import tighten_timer_slack
 
 
 class Timer:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from hedgerow.errors import GuardLost, HostError, PeerError, UsageError
+from hedgerow.errors import GuardFull, GuardLost, HostError, PeerError, UsageError
 from hedgerow.guard.memory import VERSION, Ring, Slot, places
 
 ENVIRONMENT = "HEDGEROW_GUARD"
@@ -62,7 +62,7 @@ def guard_path(path: str | os.PathLike[str] | None) -> str:
 
 
 def enter(path: str, *, write: bool) -> Door:
-    """Connect to the guard; GuardLost if none listens there, PeerError if it is none or of another version."""
+    """Connect to the guard; GuardLost if none listens there, GuardFull if it lets nobody in, PeerError if it is none or of another version."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         sock.settimeout(CONNECT_S)
@@ -75,7 +75,7 @@ def enter(path: str, *, write: bool) -> Door:
         if uid not in (0, os.geteuid()):
             raise PeerError(f"the guard at {path} belongs to user {uid}, not to you; it is not used")
         if not greeting or not fds:
-            raise GuardLost(f"the guard at {path} lets nobody in any more; raise peers_max in its [guard] table")
+            raise GuardFull(f"the guard at {path} lets nobody in any more; raise peers_max in its [guard] table")
         return _open(sock, greeting, fds[0], write)
     except BaseException:
         sock.close()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from hedgerow.errors import GuardLost, PeerError, UsageError
+from hedgerow.errors import GuardFull, GuardLost, PeerError, UsageError
 from hedgerow.guard.attach import enter, guard_path
 from hedgerow.guard.memory import ALIVE, ANSWER, END, EXPECTED, REASONS, SAFE_VALUE, Slot, unpack
 
@@ -114,20 +114,34 @@ class Consumer:
         return slot
 
     def _from_memory(self) -> Slot | None:
-        """All that is there, so that messages from before the first bell are not waited for."""
-        while (slot := self._out.get(self._number)) is not None:
-            self._ready.append(slot)
-            self._number += 1
-        if not self._ready:
-            oldest = self._door.state(0).frame - self._out.count
-            self.missed += max(0, oldest - self._number)
-            self._number = max(oldest, self._number)
-            return None
-        return self._ready.popleft()
+        """All that is there, so that messages from before the first bell are not waited for; None: only a heartbeat's bell.
+
+        What the guard has written and is not to be read any more was overwritten: it is counted, and the oldest that is left
+        comes next, at once. The guard may be overwriting that one too, but not more of them than there are.
+        """
+        for _ in range(1 + self._out.count):
+            written = self._door.state(0).frame  # before reading: what is below this and not there is gone
+            while (slot := self._out.get(self._number)) is not None:
+                self._ready.append(slot)
+                self._number += 1
+            if self._ready:
+                return self._ready.popleft()
+            if self._number >= written:
+                break
+            oldest = max(self._number + 1, written - self._out.count)
+            self.missed += oldest - self._number
+            self._number = oldest
+        return None
 
     def _tell_end(self) -> None:
+        """A guard that still lives has dropped this consumer, be it let in again or not; else it has ended."""
         try:
             enter(self._path, write=False).sock.close()
+        except GuardFull:
+            raise UsageError(
+                "the guard has dropped this consumer because it did not read, and by now lets nobody in any more; "
+                "be quicker, and raise peers_max in its [guard] table"
+            ) from None
         except (GuardLost, PeerError):
             raise GuardLost(
                 f"the guard at {self._path} has ended without a goodbye; act as if no answer comes"

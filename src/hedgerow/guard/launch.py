@@ -5,6 +5,7 @@ process stays small. It is started isolated and without site-packages: it cannot
 """
 
 import argparse
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -41,6 +42,12 @@ NUMBERS = {
     "slots_out": (256, 8, 65536),
     "priority": (50, 0, 99),
 }
+TABLES = {"format", "stream", "lane", "mode", "rule", "margins", "guard"}
+STREAM_KEYS = {
+    # of the certificate's streams file; a key that neither reader knows is a mistake in writing
+    *("name", "period_ms", "deadline_ms", "capture_delay_ms", "jitter_ms", "criticality", "reserves"),
+    *("safe_value", "expiry_ms"),
+}
 STREAM_NUMBERS = {"slots": (0, 8, 4096), "payload_bytes_max": (4096, 16, PAYLOAD_BYTES_LIMIT)}
 _SEALS = (
     fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
@@ -71,7 +78,8 @@ def read(path: str | os.PathLike[str]) -> Settings:
 
 
 def settings_of(table: Mapping[str, Any]) -> Settings:
-    """The settings in a streams file's tables: [[stream]], and [guard] if there is one."""
+    """The settings in a streams file's tables: [[stream]], and [guard] if there is one; the others are the certificate's."""
+    _no_others("the file", table, TABLES)
     guard, streams = table.get("guard", {}), table.get("stream", [])
     if not isinstance(guard, dict) or not isinstance(streams, list) or not all(isinstance(s, dict) for s in streams):
         raise UsageError("write streams as [[stream]] tables and the guard's settings as one [guard] table")
@@ -98,6 +106,7 @@ def _stream(stream: dict[str, Any], own: dict[str, Any], bound_ms: float) -> tup
     where = f"stream {name!r}"
     if not isinstance(name, str) or not name:
         raise UsageError("a [[stream]] has no name; give it one")
+    _no_others(where, stream, STREAM_KEYS)
     _no_others(f"[guard.stream.{name}]", own, {*STREAM_NUMBERS, "expect", SAFE_VALUE_KEY, "deadline_ms"})
     deadline_ms = _number(where, own if "deadline_ms" in own else stream, "deadline_ms", None, 0.1, 1e7)
     if deadline_ms <= bound_ms:
@@ -134,7 +143,7 @@ def _no_others(where: str, table: Mapping[str, Any], known: set[Any]) -> None:
     others = sorted(map(str, table.keys() - known)) if isinstance(table, dict) else ["no table"]
     if others:
         raise UsageError(
-            f"{where} has '{others[0]}', which means nothing to the guard; there are: {', '.join(map(str, known))}"
+            f"{where} has '{others[0]}', which means nothing to the guard; there are: {', '.join(sorted(map(str, known)))}"
         )
 
 
@@ -153,9 +162,24 @@ def _number(where: str, table: Mapping[str, Any], key: str, default: float | Non
 
 
 def default_socket(file: str | os.PathLike[str]) -> str:
-    """Where the guard of this streams file listens unless told otherwise: in the user's own runtime folder."""
-    folder = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    """Where the guard of this streams file listens unless told otherwise: in the user's own runtime folder, or where there is
+    none in one that nobody else may enter. HostError if somebody else has taken that one's place."""
+    folder = os.environ.get("XDG_RUNTIME_DIR") or _private_folder()
     return os.path.join(folder, f"hedgerow-{Path(file).stem}.guard")
+
+
+def _private_folder() -> str:
+    """A folder of the user's own; its name can be foreseen, so whose it is and who may enter are looked at."""
+    folder = os.path.join(tempfile.gettempdir(), f"hedgerow-{os.geteuid()}")
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, 0o700)
+        found = os.lstat(folder)
+    except OSError as error:
+        raise HostError(f"no folder for the guard's socket can be made at {folder}: {error}; give --socket") from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise HostError(f"{folder} is not a folder that is yours alone (mode 0700); take it away, or give --socket")
+    return folder
 
 
 def launch(settings: Settings, path: str, command: list[str]) -> NoReturn:

@@ -5,8 +5,6 @@ thread set to 1 ns where it can be (Linux). A delivery is what the session does 
 answer's meaning, the caller's future. Timers and deliveries are measured while the slowest chain runs in another thread.
 """
 
-import ctypes
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -20,18 +18,10 @@ from hedgerow.models.chain import Chain
 from hedgerow.models.engines import Cancelled
 from hedgerow.models.task import Task
 from hedgerow.profiling.samples import Sample
+from hedgerow.profiling.timer_slack import tighten_timer_slack
 
-_PR_SET_TIMERSLACK = 29
 WAIT_S = 0.003
 _RUN_TIMEOUT_S = 30.0
-
-
-def shorten_timer_slack() -> None:
-    """Ask the kernel to wake the calling thread without delay; does nothing where that is not possible."""
-    if sys.platform == "linux":
-        prctl = getattr(ctypes.CDLL(None), "prctl", None)
-        if prctl is not None:
-            prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
 
 
 def timer_lateness_ns(chain: Chain, samples: Sequence[Sample], *, count: int, wait_s: float = WAIT_S) -> list[int]:
@@ -39,7 +29,7 @@ def timer_lateness_ns(chain: Chain, samples: Sequence[Sample], *, count: int, wa
     late: list[int] = []
 
     def wait() -> None:
-        shorten_timer_slack()
+        tighten_timer_slack()
         never = threading.Event()
         for _ in range(count):
             due_ns = time.perf_counter_ns() + round(wait_s * 1e9)
