@@ -7,12 +7,23 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from hedgerow.assurance import Evidence, late_requests
 from hedgerow.assurance.certification.inputs import inputs_of
 from hedgerow.assurance.certification.proving import prove
+from hedgerow.assurance.evidence import Excess, Hold
 from hedgerow.assurance.rows import Timed
-from hedgerow.campaigns.certified import Found, certify, judge, run_certified, streams_text
+from hedgerow.campaigns.certified import (
+    Found,
+    Proofs,
+    certify,
+    judge,
+    judge_late,
+    proofs_of,
+    run_certified,
+    streams_text,
+)
 from hedgerow.campaigns.device import Kept, Offered, timed
-from hedgerow.core.records import MS
+from hedgerow.core.records import MS, Margins, Source, Status
 from hedgerow.device.session import Session
 from hedgerow.errors import HostError
 from hedgerow.models.task import Task
@@ -97,11 +108,112 @@ def test_lateness_without_an_exceeded_bound_is_a_violation(task: Task, profile: 
     assert found.violated
 
 
+S = 1000 * MS
+CAPTURED = 100 * S
+
+
+def planted(*, captured_ns: int = CAPTURED, late_ms: float = 5.0, request: int = 7) -> Timed:
+    """A local answer, so late after a deadline of 50 ms."""
+    told_ns = captured_ns + 50 * MS + int(late_ms * MS)
+    return Timed(0, request, captured_ns, told_ns, 50 * MS, Status.LATE, Source.LOCAL, "local:tiny", "tiny", "", 0.0, 0)
+
+
+def sorted_out(row: Timed, excesses: list[Excess], proofs: Proofs) -> tuple[int, int, int, bool]:
+    """Unexcused, unwithdrawn, beside an excess; and whether that is a violation."""
+    found = Found()
+    evidence = Evidence(Margins(), excesses=excesses)
+    for late in late_requests([row], evidence):
+        judge_late(found, late, row, evidence, proofs, "planted")
+    assert found.late == 1
+    counts = len(found.late_unexcused), len(found.late_unwithdrawn), len(found.late_beside_excess)
+    return *counts, found.violated
+
+
+OWN = Excess(7, CAPTURED + 20 * MS, "run tiny", 6 * MS)
+OTHER = Excess(6, CAPTURED + 20 * MS, "run tiny", 6 * MS)
+SMALL = replace(OWN, by_ns=MS)
+
+
+@pytest.mark.parametrize(
+    ("withdrawn_ns", "unwithdrawn"),
+    [
+        ([], 1),
+        ([CAPTURED - 1], 1),  # an earlier one excuses nothing later
+        ([CAPTURED - 60 * S, CAPTURED + 90 * S], 1),
+        ([CAPTURED], 0),
+        ([CAPTURED - 60 * S, CAPTURED + 20 * MS], 0),
+        ([CAPTURED + 55 * MS + S], 0),
+        ([CAPTURED + 55 * MS + S + 1], 1),
+    ],
+)
+def test_only_a_withdrawal_from_capture_to_a_second_after_excuses(withdrawn_ns: list[int], unwithdrawn: int) -> None:
+    assert sorted_out(planted(), [OWN], Proofs(withdrawn_ns)) == (0, unwithdrawn, 0, bool(unwithdrawn))
+
+
+@pytest.mark.parametrize(
+    ("from_ns", "to_ns", "unwithdrawn"),
+    [
+        (CAPTURED - S, CAPTURED + S, 0),
+        (CAPTURED - S, CAPTURED, 1),  # it stood again
+        (CAPTURED, CAPTURED + S, 0),
+        (CAPTURED + 1, CAPTURED + S, 1),
+    ],
+)
+def test_where_no_proof_stood_at_the_capture_none_must_be_withdrawn(from_ns: int, to_ns: int, unwithdrawn: int) -> None:
+    proofs = Proofs([CAPTURED - S])
+    for at_ns, stands in ((0, True), (from_ns, False), (from_ns, False), (to_ns, True)):
+        proofs.now(at_ns, stands)
+    assert sorted_out(planted(), [OWN], proofs)[1] == unwithdrawn
+
+
+def test_a_session_without_a_certificate_promises_nothing() -> None:
+    assert sorted_out(planted(), [OWN], Proofs(stands=[False])) == (0, 0, 0, False)
+
+
+def test_an_excess_that_does_not_explain_the_lateness_is_told_apart_and_still_asks_for_the_withdrawal() -> None:
+    withdrawn = Proofs([CAPTURED + 60 * MS])
+    assert sorted_out(planted(), [OTHER], withdrawn) == (0, 0, 1, False)
+    assert sorted_out(planted(), [SMALL], withdrawn) == (0, 0, 1, False)
+    assert sorted_out(planted(), [OTHER], Proofs()) == (0, 1, 1, True)
+    assert sorted_out(planted(), [], withdrawn) == (1, 0, 0, True)
+    before, after = (replace(OTHER, at_ns=at_ns) for at_ns in (CAPTURED - 1, CAPTURED + 56 * MS))
+    assert sorted_out(planted(), [before, after], withdrawn) == (1, 0, 0, True)
+
+
+def test_the_lane_s_excess_before_it_excuses_fully() -> None:
+    """The request's own run began after the one before it had gone beyond its bound."""
+    row, withdrawn = planted(), Proofs([CAPTURED + 60 * MS])
+    evidence = Evidence(Margins(), excesses=[OTHER], holds=[Hold(7, "cpu", CAPTURED + 30 * MS, CAPTURED + 54 * MS)])
+    found = Found()
+    for late in late_requests([row], evidence):
+        judge_late(found, late, row, evidence, withdrawn, "planted")
+    assert (found.late, found.late_unexcused, found.late_beside_excess, found.violated) == (1, [], [], False)
+
+
 def test_the_modes_time_and_the_excesses_are_counted(task: Task, profile: Profile, tmp_path: Path) -> None:
     found = judged(task, profile, tmp_path, hold_s=0.03)
     assert found.exceedances["delivery"] >= 2  # the last may come when the session is closed
     assert found.exceedances["least"] == 2
     assert found.by_mode_ms
+
+
+def test_the_replay_tells_when_proofs_were_withdrawn_and_when_none_stood(
+    task: Task, profile: Profile, tmp_path: Path
+) -> None:
+    """Samples far sooner than declared go beyond a bound each, until the last mode's proof is withdrawn as well."""
+    certificate = certify(profile, tmp_path, "tiny")
+    journal = tmp_path / "journal"
+    with Session(
+        task, profile=profile, certificate=certificate, journal=journal, watch_vitals=False, say=lambda _: None
+    ) as session:
+        offered(session, 40, hold_s=0.003)
+    found = Found()
+    proofs = proofs_of(journal, found)
+    assert found.withdrawals == len(proofs.withdrawn_ns) >= 3
+    assert proofs.stands[:2] == [True, False]
+    assert proofs.changed_ns[0] == proofs.withdrawn_ns[2]  # there are three modes
+    assert proofs.stood(proofs.changed_ns[0] - 1)
+    assert not proofs.stood(proofs.changed_ns[0])
 
 
 @pytest.mark.slow

@@ -3,16 +3,19 @@
 A profile is measured here and now, three streams are certified by it, and a device runs under that certificate while the link
 falls silent or the server dies: at the moment a request has just been sent, while its input is being encoded, or while the
 lane has just been taken, by turns. Rules: what is late is late by the consumer's clock; it may only be so where a bound of
-the device was exceeded, and then the journal must show that the certificate was withdrawn; anything else is a violation.
+the device was exceeded, on its own way or by who had the lane before it; and the journal must show that the proof was withdrawn
+between its capture and 1 s after its lateness, or that none stood when it was captured. Anything else is a violation, but for one
+thing that is told apart: late while a bound was exceeded that does not explain it.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from hedgerow.assurance import Cause, Evidence, late_requests
+from hedgerow.assurance import Cause, Evidence, Late, late_requests
 from hedgerow.assurance.certification import CertificateFile, load
 from hedgerow.assurance.certification.inputs import inputs_of
 from hedgerow.assurance.certification.proving import prove
@@ -37,8 +40,10 @@ FACTORS: Final = (2.0, 2.5, 3.0, 4.0, 6.0, 8.0)
 
 @dataclass(slots=True)
 class Found:
-    """What the trials came to. `late_unexcused`: late with no bound exceeded; `late_unwithdrawn`: with one, but the journal
-    shows no withdrawal by then. Both, and `unanswered` and `wrong`, must be empty."""
+    """What the trials came to. `late_unexcused`: late with no bound exceeded while it was open; `late_unwithdrawn`: with one,
+    but the proof that stood at its capture was not withdrawn by 1 s after. Both, and `unanswered` and `wrong`, must be empty.
+    `late_beside_excess`: a bound was exceeded while it was open, but not so that it explains the lateness; told, and no violation.
+    """
 
     trials: int = 0
     requests: int = 0
@@ -46,6 +51,7 @@ class Found:
     late: int = 0
     late_unexcused: list[str] = field(default_factory=list)
     late_unwithdrawn: list[str] = field(default_factory=list)
+    late_beside_excess: list[str] = field(default_factory=list)
     unanswered: int = 0
     wrong: list[str] = field(default_factory=list)
     exceedances: dict[str, int] = field(default_factory=dict)
@@ -57,6 +63,30 @@ class Found:
     @property
     def violated(self) -> bool:
         return bool(self.late_unexcused or self.late_unwithdrawn or self.unanswered or self.wrong)
+
+
+@dataclass(slots=True)
+class Proofs:
+    """When proofs were withdrawn, and whether one stood, as a journal's replay shows it; moments of time.monotonic_ns()."""
+
+    withdrawn_ns: list[int] = field(default_factory=list)
+    changed_ns: list[int] = field(default_factory=list)
+    stands: list[bool] = field(default_factory=lambda: [True])
+    """Before the first change, then after each."""
+
+    def now(self, at_ns: int, stands: bool) -> None:
+        """One stood from then on, or none did; moments must not fall."""
+        if stands != self.stands[-1]:
+            self.changed_ns.append(at_ns)
+            self.stands.append(stands)
+
+    def stood(self, at_ns: int) -> bool:
+        return self.stands[bisect_right(self.changed_ns, at_ns)]
+
+    def given_up(self, row: Timed) -> bool:
+        """Whether this late request was promised nothing, or what was promised was withdrawn because of it, or meanwhile."""
+        until_ns = row.told_ns + r.SECOND
+        return not self.stood(row.captured_ns) or any(row.captured_ns <= at <= until_ns for at in self.withdrawn_ns)
 
 
 def streams_text(profile: Profile, reserve: str, factor: float) -> str:
@@ -142,38 +172,46 @@ def judge(found: Found, rows: Sequence[Timed], journal: Path) -> None:
     examined = examine(journal)
     if examined.cut or examined.difference:
         found.late_unexcused.append(f"the journal does not replay: {examined.cut or examined.difference}")
-    withdrawn = list(_withdrawals(journal, found))
+    proofs = proofs_of(journal, found)
     found.requests += len(rows)
     found.remote += sum(row.source is Source.REMOTE for row in rows)
     found.safe_values += sum(row.source is Source.SAFE_VALUE for row in rows)
     found.unanswered += sum(not row.answered and row.reason != r.Reason.LOWER_RATE for row in rows)
     known = {row.index: row for row in rows}
     for late in late_requests([row for row in rows if row.answered], examined.evidence):
-        found.late += 1
-        words = f"request {late.request} of session {journal}, {late.by_ms:.1f} ms late {late.because}"
-        told_ns = known[late.index].told_ns
-        if late.cause is Cause.LINK and not _exceeded_before(examined.evidence, known[late.index]):
+        judge_late(found, late, known[late.index], examined.evidence, proofs, str(journal))
+
+
+def judge_late(found: Found, late: Late, row: Timed, evidence: Evidence, proofs: Proofs, session: str) -> None:
+    """Add one late request to `found`. What `late` blames on the device excuses it; another bound that was exceeded while it
+    was open only makes it one to be told. Neither saves it from asking for the withdrawal."""
+    found.late += 1
+    words = f"request {late.request} of session {session}, {late.by_ms:.1f} ms late {late.because}".rstrip()
+    if late.cause is Cause.LINK:
+        beside = [each for each in evidence.excesses if row.captured_ns <= each.at_ns <= row.told_ns]
+        if not beside:
             found.late_unexcused.append(words)
-        elif not any(at_ns <= told_ns + r.SECOND for at_ns in withdrawn):
-            found.late_unwithdrawn.append(words)
+            return
+        most = max(beside, key=lambda each: each.by_ns)
+        found.late_beside_excess.append(
+            f"{words} beside {most.what} of request {most.request}, {most.by_ns / 1e6:.1f} ms"
+        )
+    if not proofs.given_up(row):
+        found.late_unwithdrawn.append(words)
 
 
-def _exceeded_before(evidence: Evidence, row: Timed) -> bool:
-    """Whether any bound was exceeded while this request was open."""
-    return any(row.captured_ns <= each.at_ns <= row.told_ns for each in evidence.excesses)
-
-
-def _withdrawals(journal: Path, found: Found) -> Iterator[int]:
-    """When certificates were withdrawn; counts excesses and the time spent in each mode on the way."""
+def proofs_of(journal: Path, found: Found) -> Proofs:
+    """The proofs' fate; counts withdrawals, excesses and the time spent in each mode on the way."""
     header, steps = read_steps(journal)
     core = header.core()
+    proofs = Proofs(stands=[bool(core.mode)])
     mode, since_ns = "", 0
     for _, now_ns, event, _ in steps:
         outcome = core.step(event, now_ns=now_ns)
         for record in outcome.records:
             if isinstance(record, r.CertificateWithdrawn):
                 found.withdrawals += 1
-                yield now_ns
+                proofs.withdrawn_ns.append(now_ns)
             elif isinstance(record, r.BoundExceeded):
                 what = record.what.partition(" ")[0]
                 found.exceedances[what] = found.exceedances.get(what, 0) + 1
@@ -181,6 +219,8 @@ def _withdrawals(journal: Path, found: Found) -> Iterator[int]:
             spent = found.by_mode_ms.get(mode or "not certified", 0.0)
             found.by_mode_ms[mode or "not certified"] = round(spent + (now_ns - since_ns) / 1e6, 3)
         mode, since_ns = core.mode, now_ns
+        proofs.now(now_ns, bool(mode))
+    return proofs
 
 
 def _await(device: Device, word: str, timeout_s: float = 60.0) -> dict[str, Any]:

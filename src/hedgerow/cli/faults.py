@@ -79,12 +79,15 @@ def _certified(trials: int, task: Path | None, out: Path, as_json: bool) -> None
         print(
             f"{found.requests} requests, {found.remote} answered remotely, {found.safe_values} safe values; late"
             f" {found.late}, of these without an exceeded bound {len(found.late_unexcused)}, without a withdrawal"
-            f" {len(found.late_unwithdrawn)}; unanswered {found.unanswered}, wrong {len(found.wrong)}"
+            f" {len(found.late_unwithdrawn)}, beside an excess that does not explain it {len(found.late_beside_excess)};"
+            f" unanswered {found.unanswered}, wrong {len(found.wrong)}"
         )
         times = ", ".join(f"{mode} {spent / 1e3:.0f} s" for mode, spent in found.by_mode_ms.items())
         print(f"bounds exceeded: {found.exceedances or 'none'}; withdrawals {found.withdrawals}; in force: {times}")
         for words in (*found.late_unexcused, *found.late_unwithdrawn, *found.wrong):
             print(f"violated: {words}")
+        for words in found.late_beside_excess:
+            print(f"told, no violation: {words}")
     if found.violated:
         raise typer.Exit(1)
 
