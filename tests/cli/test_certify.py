@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from hedgerow.assurance.certification import load
+from hedgerow.cli.certify import certify
+from hedgerow.errors import HedgerowError
 from hedgerow.profiling import Profile, make_profile
 from tests.profiling.tasks import picture_task, pictures
 
@@ -69,6 +71,16 @@ def test_it_proves_writes_and_checks(profile_file: Path, streams_file: Path, tmp
     assert checked.returncode == 0, checked.stderr
     assert "accepted" in checked.stdout
     assert json.loads(run("--check", certificate, "--json").stdout)["accepted"] is True
+
+
+def test_a_checker_that_refuses_what_was_just_proven_is_our_fault_and_nothing_is_written(
+    profile_file: Path, streams_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hedgerow.assurance.certification.checker.check", lambda document: ["margins do not follow"])
+    with pytest.raises(HedgerowError, match=r"prover and the checker disagree.*margins do not follow.*report") as told:
+        certify(streams_file, profile=profile_file, output=tmp_path / "cert.json")
+    assert type(told.value) is HedgerowError
+    assert not (tmp_path / "cert.json").exists()
 
 
 def test_a_false_claim_and_another_profile_are_rejected(profile_file: Path, streams_file: Path, tmp_path: Path) -> None:

@@ -177,6 +177,7 @@ def test_a_certificate_of_something_else_is_refused_in_one_line(
     assert "not from this one" in refused(profile=profile_of(task, median_ms={NAME: 9.0}))
     assert "holds no reserve" in refused(policy="cloud-only")
     assert "device_factor" in refused(slow_device=SlowDevice(2.0))
+    assert "a profile of 1 threads a model, not of the session's 2" in refused(threads=2)
     assert "no certificate" in refused(certificate=tmp_path / "nothing.json")
     certificate.write_bytes(certificate.read_bytes()[:1000])
     assert "not a whole certificate" in refused()

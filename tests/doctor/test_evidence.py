@@ -9,7 +9,7 @@ import pytest
 from hedgerow.doctor.evidence import evidence
 from hedgerow.doctor.findings import Finding, Level
 from hedgerow.profiling import Profile
-from hedgerow.profiling.times import times
+from hedgerow.profiling.times import Times, times
 from tests.device.small import dense_task, profile_of
 
 NOW = datetime.now(UTC)
@@ -21,7 +21,7 @@ def profile(tmp_path_factory: pytest.TempPathFactory) -> Profile:
     enough = times([1000] * 1000)
     return msgspec.structs.replace(
         made, quick=False, inputs="pictures", made=NOW.isoformat(), timer_lateness=enough, cancellation=enough,
-        crossings=()
+        delivery=enough, crossings=()
     )  # fmt: skip
 
 
@@ -65,6 +65,13 @@ def test_too_few_samples_are_named_and_counted(profile: Profile) -> None:
     assert finding.level is Level.WARN
     assert "1 of" in finding.seen
     assert "timer lateness: 300" in finding.seen
+
+
+@pytest.mark.parametrize(("delivery", "count"), [(None, 0), (times([5] * 40), 40)])
+def test_deliveries_count_too(profile: Profile, delivery: Times | None, count: int) -> None:
+    finding = judged(profile, delivery=delivery)["profile's samples"]
+    assert finding.level is Level.WARN
+    assert f"(delivery: {count})" in finding.seen
 
 
 def test_quick_and_generated_are_told(profile: Profile) -> None:

@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from hedgerow.core.records import Outcome
+from hedgerow.errors import HedgerowError
 from hedgerow.models.task import Task
 from hedgerow.profiling.interrupts import cancellation_ns, delivery_ns, timer_lateness_ns
 from hedgerow.profiling.samples import Sample
@@ -30,6 +33,13 @@ def test_each_delivery_gives_one_time(tmp_path: Path) -> None:
         took = delivery_ns(task, "slow", chain, samples, count=5)
     assert len(took) == 5
     assert min(took) > 0
+
+
+def test_a_core_that_starts_no_run_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, samples = _slow(tmp_path)
+    monkeypatch.setattr("hedgerow.profiling.interrupts.Core.step", lambda *_, **__: Outcome((), ()))
+    with task.open("slow") as chain, pytest.raises(HedgerowError, match="started no run"):
+        delivery_ns(task, "slow", chain, samples, count=2)
 
 
 def test_a_cancelled_chain_ends_and_runs_again(tmp_path: Path) -> None:

@@ -45,6 +45,12 @@ def test_the_promise_counts_both_and_takes_the_larger_and_the_expectation_is_the
     assert many.bound_ns == 110
 
 
+@pytest.mark.parametrize(("count", "margin_ns"), [(20, 3000), (999, 3000), (1000, 1100)])
+def test_few_samples_do_not_lower_a_margin_below_the_usual_one(count: int, margin_ns: int) -> None:
+    assert times([1000] * count).margin_ns(3000) == margin_ns
+    assert times([9000] * count).margin_ns(3000) == times([9000] * count).bound_ns
+
+
 def test_nothing_measured_is_refused() -> None:
     with pytest.raises(UsageError, match="no duration"):
         times([])

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hedgerow.errors import UsageError
+from hedgerow.errors import HedgerowError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from hedgerow.assurance.certification.proving import LanePlan, Proof
 
-STREAMS_BYTES_MAX = 1 << 20
 WIDTH_WITHOUT_TERMINAL = 140
 SELFTEST_SETS_MAX = 10_000_000
 
@@ -58,6 +57,8 @@ def _console() -> "Console":
 
 def _text(path: Path) -> str:
     """A streams file's text."""
+    from hedgerow.assurance.certification.streams import STREAMS_BYTES_MAX
+
     try:
         if path.is_file() and path.stat().st_size > STREAMS_BYTES_MAX:
             raise UsageError(f"{path} is larger than {STREAMS_BYTES_MAX} bytes: that is no streams file")
@@ -88,7 +89,11 @@ def _certify(streams: Path, profile: Path | None, output: Path | None, run: bool
         _refuse(proof, run, as_json)
     assert proof.document is not None
     wrong = checker.check(proof.document)
-    assert not wrong, f"the checker refuses what was just proven: {wrong}"
+    if wrong:
+        raise HedgerowError(
+            f"the prover and the checker disagree: what the prover just proved of {streams} the checker refuses ({wrong[0]});"
+            " nothing was written. Hedgerow is at fault: please report it with the streams file and the profile"
+        )
     if output is not None:
         proof.document.save(output)
     if as_json:

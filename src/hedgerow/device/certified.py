@@ -36,6 +36,7 @@ def governed(
     profile: Profile,
     task: Task,
     device_factor: float,
+    threads: int,
     policy: Policy,
 ) -> Governed:
     """UsageError for a certificate that is damaged, holds for something else, or is emptied by a policy without reserves."""
@@ -45,7 +46,7 @@ def governed(
         raise UsageError(f"policy '{policy.name}' holds no reserve, so nothing is certified under it; take another")
     proof = certificate if isinstance(certificate, CertificateFile) else load(certificate)
     scaled = proof.scale(table)
-    proof.check(profile, task, device_factor, scaled)
+    proof.check(profile, task, device_factor, threads, scaled)
     governing = proof.governing()
     declared = {each.name: proof.safe_values.get(each.name) for each in governing.streams}
     return Governed(scaled, proof.margins, governing, declared)

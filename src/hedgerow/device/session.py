@@ -112,7 +112,7 @@ class Session:
         self._stands_in = chosen.uses_reserve
         self._herald: Herald | None = None
         every = arms_for(self.profile, self.task, server, factor)
-        rules = governed(certificate, every, self.profile, self.task, factor, chosen)
+        rules = governed(certificate, every, self.profile, self.task, factor, threads, chosen)
         self.table, self._certified = rules.table, rules.certificate is not None
         bought = (prices or Prices(), budgets or BudgetSettings())
         header = Header(self.table, chosen.name, _seeded(limits or Limits()), rules.margins, *bought, rules.certificate)

@@ -64,7 +64,8 @@ def _age(profile: Profile, now: datetime) -> Finding:
 
 
 def _samples(profile: Profile) -> Finding:
-    """The least number of samples behind any bound that a certificate uses: segments, encoding, timer, cancellation."""
+    """The least number of samples behind any bound that a certificate uses: segments, encoding, timer, cancellation, delivery (0: it was
+    not measured)."""
     counts = {
         f"segment {each.name} of {model.name}": _count(each.time) for model in profile.models for each in model.segments
     }
@@ -72,6 +73,7 @@ def _samples(profile: Profile) -> Finding:
         f"encoding {each.codec} of {each.model or 'the sample'}": _count(each.encode) for each in profile.crossings
     }
     counts |= {"timer lateness": profile.timer_lateness.samples, "cancellation": profile.cancellation.samples}
+    counts["delivery"] = 0 if profile.delivery is None else profile.delivery.samples
     few = {what: count for what, count in counts.items() if count < SAMPLES_FOR_QUANTILE}
     if not few:
         return Finding("profile's samples", Level.OK, f"at least {min(counts.values()):,} behind every bound")

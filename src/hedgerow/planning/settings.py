@@ -3,23 +3,15 @@
 from hedgerow.codecs import Calibration
 from hedgerow.core.records import Margins
 from hedgerow.profiling.profile import Profile
-from hedgerow.profiling.times import SAMPLES_FOR_QUANTILE, Times
 
 
 def margins_of(profile: Profile) -> Margins:
-    """Timer lateness, cancellation and delivery as bounds of what was measured.
-
-    Fewer than 1,000 timers or deliveries have not shown how late one can be: their bound is never taken as less than the
-    declared one.
-    """
-    declared = Margins()
-    deliver_ns = declared.deliver_ns if profile.delivery is None else _bound_ns(profile.delivery, declared.deliver_ns)
-    timer_ns = _bound_ns(profile.timer_lateness, declared.timer_ns)
+    """Timer lateness, cancellation and delivery as bounds of what was measured; of few timers or deliveries, no less than the
+    usual ones (`Times.margin_ns`)."""
+    usual = Margins()
+    deliver_ns = usual.deliver_ns if profile.delivery is None else profile.delivery.margin_ns(usual.deliver_ns)
+    timer_ns = profile.timer_lateness.margin_ns(usual.timer_ns)
     return Margins(timer_ns=timer_ns, cancel_ns=profile.cancellation.bound_ns, deliver_ns=deliver_ns)
-
-
-def _bound_ns(measured: Times, declared_ns: int) -> int:
-    return measured.bound_ns if measured.samples >= SAMPLES_FOR_QUANTILE else max(measured.bound_ns, declared_ns)
 
 
 def calibrations(profile: Profile) -> dict[str, Calibration]:

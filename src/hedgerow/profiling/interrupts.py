@@ -12,8 +12,8 @@ from concurrent.futures import Future
 
 from hedgerow.core import Arm, ArmTable, Core, LocalModel, RunStep, Stream
 from hedgerow.core.policies import by_name
-from hedgerow.core.records import SECOND, RequestArrived, RunDone
-from hedgerow.errors import EngineError
+from hedgerow.core.records import SECOND, RequestArrived, Run, RunDone
+from hedgerow.errors import EngineError, HedgerowError
 from hedgerow.models.chain import Chain
 from hedgerow.models.engines import Cancelled
 from hedgerow.models.task import Task
@@ -55,20 +55,29 @@ def delivery_ns(task: Task, name: str, chain: Chain, samples: Sequence[Sample], 
     table = ArmTable((Arm(f"local:{name}", (RunStep("device", name, 0, last, SECOND),), 1.0),), (model,))
     core = Core(table, policy=by_name("ours"), streams=(Stream("main", 60 * SECOND),))
     took: list[int] = []
+    failures: list[HedgerowError] = []
 
     def deliver(request: int) -> None:
-        core.step(RequestArrived(request, "main", time.monotonic_ns()), now_ns=time.monotonic_ns())
+        outcome = core.step(RequestArrived(request, "main", time.monotonic_ns()), now_ns=time.monotonic_ns())
+        run = next((each for each in outcome.actions if isinstance(each, Run)), None)
+        if run is None:
+            raise HedgerowError(
+                "the core started no run for a lone request: deliveries cannot be measured; please report it"
+            )
         began_ns = time.monotonic_ns()
-        core.step(RunDone("cpu", request + 1, last, (1,) * (last + 1)), now_ns=began_ns)
+        core.step(RunDone(run.lane, run.job, run.last, (1,) * (last + 1)), now_ns=began_ns)
         task.interpret(outputs)
         future: Future[None] = Future()
         future.add_done_callback(lambda _: took.append(time.monotonic_ns() - began_ns))
         future.set_result(None)
 
     def work() -> None:
-        for request in range(count):
-            deliver(request)
-            time.sleep(WAIT_S)
+        try:
+            for request in range(count):
+                deliver(request)
+                time.sleep(WAIT_S)
+        except HedgerowError as error:
+            failures.append(error)
 
     thread = threading.Thread(target=work, name="hedgerow-delivery-check", daemon=True)
     thread.start()
@@ -77,6 +86,8 @@ def delivery_ns(task: Task, name: str, chain: Chain, samples: Sequence[Sample], 
         chain.run(samples[runs % len(samples)].tensors)
         runs += 1
     thread.join()
+    if failures:
+        raise failures[0]
     return took
 
 

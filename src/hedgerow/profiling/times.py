@@ -39,6 +39,10 @@ class Times(msgspec.Struct, frozen=True):
         """What the next such duration is taken not to exceed; see the module's docstring."""
         return _bound_ns(self.samples, self.p999_ns, self.max_ns)
 
+    def margin_ns(self, usual_ns: int) -> int:
+        """The bound; of fewer than 1,000 samples, which have not shown how late one can be, never less than the usual one."""
+        return max(self.bound_ns, usual_ns if self.samples < SAMPLES_FOR_QUANTILE else 0)
+
 
 def _bound_ns(samples: int, p999_ns: int, max_ns: int) -> int:
     if samples >= SAMPLES_FOR_QUANTILE:

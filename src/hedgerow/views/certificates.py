@@ -35,7 +35,11 @@ def show_certificate(document: Document, console: Console, *, modes_declared: bo
     console.print()
     for change in document.changes:
         proven = "proven: what is in flight stays in time"
-        how = proven if change.proven else "not proven: what is in flight at the change may be late or dropped"
+        unproven = (
+            "not proven: samples in flight at that change may be late or dropped; on the way back, one that is withdraws the"
+            " mode returned to as well"
+        )
+        how = proven if change.proven else unproven
         console.print(f"change between '{change.before}' and '{change.after}': {how}")
     if not modes_declared:
         console.print(

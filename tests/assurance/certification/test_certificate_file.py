@@ -140,8 +140,8 @@ def test_a_certificate_fits_its_own_profile_task_and_device_only(
 ) -> None:
     found = load(certificate(tmp_path / "cert.json", inputs_of(FOR_PICTURES, picture_profile)))
     table = found.scale(arm_table(picture_profile, picture_task))
-    found.check(picture_profile, picture_task, 1.0, table)
-    found.check(picture_profile, picture_task, 1.0, found.scale(every_arm(picture_profile)))
+    found.check(picture_profile, picture_task, 1.0, 1, table)
+    found.check(picture_profile, picture_task, 1.0, 1, found.scale(every_arm(picture_profile)))
     other = msgspec.structs.replace(picture_profile, made="2020-01-01T00:00:00+00:00")
     elsewhere = load(certificate(tmp_path / "far.json", _on_another_machine(picture_profile)))
     slower = found.scale(found.scale(table))
@@ -153,7 +153,7 @@ def test_a_certificate_fits_its_own_profile_task_and_device_only(
         (elsewhere, picture_profile, picture_task, 1.0, table, "holds on another processor"),
     ):
         with pytest.raises(UsageError, match=words) as told:
-            wrong.check(profile, task, factor, arms)
+            wrong.check(profile, task, factor, 1, arms)
         assert "\n" not in str(told.value)
 
 

@@ -4,6 +4,8 @@ import pytest
 
 from hedgerow.assurance.certification.runner import worst_segments
 from hedgerow.assurance.certification.selftest import Counts, selftest, try_one
+from hedgerow.core.modes import Modes
+from hedgerow.core.records import RequestArrived
 
 FOUND_LATE_ONCE = (2249, 2662, 3436, 3949, 4428, 5229, 5362)
 """Sets of seed 0 in which a core was late that waited for too long before it gave way, or dropped what it had promised."""
@@ -18,6 +20,7 @@ def test_a_few_sets_are_sound() -> None:
     assert found.accepted_of_feasible == found.feasible_by_brute_force > 0
     assert found.mutated_rejected == found.mutated == found.certified
     assert found.core_requests > 100
+    assert found.mode_changes > 20
 
 
 @pytest.mark.parametrize("number", FOUND_LATE_ONCE)
@@ -49,6 +52,20 @@ def test_longer_work_than_certified_would_be_found(monkeypatch: pytest.MonkeyPat
     found = selftest(60, seed=1)
     assert found.late_in_certified > 0
     assert not found.sound
+
+
+def test_a_core_that_breaks_its_promise_after_a_change_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that leaves out samples for good once a mode was left, whichever is in force then."""
+    arrived = Modes.arrived
+
+    def forgetful(self: Modes, event: RequestArrived) -> bool:
+        assert self.governor is not None
+        return arrived(self, event) and (self.governor._left_ns is None or event.request % 2 == 0)
+
+    monkeypatch.setattr(Modes, "arrived", forgetful)
+    found = selftest(60, seed=11)
+    assert not found.sound
+    assert all("across a change of modes" in each for each in found.faults)
 
 
 @pytest.mark.slow

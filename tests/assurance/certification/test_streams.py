@@ -29,7 +29,6 @@ deadline_ms = 5000
 criticality = "background"
 [[lane]]
 name = "cpu"
-cores = [0, 1]
 margin_share = 0.25
 device_factor = 3
 [[mode]]
@@ -60,7 +59,6 @@ def test_every_field_is_read() -> None:
     assert not side.has_safe_value
     assert not background.reserved
     assert found.lane("cpu").margin_share == 0.25
-    assert found.lane("cpu").cores == (0, 1)
     assert found.device_factor == 3
     assert found.timer_ns == 3 * MS
     assert found.rule.window_ns == 5 * SECOND
@@ -107,7 +105,7 @@ def test_without_modes_there_is_one_nominal_one() -> None:
         (ONE + ONE[10:], "two streams are called 'a'"),
         (ONE.replace("[[stream]]", "[stream]"), "write [[stream]]"),
         (ONE + '[[lane]]\nname = "l"\nspeed = 3', "lane 'l': unknown key 'speed'"),
-        (ONE + '[[lane]]\nname = "l"\ncores = "0-3"', "cores must be"),
+        (ONE + '[[lane]]\nname = "l"\ncores = [0, 1]', "lane 'l': unknown key 'cores'"),
         (ONE + '[[lane]]\nname = "l"\nmargin_share = -1', "margin_share is -1"),
         (ONE + '[[lane]]\nname = "l"\ndevice_factor = 0.5', "device_factor is 0.5"),
         (ONE + '[[lane]]\nname = "l"\n[[lane]]\nname = "k"\ndevice_factor = 2', "different device_factors"),

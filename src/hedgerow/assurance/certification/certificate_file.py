@@ -95,9 +95,9 @@ class CertificateFile:
         )
         return replace(arm, steps=steps)
 
-    def check(self, profile: Profile, task: Task | None, device_factor: float, table: ArmTable) -> None:
-        """UsageError unless the certificate was made of this profile, on this machine, for this task and device, and
-        none of the bounds in `table` (already scaled) is above the certified one."""
+    def check(self, profile: Profile, task: Task | None, device_factor: float, threads: int, table: ArmTable) -> None:
+        """UsageError unless the certificate was made of this profile, on this machine, for this task and device, at as many
+        `threads` a model as were profiled, and none of the bounds in `table` (already scaled) is above the certified one."""
         found = self.document.inputs.profile
         if task is not None and task.task_id != found.task_id:
             raise UsageError(
@@ -115,6 +115,11 @@ class CertificateFile:
             raise UsageError(
                 f"{self.path} holds for device_factor {self.device_factor:g}, not {device_factor:g}; declare it in [[lane]]"
                 f" and {_AGAIN}"
+            )
+        if threads != profile.threads:
+            raise UsageError(
+                f"{self.path} rests on a profile of {profile.threads} threads a model, not of the session's {threads}; run"
+                f" with threads={profile.threads}, or profile with {threads} and {_AGAIN}"
             )
         self._check_bounds(table)
 

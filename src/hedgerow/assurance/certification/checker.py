@@ -136,16 +136,16 @@ def _stream(claim: d.StreamClaim, lane: "_Lane", at: int, name: str, models: lis
 
 
 def _change(given: Given, one: d.ModeClaim, two: d.ModeClaim) -> d.ChangeClaim:
-    """Proven if each lane bears every stream at its dearer cost and lesser distance of both modes."""
+    """Proven if each lane bears each stream at the dearest reserve and lesser distance of both modes, and the longer hold."""
     proven = True
     for left, other in zip(one.lanes, two.lanes, strict=True):
         both: dict[str, Work] = {}
         for each in (*left.streams, *other.streams):
-            longest = max(given[1][each.reserve, left.lane].segment_ns)
-            work = (each.cost_ns, each.distance_ns, each.within_ns, longest)
-            old = both.get(each.stream, work)
-            both[each.stream] = (max(old[0], work[0]), min(old[1], work[1]), work[2], max(old[3], work[3]))
-        held = min(left.blocking_ns, other.blocking_ns)
+            models = [given[1][model, left.lane] for model in each.reserves]
+            cost, longest = map(max, zip(*((m.tail_ns[0], max(m.segment_ns)) for m in models), strict=True))
+            old = both.get(each.stream, (0, each.distance_ns, 0, 0))
+            both[each.stream] = (max(old[0], cost), min(old[1], each.distance_ns), each.within_ns, max(old[3], longest))
+        held = max(left.blocking_ns, other.blocking_ns)
         proven = proven and _Lane(list(both.values()), held, given[3].timer_ns).bears()
     return d.ChangeClaim(one.name, two.name, proven)
 

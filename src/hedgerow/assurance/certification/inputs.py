@@ -17,7 +17,7 @@ from hedgerow.core.records import Margins
 from hedgerow.errors import UsageError
 from hedgerow.profiling.agreement import arm_name, local_name
 from hedgerow.profiling.profile import RAW_SAMPLE, CrossingProfile, ModelProfile, Profile
-from hedgerow.profiling.times import SAMPLES_FOR_QUANTILE, IdleAndLoaded, Times
+from hedgerow.profiling.times import IdleAndLoaded, Times
 
 
 def profile_digest(profile: Profile) -> str:
@@ -45,11 +45,13 @@ def inputs_of(text: str, profile: Profile) -> d.Inputs:
 
 
 def _at_least(measured: d.Measured | None, usual_ns: int) -> int:
-    """The bound of what was measured, and while that is little no less than the usual one."""
-    if measured is None:
-        return usual_ns
-    times = Times(measured.samples, measured.median_ns, 0, 0, measured.p999_ns, measured.max_ns)
-    return max(times.bound_ns, usual_ns if times.samples < SAMPLES_FOR_QUANTILE else 0)
+    """The margin by the profile's own rule; the usual one for what was not measured."""
+    return usual_ns if measured is None else _as_times(measured).margin_ns(usual_ns)
+
+
+def _as_times(measured: d.Measured) -> Times:
+    """As the profile's rules take it; they look at no quantile that is left out here."""
+    return Times(measured.samples, measured.median_ns, 0, 0, measured.p999_ns, measured.max_ns)
 
 
 def differences_from(inputs: d.Inputs, profile: Profile) -> list[str]:
@@ -101,8 +103,7 @@ def _remote(name: str, model: ModelProfile, crossing: CrossingProfile) -> d.ArmI
 
 def bound_ns(measured: d.Measured, declared: Declared, lane: str) -> int:
     """The certified bound of one duration on a lane."""
-    found = Times(measured.samples, measured.median_ns, 0, 0, measured.p999_ns, measured.max_ns).bound_ns
-    slower = found + round((declared.device_factor - 1) * measured.median_ns)
+    slower = _as_times(measured).bound_ns + round((declared.device_factor - 1) * measured.median_ns)
     return math.ceil(slower * (1 + declared.lane(lane).margin_share))
 
 

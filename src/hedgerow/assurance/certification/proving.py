@@ -7,8 +7,9 @@ Rules:
 2. Optional work is admitted up to the longest time that the lane bears it; what holds the lane longer is listed as excluded.
 3. A stream belongs to one lane, on which all its reserves lie; where several would do, the first that bears it, the heaviest
    streams first (first-fit decreasing).
-4. A change of modes is proven by one lane that carries each stream at its dearer cost and its lesser distance of the two: whatever
-   is in flight is then covered. Else the change is not proven, and said to be so.
+4. A change of modes is proven, either way, by one lane that carries each stream at its lesser distance of the two and at the cost of
+   the dearest reserve that either admits, held for the longer blocking of the two: a dearer reserve or an optional piece that began
+   under one mode may be in flight, or hold the lane, when the other begins. Else the change is not proven, and said to be so.
 5. Cancelling never holds a lane longer than the segment that it ends, so it adds nothing to the longest segment.
 """
 
@@ -225,10 +226,10 @@ def _stream(lane: Lane, reserved: Reserved, blocking_ns: int, margins: d.Margins
 
 
 def _bears_change(one: Sequence[LanePlan], other: Sequence[LanePlan], first: d.ModeClaim, second: d.ModeClaim) -> bool:
-    """Whether each lane bears every stream at its dearer cost and lesser distance of the two modes, at once."""
+    """Whether each lane bears every stream at the dearest reserve, lesser distance and longer blocking of the two modes, at once."""
     for before, after, left, right in zip(one, other, first.lanes, second.lanes, strict=True):
-        loads = {each.name: each for each in before.demand().loads}
-        for load in after.demand().loads:
+        loads = {each.name: each for each in _dearest(before, left.blocking_ns)}
+        for load in _dearest(after, right.blocking_ns):
             known = loads.get(load.name, load)
             loads[load.name] = replace(
                 load,
@@ -236,7 +237,15 @@ def _bears_change(one: Sequence[LanePlan], other: Sequence[LanePlan], first: d.M
                 distance_ns=min(load.distance_ns, known.distance_ns),
                 segment_ns=max(load.segment_ns, known.segment_ns),
             )
-        held = min(left.blocking_ns, right.blocking_ns)
+        held = max(left.blocking_ns, right.blocking_ns)
         if not feasible(Lane(tuple(loads.values()), held, before.margins.timer_ns)):
             return False
     return True
+
+
+def _dearest(plan: LanePlan, blocking_ns: int) -> Iterable[Load]:
+    """The plan's streams, each at the cost of the dearest of its reserves that hold the lane no longer than `blocking_ns`."""
+    for each in plan.reserved:
+        load = each.load(plan.margins)
+        dearer = (more.tail_ns[0] for more in each.reserves[1:] if max(more.segment_ns) <= blocking_ns)
+        yield replace(load, cost_ns=max([load.cost_ns, *dearer]))

@@ -2,8 +2,8 @@
 
 Lanes take exactly their bounds, or anything less; timers are late by as much as they may be; encodings and cancellations
 take all they may; the link dies, or stays silent to requests while it answers probes, or answers at any moment. Given
-releases go in; for each request comes out by how much it was late. A delivery takes its whole margin. Late is also who was
-promised a reserve's answer and got a safe value or nothing.
+releases go in, and heat that changes the mode; for each request comes out by how much it was late. A delivery takes its
+whole margin. Late is also who was promised a reserve's answer, by the mode in which it came, and got a safe value or nothing.
 """
 
 import heapq
@@ -103,6 +103,9 @@ class World:
     core: Core
     mood: Mood
     now: int = 0
+    modes: dict[int, str] = field(
+        default_factory=dict
+    )  # by request: the mode in which it came, empty if none was proven
     ended: dict[int, tuple[int, r.Deliver]] = field(default_factory=dict)
     records: list[r.Record] = field(default_factory=list)
     _events: list[tuple[int, int, r.Event]] = field(default_factory=list)
@@ -134,6 +137,8 @@ class World:
                     del self._running[event.lane]
             else:
                 event = r.TimerFired()
+            if isinstance(event, r.RequestArrived):
+                self.modes[event.request] = self.core.mode
             outcome = self.core.step(event, now_ns=self.now)
             self.records.extend(outcome.records)
             for action in outcome.actions:
@@ -225,13 +230,23 @@ class World:
 
 
 def play_core(
-    problem: Problem, certificate: Certificate | None, releases: Sequence[Release], mood: Mood, policy: str = "ours"
+    problem: Problem,
+    certificate: Certificate | None,
+    releases: Sequence[Release],
+    mood: Mood,
+    policy: str = "ours",
+    heat: Sequence[tuple[int, float]] = (),
 ) -> tuple[list[Ended], World]:
-    """What comes of each release, in their order, under the certificate; and the world in which it happened."""
+    """What comes of each release, in their order, under the certificate; and the world in which it happened.
+
+    `heat`: moments (ns) with the degrees Celsius that are told then, before whatever else comes at that moment.
+    """
     margins = r.Margins(problem.margins.timer_ns, problem.margins.cancel_ns, problem.margins.deliver_ns)
     core = Core(table_of(problem), policy=by_name(policy), margins=margins, certificate=certificate)
     world = World(core, mood)
     world.at(0, r.LinkUp(LINK))
+    for moment, celsius in heat:
+        world.at(moment, r.Temperature(celsius))
     declared = {each.name: each for each in problem.declared.streams}
     ordered = sorted(range(len(releases)), key=lambda each: releases[each].arrived_ns)
     for number, which in enumerate(ordered):
@@ -253,6 +268,10 @@ def _ended(world: World, problem: Problem, certificate: Certificate | None, rele
         return Ended(release, min(0, late_ns), deliver.source if deliver else r.Source.NONE, kept=True)
     if deliver is None:
         return Ended(release, max(1, late_ns), r.Source.NONE, kept=False)
-    promised = certificate is None or bool(certificate.modes[0].allowance(stream.name).reserves)
     answered = deliver.source in (r.Source.LOCAL, r.Source.REMOTE)
-    return Ended(release, late_ns, deliver.source, kept=answered or not promised)
+    if certificate is None:
+        return Ended(release, late_ns, deliver.source, kept=answered)
+    came_in = next((each for each in certificate.modes if each.name == world.modes[number]), certificate.modes[0])
+    allowance = came_in.allowance(stream.name)
+    left_out = allowance.keep_every > 1 and deliver.reason is r.Reason.LOWER_RATE
+    return Ended(release, late_ns, deliver.source, kept=answered or left_out or not allowance.reserves)

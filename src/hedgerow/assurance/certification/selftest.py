@@ -1,7 +1,8 @@
 """Tries the proof: random stream sets, adversaries within their bounds, brute force on small sets, false certificates.
 
 Of N sets one in four is small. Each large set that is certified is acted out on a lane for each kind of pattern, and by the real
-core for one of them in turn; its certificate is checked, and once more with one claim falsified. A set is a function of the seed and its
+core for one of them in turn; where it has several modes between which every change is proven, once more for each kind while heat
+comes and goes, about when samples come; its certificate is checked, and once more with one claim falsified. A set is a function of the seed and its
 number alone, so one that fails can be repeated: `hedgerow certify --selftest N --seed S` names it.
 """
 
@@ -9,7 +10,7 @@ import multiprocessing
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from random import Random
 
 from hedgerow.assurance.certification import checker
@@ -21,9 +22,13 @@ from hedgerow.assurance.certification.patterns import KINDS, releases
 from hedgerow.assurance.certification.proving import Problem, prove
 from hedgerow.assurance.certification.random_sets import TICK_NS, large_set, small_set
 from hedgerow.assurance.certification.runner import Mood, Release, play_core, table_of, worst_segments
+from hedgerow.core.certificate import Certificate
+from hedgerow.core.records import CertificateWithdrawn, ModeChanged
 
 LANE_REQUESTS = 120
 CORE_REQUESTS = 24
+HEATS = 6
+HOT_CELSIUS, COOL_CELSIUS = 90.0, 60.0
 _CHUNK = 100
 FAULTS_NAMED_MAX = 20
 
@@ -44,6 +49,7 @@ class Counts:
     lane_requests: int = 0
     core_requests: int = 0
     core_answered_remotely: int = 0
+    mode_changes: int = 0
     kinds_mutated: int = 0
     faults: list[str] = field(default_factory=list)
     _kinds: Counter[str] = field(default_factory=Counter)
@@ -136,6 +142,36 @@ def _large(random: Random, number: int, name: str, counts: Counts) -> None:
     counts.core_requests += len(ended)
     counts.core_answered_remotely += sum(each.source.value == "remote" for each in ended)
     _note(sum(each.late for each in ended), f"{name}: late in the core, {kind}, {mood}", counts)
+    if proof.document.changes and all(each.proven for each in proof.document.changes):
+        _across_changes(proof.problem, governing, Random(f"{name}:changes"), name, counts)
+
+
+def _across_changes(problem: Problem, governing: Certificate, random: Random, name: str, counts: Counts) -> None:
+    """Each kind of pattern in the real core, while heat comes and goes; what is cool is taken back to its mode at once."""
+    rule = replace(governing.rule, return_after_ns=1, return_after_max_ns=1)
+    governing = replace(governing, rule=replace(rule, hot_celsius=HOT_CELSIUS, cool_celsius=COOL_CELSIUS))
+    for kind in KINDS:
+        found = releases(problem.declared, kind, random, requests_max=CORE_REQUESTS)
+        mood = Mood(random.random() < 0.7, random.choice(("dead", "silent", "any")), 0, random.randrange(10**9))
+        heat = _heat(problem, found, random)
+        ended, world = play_core(problem, governing, found, mood, heat=heat)
+        counts.core_requests += len(ended)
+        counts.core_answered_remotely += sum(each.source.value == "remote" for each in ended)
+        counts.mode_changes += sum(isinstance(each, ModeChanged) for each in world.records)
+        late = sum(each.late for each in ended)
+        late += not late and any(isinstance(each, CertificateWithdrawn) for each in world.records)
+        _note(late, f"{name}: late across a change of modes, {kind}, {mood}, {heat}", counts)
+
+
+def _heat(problem: Problem, found: list[Release], random: Random) -> list[tuple[int, float]]:
+    """Moments at which it becomes hot, cool, hot, and so on: at arrivals, shortly before or after them, or any."""
+    blocking = max((each.hold_ns for each in problem.holds), default=0) + problem.margins.timer_ns + 1
+    first, last = found[0].arrived_ns, found[-1].arrived_ns
+    moments = []
+    for _ in range(HEATS):
+        near = random.choice(found).arrived_ns + random.choice((0, 1, random.randint(-blocking, blocking)))
+        moments.append(random.choice((near, random.randint(first, last + 1))))
+    return [(moment, (HOT_CELSIUS, COOL_CELSIUS)[place % 2]) for place, moment in enumerate(sorted(moments))]
 
 
 def _note(late: int, what: str, counts: Counts) -> None:

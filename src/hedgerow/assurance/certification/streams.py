@@ -53,7 +53,6 @@ class DeclaredLane:
     """What is declared of a lane beyond its profile."""
 
     name: str
-    cores: tuple[int, ...] = ()
     margin_share: float = 0.0
     device_factor: float = 1.0
 
@@ -236,11 +235,8 @@ def _stream(table: _Table) -> DeclaredStream:
 
 
 def _lane(table: _Table) -> DeclaredLane:
-    name, cores = table.name(), table.take("cores", [])
-    if not isinstance(cores, list) or any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in cores):
-        raise UsageError(f"{table.where}: cores must be a list of core numbers")
-    factor = table.number("device_factor", 1.0, low=1.0, high=1e5)
-    return DeclaredLane(name, tuple(cores), table.number("margin_share", 0.0, high=100.0), factor)
+    name, factor = table.name(), table.number("device_factor", 1.0, low=1.0, high=1e5)
+    return DeclaredLane(name, table.number("margin_share", 0.0, high=100.0), factor)
 
 
 def _mode(table: _Table) -> DeclaredMode:
