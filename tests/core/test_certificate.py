@@ -102,11 +102,24 @@ def test_the_way_back_is_one_mode_at_a_time_after_quiet() -> None:
     it = Governed()
     it.governor.broken(0, 0, 0)
     it.governor.broken(1, SECOND, SECOND)
-    assert it.look(40.9) == "least"  # the second was a relapse: its wait is doubled
-    assert it.look(41) == "less"
-    assert it.look(80) == "less"
-    assert it.look(81) == "full"
+    assert it.look(20.9) == "least"
+    assert it.look(21) == "less"
+    assert it.look(40.9) == "less"
+    assert it.look(41) == "full"
     assert it.governor.due_ns() is None
+
+
+def test_a_relapse_doubles_the_wait_and_going_further_down_does_not() -> None:
+    it = Governed()
+    it.governor.broken(0, 0, 0)
+    assert it.look(20) == "full"
+    it.governor.broken(1, 25 * SECOND, 25 * SECOND)  # again: 40 s
+    it.governor.broken(2, 26 * SECOND, 26 * SECOND)  # further: still 40
+    assert it.look(65.9) == "least"
+    assert it.look(66) == "less"
+    it.governor.broken(3, 70 * SECOND, 70 * SECOND)  # 80
+    assert it.look(149.9) == "least"
+    assert it.look(150) == "less"
 
 
 def test_an_exceedance_below_the_rate_starts_the_quiet_anew() -> None:
@@ -130,8 +143,8 @@ def test_heat_moves_on_before_a_bound_breaks_and_holds_until_it_is_cool() -> Non
     it.governor.press("heat", pressing=None, now_ns=1000 * SECOND)
     assert it.look(2000) == "least"
     it.governor.press("heat", pressing=False, now_ns=2000 * SECOND)
-    assert it.look(2039) == "least"
-    assert it.look(2040) == "less"
+    assert it.look(2019) == "least"
+    assert it.look(2020) == "less"
 
 
 def test_a_long_quiet_forgets_that_there_were_relapses() -> None:

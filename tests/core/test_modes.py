@@ -158,7 +158,7 @@ def test_what_the_proof_assumes_of_the_streams_is_watched(delay_ms: int, gap_ms:
 def test_a_slow_delivery_is_an_exceeded_bound() -> None:
     for late in (False, True):
         w = certified(FULL)
-        w.at(5 * MS, r.DeliveryTook(0, 3 * MS, late))
+        w.at(5 * MS, r.DeliveryTook(0, 2 * MS, 3 * MS, late))
         w.run(6 * MS)
         assert r.BoundExceeded(0, "delivery", 3.0, 1.0) in w.records
         assert any(isinstance(each, r.CertificateWithdrawn) for each in w.records) is late

@@ -155,9 +155,8 @@ def test_with_a_server_a_certified_stream_is_answered_from_there(
 def test_a_slow_delivery_is_told(session: Session) -> None:
     steps = Steps()
     session.listen(steps)
-    future = session.submit(tagged(1), stream="front")
-    future.add_done_callback(lambda _: time.sleep(0.03))
-    future.result()
+    session.listen(lambda now_ns, event, outcome: time.sleep(0.03))  # it is told before the caller is
+    session.submit(tagged(1), stream="front").result()
     until(lambda: any(isinstance(event, r.DeliveryTook) for _, event, _ in steps.steps), "word of a slow delivery")
     found = [record for _, record in steps.records() if isinstance(record, r.BoundExceeded)]
     assert "delivery" in {each.what for each in found}

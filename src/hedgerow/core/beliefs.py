@@ -5,7 +5,7 @@ Two kinds, both deterministic on any processor (multiply, add and divide only):
 - `LinkBelief`: the last few crossings as joint samples (round trip, ns per byte, cloud factor, cloud queue) whose weight
   falls to a quarter in 2 s, beside a weak prior. Expected cost is an average over these samples, never a product of
   separate medians. A lost attempt is a sample of 10 s.
-- `QuantileBound`: the one-step-ahead bound of PARTS.md's recipe: score = log x - EWMA(log x); bound = EWMA + a high
+- `QuantileBound`: a one-step-ahead bound: score = log x - EWMA(log x); bound = EWMA + a high
   quantile of the recent scores + theta; theta moves by what was missed (adaptive conformal: Gibbs and Candes 2021).
 """
 

@@ -10,8 +10,9 @@ was proven feasible by itself, with its streams' reserves, rates and the blockin
                                                                more each `hot_step_ns`, down to the last
     neither for `return_after_ns`                              one mode back
 
-Beyond the last mode nothing is certified: its rules stay in force, and the way back is the same. A relapse doubles the wait
-for the next return, up to `return_after_max_ns`, until that long has been quiet: modes cannot flap.
+Beyond the last mode nothing is certified: its rules stay in force, and the way back is the same. A relapse (a mode left again
+after a return) doubles the wait for the next return, up to `return_after_max_ns`, until that long has been quiet: modes
+cannot flap.
 """
 
 from collections import deque
@@ -104,6 +105,7 @@ class Governor:
         self._pressed: set[str] = set()  # causes that last: heat, throttling
         self._step_ns = self._quiet_ns = 0
         self._left_ns: int | None = None
+        self._returned = False  # since a mode was last left
         self._wait_ns = certificate.rule.return_after_ns
 
     @property
@@ -160,7 +162,7 @@ class Governor:
             self._step_ns = now_ns + self._rule.hot_step_ns
             self._leave(" and ".join(sorted(self._pressed)), now_ns)
         else:
-            self._quiet_ns = now_ns
+            self._quiet_ns, self._returned = now_ns, True
             self._go(self._place - 1, f"quiet for {self._wait_ns / SECOND:g} s")
 
     def _withdraw(self, because: str, now_ns: int) -> None:
@@ -170,8 +172,11 @@ class Governor:
 
     def _leave(self, because: str, now_ns: int) -> None:
         longest = self._rule.return_after_max_ns
-        relapse = self._left_ns is not None and now_ns - self._left_ns <= self._wait_ns + longest
-        self._wait_ns = min(2 * self._wait_ns, longest) if relapse else self._rule.return_after_ns
+        if self._left_ns is None or now_ns - self._left_ns > self._wait_ns + longest:
+            self._wait_ns = self._rule.return_after_ns
+        elif self._returned:
+            self._wait_ns = min(2 * self._wait_ns, longest)
+        self._returned = False
         self._left_ns = self._quiet_ns = now_ns
         self._exceeded.clear()
         self._go(self._place + 1, because)

@@ -75,8 +75,8 @@ class Core:
         self._now_ns = now_ns
         self._records.clear()
         self._actions.clear()
+        self._take(event)  # what it refuses has changed nothing but the time
         self._compare(-1, "timer", now_ns - (self._wake_ns or now_ns), self.margins.timer_ns)
-        self._take(event)
         self._look_at_clocks()
         self._look_at_modes()
         for desk in self._desks.values():
@@ -149,7 +149,7 @@ class Core:
             case r.DeliveryTook():
                 self._compare(event.request, "delivery", event.duration_ns, self.margins.deliver_ns)
                 if event.late and self._modes.governor is not None:
-                    self._modes.governor.broken(event.request, self._now_ns, self._now_ns - event.duration_ns)
+                    self._modes.governor.broken(event.request, self._now_ns, event.captured_ns)
             case r.StreamOpened():
                 self._open_stream(event.stream)
             case _:
@@ -174,19 +174,20 @@ class Core:
 
     def _look_at_modes(self) -> None:
         """Take the step between modes that is due; after one, what waits gets a reserve that the new mode allows."""
-        if self._modes.governor is None:
-            return
-        self._modes.governor.look(self._now_ns)
+        if self._modes.governor is not None:
+            self._modes.governor.look(self._now_ns)
         if self._modes.mode is self._in_force:
             return
         self._take_up_mode()
-        for flight in self._flights.values():
+        for flight in list(self._flights.values()):
             allowed = self._modes.reserves(flight.stream.name)
             if flight.plan is None or flight.started or flight.job is not None or flight.plan.model in allowed:
                 continue
             flight.plan = min((Plan(each, 0) for each in allowed), key=lambda each: each.bound_ns, default=None)
             name = flight.plan.name if flight.plan else ""
             self._records.append(r.ReserveChosen(flight.request, name, Reason.MODE_CHANGED, 0))
+            if flight.plan is None and not flight.remote_pending:
+                self._give_up(flight)
 
     def _arrive(self, event: r.RequestArrived) -> None:
         stream = self._modes.streams.get(event.stream)
@@ -264,11 +265,9 @@ class Core:
         return fits
 
     def _starts(self, flight: Flight, others: list[Flight]) -> dict[str, int]:
-        fits: dict[str, int] = {}
-        allowed = self._modes.allowance(flight.stream.name).reserves
-        for desk in self._desks.values():
-            fits.update(desk.starts(allowed, others, flight.due_ns, self._now_ns))
-        return fits
+        allowed, due, now = self._modes.allowance(flight.stream.name).reserves, flight.due_ns, self._now_ns
+        desks = (desk.starts(allowed, others, due, now) for desk in self._desks.values())
+        return {name: start for fits in desks for name, start in fits.items()}
 
     def _best_plan(self, flight: Flight, plan: Plan) -> Plan:
         """The best local answer that still fits, now that nothing else is waited for."""
@@ -528,7 +527,7 @@ class Core:
                 if flight is not None:
                     self._primary_ended(flight)
             if not link.open_for_requests:
-                self._stop_waiting_for(link.name)
+                self._stop_waiting_for(link)
             self._budgets.spend(uplink_bytes=link.probe_if_due(now))
         for flight in self._audits.expired(now):
             for desk in self._desks.values():
@@ -542,12 +541,14 @@ class Core:
                 flight.retry_ns = None
                 self._decide(flight)
 
-    def _stop_waiting_for(self, link: str) -> None:
-        """The link is believed dead: reserves of what still waits for it need not be put off."""
+    def _stop_waiting_for(self, link: Link) -> None:
+        """Dead or distrusted: reserves of what still waits for it need not be put off, and a liar's advice is none."""
         for flight in self._flights.values():
             crossing = flight.arm.crossing if flight.arm else None
-            if crossing is not None and crossing.link == link and flight.remote_pending and flight.plan is not None:
-                flight.eager = flight.eager or Reason.LINK_CLOSED
+            if crossing is not None and crossing.link == link.name:
+                flight.advised = flight.advised and link.trusted
+                if flight.remote_pending and flight.plan is not None:
+                    flight.eager = flight.eager or Reason.LINK_CLOSED
 
     def _settle(self, flight: Flight) -> None:
         """Deliver the local answer if there is nothing better to wait for."""
@@ -577,7 +578,9 @@ class Core:
         self._records.append(
             r.Delivered(flight.request, status, source, flight.arm_name, reason, age, energy, flight.uplink_bytes)
         )
-        self._actions.append(r.Deliver(flight.request, status, source, flight.arm_name, model, reason, flight.advised))
+        self._actions.append(
+            r.Deliver(flight.request, status, source, flight.arm_name, model, reason, flight.advised, flight.promised)
+        )
         for desk in self._desks.values():
             desk.cancel(flight, self._now_ns)
         if flight.primary is Primary.CROSSING and status in (Status.DROPPED, Status.SPOOLED):

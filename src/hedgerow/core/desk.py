@@ -45,6 +45,7 @@ class Desk:
         self._forecasts: dict[str, Forecast] = {}
         self._jobs = 0
         self._longest_ns = max(model.segment_longest_ns() for model in self.models.values())
+        self._certified = False
 
     def expect(self, streams: Iterable[tuple[Stream, Collection[str], int]], longest_ns: int | None = None) -> None:
         """Keep room for what these streams may send next: each with the models that may answer it, and of how many of its
@@ -59,11 +60,14 @@ class Desk:
                 bound = min(model.tail_bound_ns[0] for model in mine)
                 found[each.name] = Forecast(0, each.period_ns * keep_every, within, bound)
                 held += [model.segment_longest_ns() for model in mine]
-        if longest_ns is not None:
+        self._certified = longest_ns is not None
+        if self._certified:
             self._longest_ns = max(held)
         for name, forecast in found.items():
             if name in self._forecasts:
-                found[name] = replace(forecast, earliest_ns=self._forecasts[name].earliest_ns)
+                old = self._forecasts[name]  # at a shorter distance than before, the next may come sooner as well
+                sooner_ns = max(0, old.period_ns - forecast.period_ns)
+                found[name] = replace(forecast, earliest_ns=old.earliest_ns - sooner_ns)
         blocking_ns = self._longest_ns + self._margins.timer_ns
         keeps_up = longest_ns is not None or sustainable(list(found.values()), blocking_ns=blocking_ns)
         self._forecasts = found if keeps_up else {}
@@ -138,7 +142,9 @@ class Desk:
         return latest_start(promised, list(self._forecasts.values()), blocking_ns=self._longest_ns, now_ns=now_ns)
 
     def _may_block(self, promised: list[Reservation], busy_ns: int, now_ns: int) -> bool:
-        """Whether every promise still holds if the lane is taken for so long from now."""
+        """Whether every promise still holds if the lane is taken for so long from now; never for longer than is certified."""
+        if self._certified and busy_ns > self._longest_ns:
+            return False
         until = now_ns + busy_ns + self._margins.timer_ns
         coming, held = list(self._forecasts.values()), self._longest_ns
         return fits_behind(promised, coming, blocking_ns=held, free_ns=until, now_ns=now_ns)
@@ -236,7 +242,7 @@ class Desk:
         if audit is None or audit.first is None or audit.model.lane != self.lane or flight.job is not None:
             return False
         model, longest = audit.model, audit.model.segment_longest_ns(audit.first)
-        if longest > self._longest_ns or not self._may_block(self._reservations(flights, now_ns), longest, now_ns):
+        if not self._may_block(self._reservations(flights, now_ns), longest, now_ns):
             return False
         part = (audit.first, model.last)
         job = self._start(flight, None, model.name, part, model.tail_bound_ns[audit.first], longest, now_ns)

@@ -4,7 +4,7 @@ Jobs are local plans. The lane runs one segment at a time, earliest deadline fir
 `latest_start` is the processor-demand test (Jeffay, Stanat and Martel 1991; Baruah, Rosier and Howell 1990) solved for the
 moment at which the lane must begin. Besides the requests in flight it counts those that the streams may still send at their
 least distance, because a reserve that was put off must not fall upon the next stream's. With an unknown least distance a
-stream counts as silent; the certificate of a later part demands it.
+stream counts as silent; a certificate demands it.
 """
 
 from collections.abc import Sequence

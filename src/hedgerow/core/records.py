@@ -282,9 +282,11 @@ class Throttled:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryTook:
-    """Handing an answer over took longer than its bound; `late`: what was in time when it was decided no longer was."""
+    """Handing an answer over took longer than its bound, to the moment at which its caller was told; `late`: it was promised
+    and in time when it was decided, and no longer was."""
 
     request: int
+    captured_ns: int
     duration_ns: int
     late: bool
 
@@ -372,7 +374,8 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """Hand the answer over. `advised` says that a remote answer stands beside the delivered one."""
+    """Hand the answer over. `advised`: a remote answer stands beside the delivered one; `promised`: a certificate says that
+    it is in time."""
 
     request: int
     status: Status
@@ -381,6 +384,7 @@ class Deliver:
     model: str
     reason: Reason
     advised: bool = False
+    promised: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ class Pending:
     mine: list[Job] | None = None
     thread: int = field(default_factory=threading.get_ident)
     delivered: r.Delivered | None = None
+    promised: bool = False
 
 
 class Driver:
@@ -165,12 +166,13 @@ class Driver:
             for listener in tuple(self._listeners):
                 self._tell(listener, now, event, outcome)
         for pending, answer in ended:
+            told = time.monotonic_ns()  # what the caller's own callbacks take is not ours
             if pending.future.set_running_or_notify_cancel():
                 pending.future.set_result(answer)
-            told = time.monotonic_ns()
             if told - now > self._core.margins.deliver_ns:
-                promised = answer.status in (r.Status.ANSWERED, r.Status.SAFE_VALUE)
-                slow.append(r.DeliveryTook(pending.request, told - now, promised and told > pending.deadline_ns))
+                in_time = answer.status in (r.Status.ANSWERED, r.Status.SAFE_VALUE)
+                late = pending.promised and in_time and told > pending.deadline_ns
+                slow.append(r.DeliveryTook(pending.request, pending.captured_ns, told - now, late))
         for pending in advised:
             self._advise(pending)
         for each in slow:
@@ -220,6 +222,7 @@ class Driver:
                     self._network.probe(action)
             case r.Deliver():
                 pending = self._pending[action.request]
+                pending.promised = action.promised
                 ended.append((pending, self._answer(pending, action)))
             case r.Advise():
                 advised.append(self._pending[action.request])

@@ -5,7 +5,7 @@ Formula  cost = energy + money + price_disagreement * E[1 - quality of the answe
                 + P(reserve needed) * (price_reserve + energy of the reserve)
          P(...) = weight of the samples in which the arm's answer comes after the reserve would have started.
 Source   expected-cost offloading as in DESIGN.md, "What an arm costs"; a hard chance constraint instead of the price cost
-         1.3 to 1.7 times as much on recorded drives (PARTS.md).
+         1.3 to 1.7 times as much on recorded drives.
 Fails    when the network changes faster than samples come in: one or two reserves are used before it is believed.
 
 >>> from hedgerow.core.policies import by_name
