@@ -62,13 +62,13 @@ def replace_times(profile: Profile, timer_ns: int) -> Profile:
 
 
 def offered(session: Session, count: int, *, hold_s: float = 0.0) -> list[Timed]:
-    """So many samples of the front stream; each hears of its answer only after `hold_s`."""
+    """So many samples of the front stream; each is told of its answer only `hold_s` after it was decided, or later."""
     stream, rows = Offered("front", "safety", 1.0, 1.0), []
+    if hold_s:
+        session.listen(lambda *_: time.sleep(hold_s))
     for number in range(count):
         captured = time.monotonic_ns()
         future = session.submit(tagged(number), stream="front", captured_at=captured / 1e9)
-        if hold_s:
-            future.add_done_callback(lambda _: time.sleep(hold_s))
         answer = future.result()
         kept = Kept(replace(stream, deadline_ms=answer.deadline_ms), number, captured, future, time.monotonic_ns(), 1)
         rows.append(timed(number, kept, kept.told_ns))
