@@ -10,6 +10,7 @@ Rules:
 4. A change of modes is proven, either way, by one lane that carries each stream at its lesser distance of the two and at the cost of
    the dearest reserve that either admits, held for the longer blocking of the two: a dearer reserve or an optional piece that began
    under one mode may be in flight, or hold the lane, when the other begins. Else the change is not proven, and said to be so.
+   Assumed: nothing was put off in one mode beyond what the other's rates allow.
 5. Cancelling never holds a lane longer than the segment that it ends, so it adds nothing to the longest segment.
 """
 
