@@ -213,7 +213,7 @@ deadline_ms = 2500
 capture_delay_ms = 50
 safe_value = "stop"
 [rule]
-exceedances_max = 50
+exceedances_max = 5000
 """
 
 

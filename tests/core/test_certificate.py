@@ -34,7 +34,7 @@ class Governed:
     def exceeded(self, *seconds: float) -> None:
         for each in seconds:
             self.look(each)
-            self.governor.exceeded(int(each * SECOND), int(each * SECOND))
+            self.governor.exceeded("run", int(each * SECOND), int(each * SECOND))
 
     def look(self, second: float) -> str:
         self.governor.look(int(second * SECOND))
@@ -51,8 +51,8 @@ def test_a_rate_of_exceedances_beyond_the_declared_one_withdraws_the_certificate
     it.exceeded(3)
     assert it.kinds() == ["CertificateWithdrawn", "ModeChanged"]
     withdrawn, changed = it.records
-    assert withdrawn == r.CertificateWithdrawn("digest", "full", "3 bounds exceeded in 2.000 s")
-    assert changed == r.ModeChanged("full", "less", True, "3 bounds exceeded in 2.000 s")
+    assert withdrawn == r.CertificateWithdrawn("digest", "full", "3 bounds exceeded in 2.000 s (run x3)")
+    assert changed == r.ModeChanged("full", "less", True, "3 bounds exceeded in 2.000 s (run x3)")
 
 
 def test_the_same_exceedances_over_a_longer_time_do_not() -> None:
@@ -69,19 +69,19 @@ def test_what_is_told_at_one_moment_counts_once() -> None:
 
 def test_what_began_in_a_former_mode_says_nothing_against_this_one() -> None:
     it = Governed()
-    it.governor.broken(0, 10 * SECOND, 9 * SECOND)
+    it.governor.broken("late", 10 * SECOND, 9 * SECOND)
     before = len(it.records)
     for second in (11, 12, 13, 14):
-        it.governor.exceeded(second * SECOND, 10 * SECOND)
-    it.governor.broken(1, 15 * SECOND, 8 * SECOND)
+        it.governor.exceeded("run", second * SECOND, 10 * SECOND)
+    it.governor.broken("late", 15 * SECOND, 8 * SECOND)
     assert len(it.records) == before
-    it.governor.broken(2, 16 * SECOND, 11 * SECOND)
+    it.governor.broken("late", 16 * SECOND, 11 * SECOND)
     assert it.governor.mode.name == "least"
 
 
 def test_one_broken_promise_is_enough() -> None:
     it = Governed()
-    it.governor.broken(7, SECOND, SECOND)
+    it.governor.broken("request 7 ended late", SECOND, SECOND)
     assert it.kinds() == ["CertificateWithdrawn", "ModeChanged"]
     assert "request 7" in it.records[0].because  # type: ignore[union-attr]
 
@@ -89,19 +89,19 @@ def test_one_broken_promise_is_enough() -> None:
 def test_beyond_the_last_mode_its_rules_stay_but_nothing_is_certified() -> None:
     it = Governed()
     for second in (1, 2, 3):
-        it.governor.broken(second, second * SECOND, second * SECOND)
+        it.governor.broken("late", second * SECOND, second * SECOND)
     assert it.governor.mode.name == "least"
     assert not it.governor.certified
     before = list(it.records)
-    it.governor.broken(4, 4 * SECOND, 4 * SECOND)
+    it.governor.broken("late", 4 * SECOND, 4 * SECOND)
     it.exceeded(5, 5, 5)
     assert it.records == before  # what is withdrawn already is not withdrawn again
 
 
 def test_the_way_back_is_one_mode_at_a_time_after_quiet() -> None:
     it = Governed()
-    it.governor.broken(0, 0, 0)
-    it.governor.broken(1, SECOND, SECOND)
+    it.governor.broken("late", 0, 0)
+    it.governor.broken("late", SECOND, SECOND)
     assert it.look(20.9) == "least"
     assert it.look(21) == "less"
     assert it.look(40.9) == "less"
@@ -111,20 +111,20 @@ def test_the_way_back_is_one_mode_at_a_time_after_quiet() -> None:
 
 def test_a_relapse_doubles_the_wait_and_going_further_down_does_not() -> None:
     it = Governed()
-    it.governor.broken(0, 0, 0)
+    it.governor.broken("late", 0, 0)
     assert it.look(20) == "full"
-    it.governor.broken(1, 25 * SECOND, 25 * SECOND)  # again: 40 s
-    it.governor.broken(2, 26 * SECOND, 26 * SECOND)  # further: still 40
+    it.governor.broken("late", 25 * SECOND, 25 * SECOND)  # again: 40 s
+    it.governor.broken("late", 26 * SECOND, 26 * SECOND)  # further: still 40
     assert it.look(65.9) == "least"
     assert it.look(66) == "less"
-    it.governor.broken(3, 70 * SECOND, 70 * SECOND)  # 80
+    it.governor.broken("late", 70 * SECOND, 70 * SECOND)  # 80
     assert it.look(149.9) == "least"
     assert it.look(150) == "less"
 
 
 def test_an_exceedance_below_the_rate_starts_the_quiet_anew() -> None:
     it = Governed()
-    it.governor.broken(0, 0, 0)
+    it.governor.broken("late", 0, 0)
     it.exceeded(15)
     assert it.look(34) == "less"
     assert it.look(35) == "full"
@@ -150,14 +150,14 @@ def test_heat_moves_on_before_a_bound_breaks_and_holds_until_it_is_cool() -> Non
 def test_a_long_quiet_forgets_that_there_were_relapses() -> None:
     it = Governed()
     for early in (0, 1, 2):
-        it.governor.broken(0, early * SECOND, early * SECOND)
+        it.governor.broken("late", early * SECOND, early * SECOND)
         it.look(early)
     second = 2.0
     while (due := it.governor.due_ns()) is not None:
         second = due / SECOND
         it.look(second)
     assert it.governor.mode.name == "full"
-    it.governor.broken(9, int(second + 1000) * SECOND, int(second + 1000) * SECOND)
+    it.governor.broken("late", int(second + 1000) * SECOND, int(second + 1000) * SECOND)
     due = it.governor.due_ns()
     assert due == int(second + 1000) * SECOND + RULE.return_after_ns
 
@@ -184,9 +184,9 @@ def test_modes_cannot_flap(story: list[tuple[int, str]]) -> None:
             note(due / SECOND)
         match what:
             case "broken":
-                it.governor.broken(0, second * SECOND, second * SECOND)
+                it.governor.broken("late", second * SECOND, second * SECOND)
             case "exceeded":
-                it.governor.exceeded(second * SECOND, second * SECOND)
+                it.governor.exceeded("run", second * SECOND, second * SECOND)
             case _:
                 it.governor.press("heat", pressing=what == "hot", now_ns=second * SECOND)
         note(second)

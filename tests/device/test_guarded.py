@@ -87,7 +87,7 @@ def test_the_answer_is_that_of_the_future_and_of_this_frame(guard: Running, sess
         return json.dumps([answer.request, answer.outputs["y"].tolist()]).encode()
 
     assert session.deadlines_ms["camera"] == 1500.0
-    assert not session.certified
+    assert not session.governed
     with Consumer(guard.path) as consumer, Guarded(session, encode_answer=numbered) as guarded:
         for number in range(5):
             answer = guarded.submit(tagged(number)).result(PATIENCE_S)
@@ -116,7 +116,7 @@ def test_streams_that_do_not_fit_are_refused(guard: Running, session: Session, t
             Guarded(other)
     with Guarded(session) as guarded, pytest.raises(UsageError, match="there are: camera"):
         guarded.submit(tagged(0), stream="rear")
-    certified: Any = SimpleNamespace(certified=True, deadlines_ms={"camera": 1499.0})
+    certified: Any = SimpleNamespace(governed=True, deadlines_ms={"camera": 1499.0})
     with pytest.raises(UsageError, match=r"\[guard.stream.camera\]"):
         Guarded(certified)
     certified.deadlines_ms["camera"] = 1490.0

@@ -98,7 +98,7 @@ def streams_text(profile: Profile, reserve: str, factor: float) -> str:
     for name, share, criticality in (("front", 1.0, "safety"), ("side", 1.25, "mission"), ("rear", 1.6, "mission")):
         deadline_ms, period_ms = round(unit_ms * share), round(unit_ms * share * 1.5)
         lines += ["[[stream]]", f'name = "{name}"', f"period_ms = {period_ms}", f"deadline_ms = {deadline_ms}"]
-        lines += ["capture_delay_ms = 5", f'criticality = "{criticality}"', f'reserves = ["{reserve}"]']
+        lines += ["capture_delay_ms = 15", f'criticality = "{criticality}"', f'reserves = ["{reserve}"]']
         lines += ["safe_value = 'stop'"]
     lines += ["[[mode]]", 'name = "nominal"', "[[mode]]", 'name = "half rate"']
     lines += [f"streams.{name} = {{ keep_every = 2 }}" for name in ("side", "rear")]

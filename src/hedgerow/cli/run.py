@@ -20,6 +20,7 @@ from hedgerow.errors import HostError, UsageError
 
 if TYPE_CHECKING:
     from hedgerow.assurance.certification import CertificateFile
+    from hedgerow.core import Outcome
     from hedgerow.device.answer import Answer
     from hedgerow.device.session import Session
     from hedgerow.models.task import Task
@@ -87,8 +88,11 @@ def run(
             say = view.note
         teller = stack.enter_context(Teller(_answer_line if as_json else lambda _answer: None))
         summary = Summary(deadline_ms, teller.tell)
+        session.listen(summary.watch)
         offer(session, list(samples.values()), summary, list(schedule(periods_ns, max(1, count))))
     print(json.dumps({"summary": summary.to_dict()}) if as_json else summary.text())
+    if proof is not None and (summary.withdrawn or summary.late):
+        raise typer.Exit(1)
 
 
 def _streams(certificate: Path | None, rate: float) -> tuple["CertificateFile | None", dict[str | None, int]]:
@@ -180,6 +184,7 @@ class Summary:
     uplink_bytes: int = 0
     energy_mj: float = 0.0
     interrupted: bool = False
+    withdrawn: int = 0
     lock: threading.Condition = field(default_factory=threading.Condition)
 
     def take(self, answer: "Answer", latency_ms: float) -> None:
@@ -196,6 +201,10 @@ class Summary:
             self.energy_mj += answer.energy_mj
             self.tell(answer)
             self.lock.notify_all()
+
+    def watch(self, _now_ns: int, _event: object, outcome: "Outcome") -> None:
+        """A listener for Session.listen: counts withdrawals."""
+        self.withdrawn += sum(type(record).__name__ == "CertificateWithdrawn" for record in outcome.records)
 
     def to_dict(self) -> dict[str, Any]:
         """For machines."""
@@ -216,13 +225,18 @@ class Summary:
             "max_ms": longest,
             "uplink_bytes": self.uplink_bytes,
             "energy_mj": round(self.energy_mj, 1),
+            "withdrawn": self.withdrawn,
             "interrupted": self.interrupted,
         }
 
     def text(self) -> str:
         """For people."""
         found = self.to_dict()
-        lines = [f"{found['requests']} samples: {found['in_time']} in time, {found['late']} late or unanswered"]
+        safe = self.by_status.get("safe_value", 0)
+        kinds = (
+            f"{found['in_time'] - safe} answered in time, {safe} safe values" if safe else f"{found['in_time']} in time"
+        )
+        lines = [f"{found['requests']} samples: {kinds}, {found['late']} late or unanswered"]
         if self.interrupted:
             lines[0] += " (interrupted)"
         if self.latencies_ms:
@@ -233,6 +247,8 @@ class Summary:
         for title, counts in counted.items() if self.by_mode else list(counted.items())[:3]:
             lines.append(f"{title:<9} " + ", ".join(f"{name} {count}" for name, count in counts.most_common()))
         lines.append(f"used      {self.uplink_bytes:,} bytes up, {self.energy_mj:,.0f} mJ (modelled)")
+        if self.withdrawn:
+            lines.append(f"the certificate was withdrawn {self.withdrawn} times: see the lines above, or the journal")
         return "\n".join(lines)
 
 

@@ -101,7 +101,7 @@ class Governor:
         self.certificate = certificate
         self._rule, self._records = certificate.rule, records
         self._place = 0
-        self._exceeded: deque[int] = deque(maxlen=certificate.rule.exceedances_max + 1)
+        self._exceeded: deque[tuple[int, str]] = deque(maxlen=certificate.rule.exceedances_max + 1)
         self._pressed: set[str] = set()  # causes that last: heat, throttling
         self._step_ns = self._quiet_ns = 0
         self._left_ns: int | None = None
@@ -114,29 +114,36 @@ class Governor:
         return self.certificate.modes[min(self._place, len(self.certificate.modes) - 1)]
 
     @property
+    def returning(self) -> tuple[Mode, ...]:
+        """The mode in force and those that may return."""
+        return self.certificate.modes[: self._place + 1]
+
+    @property
     def certified(self) -> bool:
         """Whether the proof of the mode in force stands."""
         return self._place < len(self.certificate.modes)
 
-    def exceeded(self, now_ns: int, begun_ns: int) -> None:
-        """A bound was exceeded by what began then: past the declared rate the proof no longer stands.
+    def exceeded(self, what: str, now_ns: int, begun_ns: int) -> None:
+        """A bound was exceeded by this, which began then: past the declared rate the proof no longer stands.
 
         What is told at one moment counts once (a run and its segments are the same work), and what began in a former mode
         says nothing against this one.
         """
         before = self._left_ns is not None and begun_ns <= self._left_ns
-        if before or (self._exceeded and self._exceeded[-1] == now_ns):
+        if before or (self._exceeded and self._exceeded[-1][0] == now_ns):
             return
         self._quiet_ns = now_ns
-        self._exceeded.append(now_ns)
-        first = self._exceeded[0]
+        self._exceeded.append((now_ns, what))
+        first = self._exceeded[0][0]
         if len(self._exceeded) > self._rule.exceedances_max and now_ns - first <= self._rule.window_ns:
-            self._withdraw(f"{len(self._exceeded)} bounds exceeded in {(now_ns - first) / SECOND:.3f} s", now_ns)
+            names = [each for _, each in self._exceeded]
+            kinds = ", ".join(f"{name} x{names.count(name)}" for name in dict.fromkeys(names))
+            self._withdraw(f"{len(names)} bounds exceeded in {(now_ns - first) / SECOND:.3f} s ({kinds})", now_ns)
 
-    def broken(self, request: int, now_ns: int, begun_ns: int) -> None:
-        """An answer to what was captured then came later than the proof says."""
+    def broken(self, how: str, now_ns: int, begun_ns: int) -> None:
+        """What was captured then was not answered as the proof says; `how` it ended, in words."""
         if self._left_ns is None or begun_ns > self._left_ns:
-            self._withdraw(f"request {request} was not answered in time", now_ns)
+            self._withdraw(how, now_ns)
 
     def press(self, cause: str, *, pressing: bool | None, now_ns: int) -> None:
         """A lasting cause came (True), went (False), or is neither here nor there (None: as before)."""

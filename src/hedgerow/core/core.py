@@ -21,11 +21,11 @@ from hedgerow.core.budgets import Budgets, BudgetSettings
 from hedgerow.core.certificate import Certificate
 from hedgerow.core.choosing import Choosing
 from hedgerow.core.desk import Desk
-from hedgerow.core.flight import Flight, Job, Plan, Primary
+from hedgerow.core.flight import Flight, Job, Plan, Primary, Rules
 from hedgerow.core.link import Attempt, Link
 from hedgerow.core.modes import Modes
 from hedgerow.core.policies import Choice, Policy
-from hedgerow.core.records import Criticality, Reason, Source, Status
+from hedgerow.core.records import NOISE_NS, Criticality, Reason, Source, Status
 from hedgerow.errors import UsageError
 
 
@@ -55,6 +55,7 @@ class Core:
         self._wake_ns: int | None = None
         self._flights: dict[int, Flight] = {}
         self._last_request = -1
+        self._rules = Rules(self.margins, policy.uses_reserve, self.limits.unanswered_wait_ns)
         self._budgets = Budgets(budgets or BudgetSettings())
         out = (self._records, self._actions)
         links = sorted({arm.crossing.link for arm in table.arms if arm.crossing is not None})
@@ -109,7 +110,10 @@ class Core:
         for link in self._links.values():
             moments += [link.probe_due_ns(), *(attempt.lost_at_ns for attempt in link.attempts.values())]
         for flight in self._flights.values():
-            moments += [flight.retry_ns, flight.audit.until_ns if flight.audit else self._ending(flight)[0]]
+            moments += [
+                flight.retry_ns,
+                flight.audit.until_ns if flight.audit else flight.ending(self._now_ns, self._rules)[0],
+            ]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def _take(self, event: r.Event) -> None:
@@ -149,7 +153,8 @@ class Core:
             case r.DeliveryTook():
                 self._compare(event.request, "delivery", event.duration_ns, self.margins.deliver_ns)
                 if event.late and self._modes.governor is not None:
-                    self._modes.governor.broken(event.request, self._now_ns, event.captured_ns)
+                    how = f"request {event.request} was handed over too late"
+                    self._modes.governor.broken(how, self._now_ns, event.captured_ns)
             case r.StreamOpened():
                 self._open_stream(event.stream)
             case _:
@@ -202,7 +207,7 @@ class Core:
         flight = Flight(event.request, stream, event.captured_ns, deadline, deadline - self.margins.before(stream))
         for what, measured_ns, bound_ns in self._modes.assumptions(event, self._now_ns):
             self._compare(event.request, what, measured_ns, bound_ns)
-        taken, flight.promised = self._modes.arrived(event), self._modes.promises(stream)
+        taken, flight.promised = self._modes.arrived(event, self._now_ns), self._modes.promises(stream)
         self._flights[event.request] = flight
         for desk in self._desks.values() if taken else ():
             desk.arrived(stream.name, self._now_ns)
@@ -375,7 +380,10 @@ class Core:
         """Compare what was measured with its bounds, and learn how the lane runs."""
         request, spent, took = job.flight.request, sum(event.segment_ns), self._now_ns - job.started_ns
         for segment, measured in enumerate(event.segment_ns, start=job.first):
-            self._compare(request, f"segment {model.name}:{segment}", measured, model.segment_bound_ns[segment], took)
+            if measured > model.segment_bound_ns[segment] + NOISE_NS:
+                self._compare(
+                    request, f"segment {model.name}:{segment}", measured, model.segment_bound_ns[segment], took
+                )
         if event.last == job.last:
             self._compare(request, f"run {model.name}", took, job.bound_ns)
         median = sum(model.segment_median_ns[job.first : event.last + 1])
@@ -387,7 +395,7 @@ class Core:
         if measured_ns > bound_ns:
             self._records.append(r.BoundExceeded(request, what, measured_ns / 1e6, bound_ns / 1e6))
             if self._modes.governor is not None:
-                self._modes.governor.exceeded(self._now_ns, self._now_ns - max(measured_ns, begun_ago_ns))
+                self._modes.governor.exceeded(what, self._now_ns, self._now_ns - max(measured_ns, begun_ago_ns))
 
     def _replan(self, flight: Flight) -> None:
         """At a joint: go on from the retained tensors if that is the cheaper insurance now."""
@@ -458,10 +466,10 @@ class Core:
             self._actions.append(r.Advise(flight.request))
             self._audits.consider(flight, self._now_ns)
             self._forget_if_done(flight)
-        elif flight.stream.criticality is Criticality.SAFETY and flight.plan is not None:
+        elif flight.has_own and self.policy.uses_reserve:
             flight.advised = True
         else:
-            self._deliver(flight, self._in_time(flight), Source.REMOTE, Reason.REMOTE_IN_TIME)
+            self._deliver(flight, flight.status_at(self._now_ns), Source.REMOTE, Reason.REMOTE_IN_TIME)
 
     def _primary_ended(self, flight: Flight) -> None:
         """The arm brings no answer any more: nothing is left to wait for."""
@@ -480,13 +488,20 @@ class Core:
             self._give_up(flight)
 
     def _give_up(self, flight: Flight) -> None:
-        """No arm is left: background waits for another try, everything else ends here (or at its safe value)."""
+        """No arm is left: background waits for another try, everything else ends here, with its safe value if it has one."""
         if flight.background:
             flight.primary, flight.arm, flight.step = Primary.NONE, None, 0
             flight.joints.clear()  # the next arm begins at the sample
             flight.retry_ns = self._now_ns + self.limits.retry_background_ns
-        elif not flight.stream.has_safe_value:
-            self._deliver(flight, Status.FAILED, Source.NONE, Reason.REMOTE_FAILED)
+        else:
+            reason = flight.decided if flight.decided is Reason.SAFE_VALUE_ONLY else Reason.REMOTE_FAILED
+            self._end_without(flight, reason)
+
+    def _end_without(self, flight: Flight, reason: Reason) -> None:
+        """End now without a model's answer: with the safe value, or with nothing."""
+        safe = flight.stream.has_safe_value
+        kind = (Status.SAFE_VALUE, Source.SAFE_VALUE) if safe else (Status.FAILED, Source.NONE)
+        self._deliver(flight, *kind, reason)
 
     def _plan_failed(self, flight: Flight, model: str) -> None:
         """The engine failed in the reserve: take another model's, or wait for the remote answer, or end."""
@@ -499,23 +514,10 @@ class Core:
             flight.eager, flight.guaranteed = Reason.ENGINE_FAILED, bool(fitting)
             flight.likely = self._now_ns + flight.plan.likely_ns <= flight.due_ns
             self._records.append(r.ReserveChosen(flight.request, flight.plan.name, Reason.ENGINE_FAILED, 0))
-        elif flight.advised:  # a safety request's own models all failed: what the cloud said is all there is
-            self._deliver(flight, self._in_time(flight), Source.REMOTE, Reason.ENGINE_FAILED)
-        elif not flight.remote_pending and not flight.stream.has_safe_value:
-            self._deliver(flight, Status.FAILED, Source.NONE, Reason.ENGINE_FAILED)
-
-    def _ending(self, flight: Flight) -> tuple[int | None, Status, Source, Reason]:
-        """When this request ends although nothing happens (None: never), and how: with the best there is."""
-        if flight.background and not flight.closed:
-            return flight.expires_ns, Status.SPOOLED, Source.NONE, Reason.EXPIRED
-        moment = None if flight.closed else flight.deadline_ns - self.margins.deliver_ns - self.margins.timer_ns
-        if flight.result is not None:
-            return moment, self._in_time(flight), Source.LOCAL, Reason.HOLD_ENDED
-        if flight.stream.has_safe_value:
-            return moment, Status.SAFE_VALUE, Source.SAFE_VALUE, Reason.DEADLINE_PASSED
-        never = flight.closed or self.policy.uses_reserve
-        moment = None if never else flight.deadline_ns + self.limits.unanswered_wait_ns
-        return moment, Status.FAILED, Source.NONE, Reason.DEADLINE_PASSED
+        elif flight.advised and not flight.stream.has_safe_value:  # what the cloud said is all there is
+            self._deliver(flight, flight.status_at(self._now_ns), Source.REMOTE, Reason.ENGINE_FAILED)
+        elif not flight.remote_pending:
+            self._end_without(flight, Reason.ENGINE_FAILED)
 
     def _look_at_clocks(self) -> None:
         """Everything that is due by now: lost attempts, holds that end, safe values, retries, probes."""
@@ -534,7 +536,7 @@ class Core:
                 desk.cancel(flight, now)
             self._forget_if_done(flight)
         for flight in list(self._flights.values()):
-            moment, status, source, reason = self._ending(flight)
+            moment, status, source, reason = flight.ending(now, self._rules)
             if moment is not None and now >= moment:
                 self._deliver(flight, status, source, reason)
             elif flight.retry_ns is not None and now >= flight.retry_ns:
@@ -556,10 +558,7 @@ class Core:
             return
         if flight.stream.criticality is Criticality.SAFETY or not flight.remote_pending:
             reason = flight.decided if flight.decided is Reason.CONFIDENT_AT_GATE else Reason.LOCAL_DONE
-            self._deliver(flight, self._in_time(flight), Source.LOCAL, reason)
-
-    def _in_time(self, flight: Flight) -> Status:
-        return Status.ANSWERED if self._now_ns <= flight.deadline_ns else Status.LATE
+            self._deliver(flight, flight.status_at(self._now_ns), Source.LOCAL, reason)
 
     def _deliver(self, flight: Flight, status: Status, source: Source, reason: Reason) -> None:
         """End the request towards its caller, exactly once, and stop what it still had under way."""
@@ -571,9 +570,7 @@ class Core:
             model = flight.result.name
         elif source is Source.REMOTE and flight.arm is not None:
             model = flight.arm.model
-        kept = status is Status.ANSWERED or reason in (Reason.WITHDRAWN, Reason.LOWER_RATE)
-        if self._modes.governor is not None and flight.promised and not kept:
-            self._modes.governor.broken(flight.request, self._now_ns, flight.captured_ns)
+        self._modes.ended(flight, status, reason, self._now_ns)
         age, energy = (self._now_ns - flight.captured_ns) / 1e6, round(flight.energy_mj, 4)
         self._records.append(
             r.Delivered(flight.request, status, source, flight.arm_name, reason, age, energy, flight.uplink_bytes)

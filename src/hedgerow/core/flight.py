@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from hedgerow.core.arms import Arm, CrossStep, LocalModel, RunStep
-from hedgerow.core.records import Criticality, Reason, Stream
+from hedgerow.core.records import Criticality, Margins, Reason, Source, Status, Stream
 
 
 class Primary(Enum):
@@ -77,6 +77,19 @@ class Audit:
     first: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What decides how a request ends when nothing happens."""
+
+    margins: Margins
+    uses_reserve: bool
+    unanswered_wait_ns: int
+
+
+Ending = tuple[int | None, Status, Source, Reason]
+"""When a request ends although nothing happens (None: never), and how."""
+
+
 @dataclass(slots=True)
 class Flight:
     """`due_ns` is the moment by which the answer must be known so that it is delivered by `deadline_ns`."""
@@ -136,3 +149,28 @@ class Flight:
     def only_waits(self) -> bool:
         """Nothing of it is under way: it only waits for the lane."""
         return not (self.started or self.closed or self.job or self.result or self.remote_pending)
+
+    @property
+    def has_own(self) -> bool:
+        """A safety request takes its own answer, else its safe value: beside these a remote one is advice."""
+        own = self.plan is not None or self.stream.has_safe_value
+        return own and self.stream.criticality is Criticality.SAFETY
+
+    def status_at(self, now_ns: int) -> Status:
+        """How an answer that comes now is."""
+        return Status.ANSWERED if now_ns <= self.deadline_ns else Status.LATE
+
+    def ending(self, now_ns: int, rules: Rules) -> Ending:
+        """With the best there is: its own answer that was held, its safe value, else nothing."""
+        if self.background and not self.closed:
+            return self.expires_ns, Status.SPOOLED, Source.NONE, Reason.EXPIRED
+        moment = None if self.closed else self.deadline_ns - rules.margins.deliver_ns - rules.margins.timer_ns
+        if self.result is not None:
+            return moment, self.status_at(now_ns), Source.LOCAL, Reason.HOLD_ENDED
+        if self.stream.has_safe_value:
+            only = self.decided is Reason.SAFE_VALUE_ONLY
+            reason = Reason.SAFE_VALUE_ONLY if only else Reason.DEADLINE_PASSED
+            return moment, Status.SAFE_VALUE, Source.SAFE_VALUE, reason
+        never = self.closed or rules.uses_reserve
+        moment = None if never else self.deadline_ns + rules.unanswered_wait_ns
+        return moment, Status.FAILED, Source.NONE, Reason.DEADLINE_PASSED

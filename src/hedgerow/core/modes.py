@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from hedgerow.core import records as r
 from hedgerow.core.arms import ArmTable, LocalModel
 from hedgerow.core.certificate import Allowance, Certificate, Governor, Mode
+from hedgerow.core.flight import Flight
+from hedgerow.core.records import Reason, Status
 from hedgerow.errors import UsageError
 
 _ROUNDING = 1000  # a capture may be closer than the declared distance by this part of it: clocks of cameras are rounded
@@ -24,7 +26,9 @@ class Modes:
         self.streams: dict[str, r.Stream] = {}
         self._locals, self._limits = table.locals, limits
         self._every = tuple(each.name for each in table.locals)
-        self._seen: dict[str, tuple[int, int]] = {}  # of each stream: samples so far, and the last one's capture
+        self._seen: dict[
+            str, tuple[int, int]
+        ] = {}  # of each stream: samples so far, and the last one's place on its grid
 
     @property
     def mode(self) -> Mode | None:
@@ -55,20 +59,53 @@ class Modes:
         return tuple(each for each in self._locals if each.name in names)
 
     def promises(self, stream: r.Stream) -> bool:
-        """Whether a proof says that a sample of this stream is answered in time."""
-        background = stream.criticality is r.Criticality.BACKGROUND
-        return bool(self.proven and self.allowance(stream.name).reserves and not background)
+        """Whether a proof says that a sample of this stream is answered, or gets its safe value, in time."""
+        return bool(self.proven) and stream.criticality is not r.Criticality.BACKGROUND
+
+    def ended(self, flight: Flight, status: Status, reason: Reason, now_ns: int) -> None:
+        """A request ends so: what was promised and is not kept breaks the proof."""
+        kept = status is Status.ANSWERED or reason in (Reason.WITHDRAWN, Reason.LOWER_RATE)
+        if status is Status.SAFE_VALUE and not self.allowance(flight.stream.name).reserves:
+            kept = now_ns <= flight.deadline_ns  # it is what the mode promises
+        if self.governor is not None and flight.promised and not kept:
+            how = f"request {flight.request} of '{flight.stream.name}' ended {status.value} ({reason.value})"
+            self.governor.broken(how, now_ns, flight.captured_ns)
 
     def expected(self) -> list[tuple[r.Stream, tuple[str, ...], int]]:
-        """For the desks: each stream, the models that may answer it, and of how many samples one is taken."""
-        allowed = [(stream, self.allowance(name)) for name, stream in self.streams.items()]
-        return [(stream, each.reserves, each.keep_every) for stream, each in allowed]
+        """For the desks: each stream, the models that may answer it, and of how many samples one is taken.
 
-    def arrived(self, event: r.RequestArrived) -> bool:
+        As in the most demanding of the modes that may return: what is put off now must still fit when it does.
+        """
+        return [(stream, *self._most(name)) for name, stream in self.streams.items()]
+
+    def _most(self, stream: str) -> tuple[tuple[str, ...], int]:
+        """The reserves whose cheapest is the dearest, and the highest rate, of the present mode and those before it."""
+        modes = self.governor.returning if self.governor is not None else ()
+        allowed = [each.allowance(stream) for each in modes] or [self.allowance(stream)]
+        bounds = {model.name: model.tail_bound_ns[0] for model in self._locals}
+        held = [each for each in allowed if any(name in bounds for name in each.reserves)]
+        if not held:
+            return (), 1
+        dearest = max(held, key=lambda each: min(bounds[name] for name in each.reserves if name in bounds))
+        return dearest.reserves, min(each.keep_every for each in held)
+
+    def arrived(self, event: r.RequestArrived, now_ns: int) -> bool:
         """Count a sample; False if the present mode's lower rate leaves it out."""
         count, _ = self._seen.get(event.stream, (0, 0))
-        self._seen[event.stream] = (count + 1, event.captured_ns)
+        self._seen[event.stream] = (count + 1, min(self._place_ns(event, now_ns), event.captured_ns))
         return count % self.allowance(event.stream).keep_every == 0
+
+    def _place_ns(self, event: r.RequestArrived, now_ns: int) -> int:
+        """Where on its stream's grid, one period apart, a sample may have been due at the earliest.
+
+        The proof holds for captures on that grid and arrivals within `capture_delay_ns` of them; so a capture may itself
+        come later than its place, and the next then sooner after it, as long as both arrive by then (as in the generic cell
+        rate algorithm, ITU-T I.371).
+        """
+        stream = self.streams[event.stream]
+        count, last_ns = self._seen.get(event.stream, (0, 0))
+        earliest = now_ns - stream.capture_delay_ns
+        return max(earliest, last_ns + (stream.period_ns or 0)) if count else earliest
 
     def assumptions(self, event: r.RequestArrived, now_ns: int) -> Iterator[tuple[str, int, int]]:
         """(what, measured, bound) of what the proof assumes of this sample; before it is counted."""

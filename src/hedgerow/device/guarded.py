@@ -80,12 +80,12 @@ class Guarded:
             if name not in opened:
                 raise UsageError(f"the guard's stream '{name}' is none of the session's; it has: {', '.join(opened)}")
             left_ms = stream["deadline_ns"] / MS - held_back_ms
-            if left_ms < (opened[name] if self._session.certified else 0.1):
+            if left_ms < (opened[name] if self._session.governed else 0.1):
                 raise UsageError(
                     f"stream '{name}': the guard and the handover need {held_back_ms:g} ms of its {stream['deadline_ns'] / MS:g}; "
                     f"give [guard.stream.{name}] a deadline_ms so much later"
                 )
-            found[name] = None if self._session.certified else left_ms
+            found[name] = None if self._session.governed else left_ms
         return found
 
     @property

@@ -15,9 +15,11 @@ from hedgerow.core import records as r
 class Herald:
     """Listens to the session's steps; `say` is called on the herald's own thread and may be slow."""
 
-    def __init__(self, address: str, say: Callable[[str], None], *, stands_in: bool) -> None:
+    def __init__(self, address: str, say: Callable[[str], None], *, stands_in: bool, governed: bool = False) -> None:
         self._address, self._say = address, say
         self._otherwise = "the device answers alone" if stands_in else "nothing answers in its place"
+        if governed:
+            self._otherwise = "the device goes on as the certificate's mode allows"
         self._reached: bool | None = None
         self._told: set[str] = set()
         self._queue: SimpleQueue[str | None] = SimpleQueue()
@@ -35,8 +37,7 @@ class Herald:
                 case r.CertificateWithdrawn():
                     self._queue.put(f"the certificate is withdrawn in mode '{record.mode}': {record.because}")
                 case r.ModeChanged():
-                    proof = "" if record.certified else ", no longer certified"
-                    self._queue.put(f"mode '{record.after}'{proof} instead of '{record.before}': {record.because}")
+                    self._queue.put(_mode_line(record))
                 case _:
                     pass
         if isinstance(event, r.TrustRestored):
@@ -76,3 +77,12 @@ class Herald:
     def _serve(self) -> None:
         while (text := self._queue.get()) is not None:
             self._say(text)
+
+
+def _mode_line(record: r.ModeChanged) -> str:
+    """One line about a change of modes; beyond the last mode and back from there its name stays the same."""
+    if record.before != record.after:
+        return f"mode '{record.after}' instead of '{record.before}': {record.because}"
+    return (
+        f"mode '{record.after}' is {'certified again' if record.certified else 'no longer certified'}: {record.because}"
+    )

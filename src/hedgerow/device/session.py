@@ -152,7 +152,7 @@ class Session:
         for chain in self._chains.values():
             chain.warm_up()
         if server is not None or self._certified:
-            self._herald = Herald(server or "", self._say, stands_in=self._stands_in)
+            self._herald = Herald(server or "", self._say, stands_in=self._stands_in, governed=self._certified)
             self._driver.listen(self._herald)
         if server is not None and self._herald is not None:
             plain, address = server.startswith(PLAIN), address_of(server)
@@ -169,8 +169,8 @@ class Session:
         return self._core.mode
 
     @property
-    def certified(self) -> bool:
-        """Whether a certificate governs it; its streams' deadlines are then fixed."""
+    def governed(self) -> bool:
+        """Whether it runs under a certificate, withdrawn or not; its streams' deadlines are then fixed. See `mode`."""
         return self._certified
 
     @property

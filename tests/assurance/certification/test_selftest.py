@@ -58,9 +58,9 @@ def test_a_core_that_breaks_its_promise_after_a_change_would_be_found(monkeypatc
     """One that leaves out samples for good once a mode was left, whichever is in force then."""
     arrived = Modes.arrived
 
-    def forgetful(self: Modes, event: RequestArrived) -> bool:
+    def forgetful(self: Modes, event: RequestArrived, now_ns: int) -> bool:
         assert self.governor is not None
-        return arrived(self, event) and (self.governor._left_ns is None or event.request % 2 == 0)
+        return arrived(self, event, now_ns) and (self.governor._left_ns is None or event.request % 2 == 0)
 
     monkeypatch.setattr(Modes, "arrived", forgetful)
     found = selftest(60, seed=11)
