@@ -48,11 +48,16 @@ class Given:
 
 
 def make_given(folder: Path, *, task_file: Path | None = None, seconds: float = PROFILE_SECONDS) -> Given:
-    """Make it all below `folder`; with `task_file` that task is profiled and its frames are blocks of colour likewise."""
+    """Make it all below `folder`; with `task_file` that task is profiled and its frames are blocks of colour likewise.
+
+    Pictures of such a task cross as they are: what a large network makes of blocks of colour after JPEG is as far from its own
+    answer as from another frame's, and the oracle could not tell them apart.
+    """
+    effort = EFFORT if task_file is None else replace(EFFORT, frame_codecs=("raw",))
     path = write_task(folder) if task_file is None else task_file
     task = Task.load(path)
     drawn = frames()
-    profile: Profile = make_profile(task, list(drawn[:24]), seconds=seconds, quick=True, effort=EFFORT)
+    profile: Profile = make_profile(task, list(drawn[:24]), seconds=seconds, quick=True, effort=effort)
     profile.save(folder / "profile.json")
     np.save(folder / "frames.npy", drawn)
     return Given(path, folder / "profile.json", folder / "frames.npy")
