@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hedgerow.errors import HostError
-from hedgerow.models.home import holds, home, make_directory, write_whole
+from hedgerow.errors import HostError, UsageError
+from hedgerow.models.home import holds, home, make_directory, read_whole, write_whole
 from tests.models.fetch.wheels import sha256
 
 
@@ -103,3 +103,25 @@ def test_readers_beside_two_writers_see_only_whole_files(tmp_path: Path) -> None
     for writer in writers:
         writer.join()
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("none.json", "there is no profile .*none.json; make one with `hedgerow profile`"),
+        ("folder", "folder is a folder, not a profile"),
+        ("large.json", "large.json is larger than 4 bytes: that is no profile"),
+    ],
+)
+def test_what_cannot_be_read_whole_is_named_with_the_command_that_makes_one(
+    tmp_path: Path, name: str, words: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "large.json").write_bytes(b"12345")
+    with pytest.raises(UsageError, match=words):
+        read_whole(tmp_path / name, "profile", bytes_max=10_000 if name == "folder" else 4, made_by="hedgerow profile")
+
+
+def test_a_file_within_its_limit_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"1234")
+    assert read_whole(tmp_path / "file", "profile", bytes_max=4, made_by="hedgerow profile") == b"1234"

@@ -26,9 +26,8 @@ class Modes:
         self.streams: dict[str, r.Stream] = {}
         self._locals, self._limits = table.locals, limits
         self._every = tuple(each.name for each in table.locals)
-        self._seen: dict[
-            str, tuple[int, int]
-        ] = {}  # of each stream: samples so far, and the last one's place on its grid
+        # of each stream: samples so far, and the last one's place on its grid
+        self._seen: dict[str, tuple[int, int]] = {}
 
     @property
     def mode(self) -> Mode | None:
@@ -120,8 +119,11 @@ class Modes:
 
     def temperature(self, celsius: float, now_ns: int) -> None:
         """Heat presses for the next mode from `hot_celsius` on, until it is no more than `cool_celsius`."""
-        if self.governor is not None and self.governor.certificate.rule.hot_celsius is not None:
-            rule, hot = self.governor.certificate.rule, self.governor.certificate.rule.hot_celsius
+        if self.governor is None:
+            return
+        rule = self.governor.certificate.rule
+        hot = rule.hot_celsius
+        if hot is not None:
             cool = hot if rule.cool_celsius is None else rule.cool_celsius
             pressing = True if celsius >= hot else False if celsius <= cool else None
             self.governor.press("heat", pressing=pressing, now_ns=now_ns)

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hedgerow.errors import HostError
+from hedgerow.errors import HostError, UsageError
 
 
 def home() -> Path:
@@ -68,3 +68,21 @@ def holds(path: Path, sha256: str) -> bool:
 
 def _reason(error: OSError) -> str:
     return error.strerror or str(error)
+
+
+def read_whole(path: Path, kind: str, *, bytes_max: int, made_by: str) -> bytes:
+    """The bytes of a file of this kind ("profile"), which the command `made_by` writes.
+
+    UsageError, naming file and command, when it is missing, a folder or larger than `bytes_max`; HostError when the machine
+    cannot read it.
+    """
+    try:
+        if path.stat().st_size > bytes_max:
+            raise UsageError(f"{path} is larger than {bytes_max} bytes: that is no {kind}")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"there is no {kind} {path}; make one with `{made_by}`") from None
+    except IsADirectoryError:
+        raise UsageError(f"{path} is a folder, not a {kind}") from None
+    except OSError as error:
+        raise HostError(f"cannot read the {kind} {path}: {_reason(error)}") from error

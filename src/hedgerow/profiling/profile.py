@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from hedgerow.codecs import Calibration
-from hedgerow.errors import HostError, UsageError
-from hedgerow.models.home import write_whole
+from hedgerow.errors import UsageError
+from hedgerow.models.home import read_whole, write_whole
 from hedgerow.models.task import Task
 from hedgerow.profiling.layout import readable
 from hedgerow.profiling.times import IdleAndLoaded, Times
@@ -164,16 +164,7 @@ def _as_sets(names: Any) -> list[frozenset[str]]:
 
 
 def _load(path: Path) -> Profile:
-    try:
-        if path.stat().st_size > PROFILE_BYTES_MAX:
-            raise UsageError(f"{path} is larger than {PROFILE_BYTES_MAX} bytes: that is no profile")
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UsageError(f"there is no profile {path}; make one with `hedgerow profile`") from None
-    except IsADirectoryError:
-        raise UsageError(f"{path} is a folder, not a profile") from None
-    except OSError as error:
-        raise HostError(f"cannot read the profile {path}: {error.strerror or error}") from error
+    data = read_whole(path, "profile", bytes_max=PROFILE_BYTES_MAX, made_by="hedgerow profile")
     try:
         found = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

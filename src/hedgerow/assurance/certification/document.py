@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from hedgerow.errors import HostError, UsageError
-from hedgerow.models.home import write_whole
+from hedgerow.errors import UsageError
+from hedgerow.models.home import read_whole, write_whole
 from hedgerow.profiling.layout import readable
 
 FORMAT = 1
@@ -239,16 +239,7 @@ def statement_of(inputs: Inputs) -> tuple[str, ...]:
 def load_document(path: str | Path, *, whole: bool = True) -> Document:
     """Read a file; UsageError, naming it, when it is missing, cut short, altered (if `whole`), of another format or none."""
     path = Path(path)
-    try:
-        if path.stat().st_size > CERTIFICATE_BYTES_MAX:
-            raise UsageError(f"{path} is larger than {CERTIFICATE_BYTES_MAX} bytes: that is no certificate")
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UsageError(f"there is no certificate {path}; make one with `hedgerow certify`") from None
-    except IsADirectoryError:
-        raise UsageError(f"{path} is a folder, not a certificate") from None
-    except OSError as error:
-        raise HostError(f"cannot read the certificate {path}: {error.strerror or error}") from error
+    data = read_whole(path, "certificate", bytes_max=CERTIFICATE_BYTES_MAX, made_by="hedgerow certify")
     return read_document(data, str(path), whole=whole)
 
 
