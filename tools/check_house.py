@@ -1,7 +1,7 @@
 """Checks the house rules that a machine can: `python tools/check_house.py`. What breaks one is listed here with its reason.
 
-Rules: a file has at most 600 lines and a function 60; core in all 3,400 (2,500 by the design; docs/decisions/0005 to 0007 say
-what is above it and why); a policy 150. Every module but a test's says why it exists.
+Rules: a file has at most 600 lines and a function 60; core in all 3,400 beside its policies (2,500 by the design;
+docs/decisions/0005 to 0007 say what is above it and why); a policy 150. Every module but a test's says why it exists.
 No broad `except` that swallows, outside a top-level supervisor. Core computes with what gives equal bits on every
 processor: no random numbers, linear algebra, exponentials, logarithms or powers. Generated files are left out.
 `--root DIR` reads another repository of the same shape (tests plant their violations there).
@@ -141,7 +141,8 @@ def main() -> int:
         print(f"no Python files below {root}", file=sys.stderr)
         return 2
     wrong = [line for source in found for line in findings(source)]
-    core_lines = sum(len(source.text.splitlines()) for source in found if source.name.startswith(CORE))
+    core = [each for each in found if each.name.startswith(CORE) and not each.name.startswith(POLICIES)]
+    core_lines = sum(len(source.text.splitlines()) for source in core)
     if core_lines > CORE_LINES_MAX:
         wrong.append(f"{CORE}: {core_lines} lines in all; at most {CORE_LINES_MAX}")
     if root == here:

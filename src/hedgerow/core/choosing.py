@@ -25,7 +25,7 @@ class Choosing:
     def __init__(
         self, table: ArmTable, limits: Limits, prices: Prices, links: Mapping[str, Link], desks: Mapping[str, Desk]
     ) -> None:
-        self.table, self.prices = table, prices
+        self.table, self.prices, self._seed = table, prices, limits.seed
         self._links, self._desks = links, desks
         self.whole = {
             column: table.local(arm.model) for column, arm in enumerate(table.arms) if _is_whole(arm.steps, table)
@@ -65,6 +65,7 @@ class Choosing:
         own_start_ns: int | None,
         budgets: Budgets,
         now_ns: int,
+        in_flight: int = 0,
     ) -> View:
         """Everything a policy may look at for this request. The arrays are valid until the next call.
 
@@ -99,6 +100,14 @@ class Choosing:
             reserve_energy_mj=table.energy.busy_mj(plan.median_ns) if plan else 0.0,
             reserve_quality=plan.model.quality if plan else 0.0,
             prices=self.prices,
+            request=flight.request,
+            now_ns=now_ns,
+            deadline_ns=flight.deadline_ns,
+            samples=self._beliefs[:, : len(LinkBelief.COLUMNS)],
+            in_flight=in_flight,
+            battery_fraction=budgets.battery_fraction,
+            celsius=budgets.celsius,
+            seed=self._seed,
         )
 
     def _costs(self, link: Link | None, energy_price: float) -> tuple[float, float, Floats, Floats]:
@@ -135,8 +144,9 @@ class Choosing:
         """The record of a choice: what was expected of it, all counted from capture."""
         plan = flight.plan
         median = p90 = bound = float(plan.median_ns if plan else 0)
-        cost = probability = 0.0
+        cost, probability, propensity = 0.0, 0.0, 1.0
         if choice is not None:
+            propensity = choice.propensity
             cost, probability = choice.cost_mj, choice.reserve_probability
             crossing = self.table.arms[choice.arm].crossing
             if crossing is None:
@@ -150,7 +160,7 @@ class Choosing:
         age = now_ns - flight.captured_ns
         slack = (flight.due_ns if own_start_ns is None else own_start_ns) - now_ns
         figures = (slack / 1e6, cost, (age + median) / 1e6, (age + p90) / 1e6, (age + bound) / 1e6, probability)
-        rounded = [round(each, 4) for each in figures]
+        rounded = [*(round(each, 4) for each in figures), round(propensity, 6)]
         return Decision(flight.request, flight.arm_name, flight.decided, plan.name if plan else "", *rounded)
 
 

@@ -24,7 +24,7 @@ from hedgerow.core.desk import Desk
 from hedgerow.core.flight import Flight, Job, Plan, Primary, Rules
 from hedgerow.core.link import Attempt, Link
 from hedgerow.core.modes import Modes
-from hedgerow.core.policies import Choice, Policy
+from hedgerow.core.policies import Choice, Learns, Policy
 from hedgerow.core.records import NOISE_NS, Criticality, Reason, Source, Status
 from hedgerow.errors import UsageError
 
@@ -59,7 +59,8 @@ class Core:
         self._budgets = Budgets(budgets or BudgetSettings())
         out = (self._records, self._actions)
         links = sorted({arm.crossing.link for arm in table.arms if arm.crossing is not None})
-        self._links = {name: Link(name, self.limits, *out) for name in links}
+        learn = policy.learn if isinstance(policy, Learns) else None
+        self._links = {name: Link(name, self.limits, *out, learn) for name in links}
         lanes = sorted({model.lane for model in table.locals})
         self._desks = {lane: Desk(lane, table.locals, self.margins, *out) for lane in lanes}
         self._audits = Audits(self.limits, table.locals if policy.uses_reserve else (), self._links, *out)
@@ -240,7 +241,7 @@ class Core:
             own_start = flight.due_ns - flight.plan.likely_ns  # unproven, yet likely: then it is not put off at all
             flight.eager, flight.likely = Reason.NOTHING_FITS, True
         allowed = self._modes.allowance(flight.stream.name).reserves
-        view = self._choosing.view(flight, allowed, fits, own_start, self._budgets, now)
+        view = self._choosing.view(flight, allowed, fits, own_start, self._budgets, now, len(self._flights) - 1)
         if not self.policy.uses_reserve:
             view.admissible = self.table.is_remote
         choice = self.policy.choose(view)
@@ -299,6 +300,7 @@ class Core:
         if choice is not None:
             arm, whole = self.table.arms[choice.arm], self._choosing.whole.get(choice.arm)
             flight.arm_name, flight.decided = arm.name, choice.reason
+            flight.column, flight.decided_ns = choice.arm, self._now_ns
             if whole is None or whole.name not in fits:
                 flight.arm = arm
                 self._advance(flight, None)
@@ -428,7 +430,8 @@ class Core:
             useful = lost_at = max(useful, now) + self.limits.unanswered_wait_ns
         cloud_ns = float(run.median_ns + step.decode_ns)
         network_ns = flight.predicted_network_ns
-        given_up = link.sent(Attempt(flight.request, flight.attempt, now, size, cloud_ns, network_ns, useful, lost_at))
+        moments = (now, size, cloud_ns, network_ns, useful, lost_at, flight.column, flight.decided_ns)
+        given_up = link.sent(Attempt(flight.request, flight.attempt, *moments))
         waiting = self._crossing(given_up.request, given_up.attempt) if given_up else None
         if waiting is not None:
             self._primary_ended(waiting)

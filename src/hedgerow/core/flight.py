@@ -101,6 +101,8 @@ class Flight:
     due_ns: int
     arm: Arm | None = None
     arm_name: str = ""
+    column: int = -1  # of the arm in the table
+    decided_ns: int = 0
     step: int = 0
     primary: Primary = Primary.NONE
     attempt: int = 0

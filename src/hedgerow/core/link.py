@@ -3,10 +3,12 @@
 An attempt ends once: answered, failed or lost. What comes after that is an observation or nothing, never a second answer.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hedgerow.core.beliefs import LinkBelief
 from hedgerow.core.breaker import Breaker, Signal, State
+from hedgerow.core.policies import Feedback
 from hedgerow.core.records import Action, BreakerMoved, Limits, Probe, ProbeAnswered, ProbeLost, Record, RemoteObserved
 
 _ACTIVE_NS = 5_000_000_000
@@ -25,15 +27,25 @@ class Attempt:
     predicted_network_ns: float
     useful_until_ns: int
     lost_at_ns: int
+    arm: int = -1  # its column, and when it was chosen
+    decided_ns: int = 0
     first_ack_ns: int | None = None
     acked_bytes: int = 0
 
 
 class Link:
-    """State of one link. `records` and `actions` are the core's lists of the present step."""
+    """State of one link. `records` and `actions` are the core's lists of the present step; `learn` is told how each attempt
+    ended, for a policy that learns."""
 
-    def __init__(self, name: str, limits: Limits, records: list[Record], actions: list[Action]) -> None:
-        self.name, self._limits = name, limits
+    def __init__(
+        self,
+        name: str,
+        limits: Limits,
+        records: list[Record],
+        actions: list[Action],
+        learn: Callable[[Feedback], None] | None = None,
+    ) -> None:
+        self.name, self._limits, self._learn_from = name, limits, learn
         self._records, self._actions = records, actions
         self.belief = LinkBelief(limits)
         self.breaker = Breaker(limits, name)
@@ -65,6 +77,7 @@ class Link:
     def answered(self, request: int, attempt: int, *, queue_ns: int, cloud_ns: int, now_ns: int) -> None:
         """An answer to an attempt under way: learn from it."""
         found, self._heard_ns = self.attempts.pop((request, attempt)), now_ns
+        self._teach(found, now_ns - found.decided_ns)
         network_ns = max(1, now_ns - found.sent_ns - queue_ns - cloud_ns)
         factor = cloud_ns / found.cloud_median_ns if found.cloud_median_ns > 0 and cloud_ns else 1.0
         self._learn(found, network_ns, factor, queue_ns, late=now_ns > found.useful_until_ns, now_ns=now_ns)
@@ -73,6 +86,7 @@ class Link:
     def failed(self, request: int, attempt: int, *, fault: str, link_at_fault: bool, now_ns: int) -> None:
         """A fault instead of an answer to an attempt under way."""
         found = self.attempts.pop((request, attempt))
+        self._teach(found, None)
         trip_ns, rate, factor = self.belief.latest()
         if link_at_fault or (found.first_ack_ns is None and now_ns >= found.useful_until_ns):
             self._lose(now_ns)
@@ -89,8 +103,13 @@ class Link:
         silent = [each for each in self.attempts.values() if now_ns >= each.lost_at_ns]
         for each in silent:
             del self.attempts[each.request, each.attempt]
+            self._teach(each, None)
             self._lose(now_ns)
         return silent
+
+    def _teach(self, attempt: Attempt, latency_ns: int | None) -> None:
+        if self._learn_from is not None:
+            self._learn_from(Feedback(attempt.request, attempt.arm, latency_ns))
 
     def _lose(self, now_ns: int) -> None:
         self.belief.lost(now_ns)

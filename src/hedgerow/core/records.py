@@ -417,7 +417,10 @@ Action = Run | Encode | Preempt | Cancel | Send | StopSending | Probe | Deliver 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Which arm was chosen for a request, why, and what was expected of it (lengths from capture, mJ, shares)."""
+    """Which arm was chosen for a request, why, and what was expected of it (lengths from capture, mJ, shares).
+
+    `propensity`: with what probability the policy would have chosen it; 1 unless it randomises.
+    """
 
     request: int
     arm: str
@@ -429,6 +432,7 @@ class Decision:
     predicted_p90_ms: float
     bound_ms: float
     reserve_probability: float
+    propensity: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

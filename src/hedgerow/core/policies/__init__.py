@@ -1,13 +1,18 @@
 """Which arm: one small interface, one file a policy. A policy can be foolish, never late: the core holds the reserve.
 
 A policy sees a `View` (arrays over arms and belief samples) and returns a `Choice`. It is deterministic and picklable; it
-keeps no clock. `by_name` finds one.
+keeps no clock. One that learns from how its own choices went (`Learns`) is told by the core; one that randomises draws by
+`chance.draw(view.seed, "policy", view.request)`, so that a replay draws the same, and states its propensity in the choice.
+`by_name` gives a fresh one.
 """
 
 import importlib
 import pkgutil
-from dataclasses import dataclass
-from typing import Protocol
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
 
 from hedgerow.core.arms import ArmTable, Flags, Floats
 from hedgerow.core.records import Prices, Reason
@@ -22,6 +27,8 @@ class View:
     `device_ns` (arms,): time on the device. Their sum is the time from now to the answer. `cost_mj` (arms,): energy, money and the price of the arm's own disagreement.
     `admissible` (arms,): the reserve fits and the lane and link are free for it. `available_ns`: until the reserve would
     start; `time_left_ns`: until the answer is useless. `reserve_*`: what needing the reserve costs and gives.
+    `samples` (samples, 3): the first link's belief, round trip in ns (the cloud's queue included), ns per byte and cloud time
+    over planned; `in_flight`: requests under way, this one not counted.
     """
 
     table: ArmTable
@@ -36,6 +43,14 @@ class View:
     reserve_energy_mj: float
     reserve_quality: float
     prices: Prices
+    request: int = 0
+    now_ns: int = 0
+    deadline_ns: int = 0  # a moment
+    samples: Floats = field(default_factory=lambda: np.zeros((1, 3)))
+    in_flight: int = 0
+    battery_fraction: float = 1.0
+    celsius: float = 0.0
+    seed: int = 0
 
     def latency_ns(self, arm: int) -> Floats:
         """Time from now to this arm's answer in each sample: (samples,)."""
@@ -45,12 +60,23 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The arm's column, what it is expected to cost (mJ), and how likely it is to need the reserve."""
+    """The arm's column, what it is expected to cost (mJ), how likely it is to need the reserve, and with what probability
+    this policy would have chosen it in this view (1 for one that does not randomise)."""
 
     arm: int
     reason: Reason
     cost_mj: float = 0.0
     reserve_probability: float = 0.0
+    propensity: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """How a remote attempt ended: `latency_ns` from the decision to its answer (late ones too); None: none came."""
+
+    request: int
+    arm: int
+    latency_ns: int | None
 
 
 class Policy(Protocol):
@@ -64,12 +90,21 @@ class Policy(Protocol):
         ...
 
 
+@runtime_checkable
+class Learns(Protocol):
+    """What a policy offers besides if it learns from its own choices."""
+
+    def learn(self, feedback: Feedback) -> None:
+        """One of its remote attempts has ended."""
+        ...
+
+
 def by_name(name: str) -> Policy:
-    """The policy called `name`; UsageError lists the known ones."""
+    """A fresh policy of that name; UsageError lists the known ones."""
     found = {}
     for module in pkgutil.iter_modules(__path__):
         policy: Policy = importlib.import_module(f"{__name__}.{module.name}").POLICY
         found[policy.name] = policy
     if name not in found:
         raise UsageError(f"no policy '{name}'; there are: {', '.join(sorted(found))}")
-    return found[name]
+    return deepcopy(found[name])
