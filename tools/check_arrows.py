@@ -53,7 +53,8 @@ ARROWS: dict[str, list[str]] = {
         "assurance.certification",  # what a certificate file says, loaded and checked
         "errors",
     ],
-    "simulation": ["core", "errors"],
+    # the very same core in a virtual world; traces and the physics of a link are those of the emulated one
+    "simulation": ["core", "planning", "profiling", "models.home", "emulation", "errors"],
     # judges the machine: tries what the device's settings would do here, and reads a profile as evidence
     "doctor": ["device", "profiling", "models", "errors"],
     "emulation": ["errors"],
@@ -82,6 +83,7 @@ PACKAGES: dict[str, list[str]] = {
         "models",
         "planning",
         "profiling",
+        "simulation",
         "views",
         "wire",
     ],
