@@ -1,5 +1,6 @@
-"""The virtual world: links, lanes, a cloud and a fleet under a virtual clock, driving the very same core that runs in the car.
+"""The virtual world: a virtual clock and a modelled device, link and cloud around the very same `Core` that runs live.
 
-No sockets, no threads, no real clock: time is an argument, chance is drawn from named streams of one seed. What has to do
-with real sockets is in `emulation`.
+A second shell beside `device/`: it carries out the core's actions and posts the same events, and never decides where to run
+something. Everything random is drawn from (seed, name, index) and never from what a policy did, so that every policy, the
+device-only twin and the clairvoyants meet the same world.
 """

@@ -1,0 +1,139 @@
+"""Bytes over a link's course: how long a transfer takes, in the physics of the emulated relay (emulation/pipe.py).
+
+One direction is a first-in-first-out bottleneck at the course's rate, then a delay line of half the round trip that keeps the
+order; while the course is frozen nothing moves, and what was under way arrives after the thaw. That is a connection that is
+long-lived and paced, as the wire keeps it: after the first second its window never limits, so slow start is charged only to
+a transfer that begins a connection (`fresh`): one round trip to connect and, beyond an initial window of 10 segments, one
+more for each doubling that the transfer needs (RFC 6928, RFC 5681).
+Retransmission is seen as frozen stretches of the course, which is how lost probes are recorded.
+
+A position is the count of bytes that the bottleneck could have carried since the start. A transfer of n bytes takes the
+positions from max(position now, taken) on; the moment it is through is where the course reaches its last position.
+"""
+
+from bisect import bisect_right
+from typing import Final
+
+from hedgerow.simulation.course import Course
+
+NEVER_NS: Final = 1 << 62
+INITIAL_WINDOW_BYTES: Final = 10 * 1448
+_FASTEST: Final = 100.0  # bytes per ns, where a course says unlimited
+
+
+class Direction:
+    """One direction of one link; moments in ns of the virtual clock."""
+
+    def __init__(self, course: Course, *, up: bool) -> None:
+        rates = course.up_bytes_per_s if up else course.down_bytes_per_s
+        self._starts: list[int] = [int(each) for each in course.starts_ns]
+        self._frozen: list[bool] = [bool(each) for each in course.frozen]
+        self._rates: list[float] = [
+            0.0 if frozen else min(float(rate) * 1e-9, _FASTEST)
+            for rate, frozen in zip(rates, self._frozen, strict=True)
+        ]
+        self._delays: list[int] = [int(each / 2) for each in course.round_trip_ns]
+        self._end, self._loops = int(course.end_ns), course.at_end == "loop"
+        self._positions = [0.0]
+        for row, rate in enumerate(self._rates):
+            until = self._starts[row + 1] if row + 1 < len(self._starts) else self._end
+            self._positions.append(self._positions[-1] + rate * (until - self._starts[row]))
+        self._whole = self._positions.pop()
+        self._taken = 0.0
+        self._last_due = 0
+
+    def _locate(self, now_ns: int) -> tuple[int, int]:
+        """(row, start of the round) at a moment."""
+        base = 0
+        if now_ns >= self._end:
+            if self._loops:
+                base = now_ns - now_ns % self._end
+            else:
+                return len(self._starts) - 1, 0
+        return bisect_right(self._starts, now_ns - base) - 1, base
+
+    def _position(self, now_ns: int) -> float:
+        row, base = self._locate(now_ns)
+        rounds = base // self._end
+        return rounds * self._whole + self._positions[row] + self._rates[row] * (now_ns - base - self._starts[row])
+
+    def _moment(self, position: float) -> int:
+        """When the bottleneck reaches a position; NEVER_NS if it never does."""
+        base = 0
+        if position > self._whole:
+            if not self._loops:
+                rate, left = self._rates[-1], position - self._whole
+                return self._end + int(left / rate) + 1 if rate > 0 else NEVER_NS
+            if self._whole <= 0:
+                return NEVER_NS
+            rounds = int(position // self._whole)
+            position -= rounds * self._whole
+            base = rounds * self._end
+        row = bisect_right(self._positions, position) - 1
+        while row > 0 and self._rates[row] <= 0:  # a position on the edge of a pause was reached before it
+            row -= 1
+        rate = self._rates[row]
+        return base + self._starts[row] + (int((position - self._positions[row]) / rate) + 1 if rate > 0 else 0)
+
+    def _arrival(self, out_ns: int) -> int:
+        """When what left the bottleneck at this moment is at the far side."""
+        if out_ns >= NEVER_NS:
+            return NEVER_NS
+        row, _ = self._locate(out_ns)
+        due = out_ns + self._delays[row]
+        row, base = self._locate(due)
+        if self._frozen[row]:
+            due = self._thaw(row, base)
+        return due
+
+    def pass_by(self, now_ns: int) -> int:
+        """When something too small to queue (an acknowledgement) that leaves now is at the far side."""
+        return self._arrival(now_ns)
+
+    def _in_order(self, due_ns: int) -> int:
+        self._last_due = due_ns = max(due_ns, self._last_due)
+        return due_ns
+
+    def _thaw(self, row: int, base: int) -> int:
+        """The moment at which the stretch that is frozen in this row ends."""
+        for later in range(row, len(self._starts)):
+            if not self._frozen[later]:
+                return base + self._starts[later]
+        if self._loops:
+            for later in range(row):
+                if not self._frozen[later]:
+                    return base + self._end + self._starts[later]
+        return NEVER_NS
+
+    def forget(self) -> None:
+        """Be idle: as if nothing had been sent."""
+        self._taken, self._last_due = 0.0, 0
+
+    def backlog_bytes(self, now_ns: int) -> float:
+        """Bytes before the bottleneck."""
+        return max(0.0, self._taken - self._position(now_ns))
+
+    def sending_ns(self, size: int, now_ns: int) -> int:
+        """How long the bottleneck alone would take for so many bytes from now, nothing else being sent."""
+        return min(self._moment(self._position(now_ns) + size) - now_ns, NEVER_NS)
+
+    def send(self, size: int, now_ns: int, first: int = 1024, *, fresh: bool = False) -> tuple[int, int]:
+        """Send `size` bytes; returns when the first `first` of them and when all of them are at the far side."""
+        begin = max(self._position(now_ns), self._taken)
+        self._taken = begin + size
+        first_out = self._moment(begin + min(first, size))
+        done_out = first_out if size <= first else self._moment(self._taken)
+        if fresh and done_out < NEVER_NS:
+            extra = self._rounds(size) * 2 * self._delays[self._locate(now_ns)[0]]
+            first_out, done_out = first_out + 2 * self._delays[self._locate(now_ns)[0]], done_out + extra
+        return self._in_order(self._arrival(first_out)), self._in_order(self._arrival(done_out))
+
+    @staticmethod
+    def _rounds(size: int) -> int:
+        """Round trips that connecting and slow start add to a transfer on a fresh connection."""
+        rounds, window, sent = 1, INITIAL_WINDOW_BYTES, INITIAL_WINDOW_BYTES
+        while sent < size:
+            window *= 2
+            sent += window
+            rounds += 1
+        return rounds

@@ -1,0 +1,206 @@
+"""One device in the virtual world: everything that no policy decides (`Setup`), and what one policy made of it (`Run`).
+
+A setup is made once and run under many policies; all that may change in a run (a lane's heat, a server's queue, the link's
+backlog) is made afresh for each, from the same draws. Components of cost are kept apart, so that one run can be priced again.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hedgerow.core import Core
+from hedgerow.core import records as r
+from hedgerow.core.arms import ArmTable, Floats
+from hedgerow.core.budgets import BudgetSettings
+from hedgerow.core.policies import Policy
+from hedgerow.simulation.body import Body, LaneTimes, Link, Server, Watch
+from hedgerow.simulation.clock import Clock
+from hedgerow.simulation.course import Course
+from hedgerow.simulation.transfer import Direction
+
+Ints = NDArray[np.int64]
+SETTLE_NS = 10 * r.SECOND  # after the last capture, until everything is over
+NO_ARM = -1
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One sample: moments in ns, its stream's name, and which sample of the profile it is like."""
+
+    captured_ns: int
+    arrival_ns: int
+    stream: str
+    sample: int = 0
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One device's world before any policy. `lanes` and `server` make fresh ones; `course` is of the link named in the table."""
+
+    name: str
+    table: ArmTable
+    margins: r.Margins
+    streams: tuple[r.Stream, ...]
+    arrivals: tuple[Arrival, ...]
+    course: Course
+    lanes: Callable[[], LaneTimes]
+    server: Callable[[], Server]
+    limits: r.Limits = field(default_factory=r.Limits)
+    budgets: BudgetSettings | None = None
+    agreement: Mapping[str, str] = field(default_factory=dict)  # by arm's name: a 1 or a 0 per sample of the profile
+    timer_late_ns: Callable[[int], int] = lambda wake_ns: 0
+    cancel_ns: Callable[[int], int] = lambda request: r.MS
+    link: str = "cloud"
+    events: tuple[tuple[int, r.Event], ...] = ()  # readings that come by themselves: battery, heat
+
+
+@dataclass
+class Run:
+    """What came of each request (arrays over requests): lengths from capture in ns, mJ, bytes; `told_ns` -1: never told.
+
+    `quality`: calibrated agreement of the answer that was delivered in time, 0 for a late or missing one. `agrees`: whether
+    that answer agrees with the reference at this sample. `reserve` : a remote arm was chosen and its reserve had to start.
+    """
+
+    policy: str
+    told_ns: Ints
+    late: NDArray[np.bool_]
+    status: list[str]
+    source: list[str]
+    arm: list[str]
+    quality: Floats
+    agrees: NDArray[np.bool_]
+    reserve: NDArray[np.bool_]
+    energy_mj: Floats
+    up_bytes: Floats
+    cloud_ns: Floats
+    exceeded_ns: list[int]
+    chosen: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    probe_mj: float = 0.0
+    probe_bytes: int = 0
+    steps: int = 0
+
+    def cost_mj(self, prices: r.Prices, table: ArmTable) -> Floats:
+        """Cost of each request by DESIGN.md's sum; probes are spread over all of them."""
+        bytes_ = self.up_bytes + self.probe_bytes / max(1, len(self.up_bytes))
+        money = bytes_ * (table.money_per_mb * 1e-6) + self.cloud_ns * (table.money_per_cloud_s * 1e-9)
+        cost = self.energy_mj + self.probe_mj / max(1, len(self.energy_mj)) + money * prices.money_mj
+        found: Floats = cost + prices.disagreement_mj * (1.0 - self.quality) + prices.reserve_mj * self.reserve
+        return found
+
+
+class Recorder:
+    """Sees every step of one device's core and keeps what `Run` needs."""
+
+    def __init__(self, setup: Setup, policy: Policy) -> None:
+        count = len(setup.arrivals)
+        self._setup = setup
+        self._columns = {arm.name: column for column, arm in enumerate(setup.table.arms)}
+        self.told = np.full(count, -1, np.int64)
+        self.chosen = np.full(count, NO_ARM, np.int64)
+        self.status, self.source, self.arm = [""] * count, [""] * count, [""] * count
+        self.model = [""] * count
+        self.reserve = np.zeros(count, np.bool_)
+        self.exceeded: list[int] = []
+        self.delivered = [0] * count
+
+    def see(self, now_ns: int, event: r.Event, outcome: r.Outcome) -> None:
+        for record in outcome.records:
+            kind = type(record)
+            if kind is r.Decision:
+                self.chosen[record.request] = self._columns.get(record.arm, NO_ARM)  # type: ignore[union-attr]
+            elif kind is r.ReserveStarted:
+                column = self.chosen[record.request]  # type: ignore[union-attr]
+                self.reserve[record.request] = column >= 0 and self._setup.table.is_remote[column]  # type: ignore[union-attr]
+            elif kind is r.BoundExceeded:
+                self.exceeded.append(now_ns)
+        for action in outcome.actions:
+            if type(action) is r.Deliver:
+                request = action.request
+                self.delivered[request] += 1
+                self.told[request] = now_ns
+                self.status[request], self.source[request] = action.status.value, action.source.value
+                self.arm[request], self.model[request] = action.arm, action.model
+
+    def run(self, policy: str, body: Body) -> Run:
+        """Everything as arrays, once the world is over."""
+        setup, tally = self._setup, body.tally
+        count = len(setup.arrivals)
+        captured = np.array([each.captured_ns for each in setup.arrivals], np.int64)
+        deadlines = {stream.name: stream.deadline_ns for stream in setup.streams}
+        due = captured + np.array([deadlines[each.stream] for each in setup.arrivals], np.int64)
+        answered = np.array([source in ("local", "remote") for source in self.source], np.bool_)
+        late = (self.told < 0) | (self.told > due) | ~answered
+        locals_ = {model.name: model.quality for model in setup.table.locals}
+        quality, agrees = np.zeros(count), np.zeros(count, np.bool_)
+        for request in np.flatnonzero(~late).tolist():
+            if self.source[request] == "remote":
+                arm = self.arm[request]
+                quality[request] = setup.table.quality[self._columns[arm]]
+            else:
+                arm = f"local:{self.model[request]}"
+                quality[request] = locals_[self.model[request]]
+            bits = setup.agreement.get(arm)
+            agrees[request] = quality[request] >= 1.0 or (
+                bits is not None and bits[setup.arrivals[request].sample % len(bits)] == "1"
+            )
+
+        def spread(values: dict[int, float] | dict[int, int]) -> Floats:
+            found = np.zeros(count)
+            for request, value in values.items():
+                found[request] = value
+            return found
+
+        return Run(
+            policy, np.where(self.told < 0, -1, self.told - captured), late, self.status, self.source, self.arm, quality,
+            agrees, self.reserve, spread(tally.energy_mj), spread(tally.up_bytes), spread(tally.cloud_ns), self.exceeded,
+            self.chosen, tally.probe_mj, tally.probe_bytes, body.post_steps,
+        )  # fmt: skip
+
+
+def build(
+    setup: Setup, policy: Policy, prices: r.Prices, *, clock: Clock | None = None, watch: Watch | None = None
+) -> Body:
+    """A device of this setup under this policy, its arrivals planned on the clock."""
+    clock = clock or Clock()
+    core = Core(
+        setup.table,
+        policy=policy,
+        streams=setup.streams,
+        limits=setup.limits,
+        margins=setup.margins,
+        prices=prices,
+        budgets=setup.budgets,
+    )
+    link = Link(Direction(setup.course, up=True), Direction(setup.course, up=False))
+    body = Body(
+        core,
+        clock,
+        setup.lanes(),
+        {setup.link: link},
+        {setup.link: setup.server()},
+        timer_late_ns=setup.timer_late_ns,
+        cancel_ns=setup.cancel_ns,
+        watch=watch,
+    )
+    for number, each in enumerate(setup.arrivals):
+        clock.at(each.arrival_ns, body.post, r.RequestArrived(number, each.stream, each.captured_ns))
+    for moment, event in setup.events:
+        clock.at(moment, body.post, event)
+    return body
+
+
+def run(setup: Setup, policy: Policy, prices: r.Prices, *, watch: Watch | None = None) -> Run:
+    """The whole of one setup under one policy."""
+    recorder = Recorder(setup, policy)
+
+    def see(now_ns: int, event: r.Event, outcome: r.Outcome) -> None:
+        recorder.see(now_ns, event, outcome)
+        if watch is not None:
+            watch(now_ns, event, outcome)
+
+    body = build(setup, policy, prices, watch=recorder.see if watch is None else see)
+    body.clock.run((setup.arrivals[-1].arrival_ns if setup.arrivals else 0) + SETTLE_NS)
+    return recorder.run(policy.name, body)
