@@ -113,6 +113,7 @@ CORE_STANDARD_LIBRARY = [
     "abc",
     "bisect",
     "collections",
+    "copy",
     "dataclasses",
     "enum",
     "fractions",

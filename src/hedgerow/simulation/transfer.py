@@ -126,7 +126,21 @@ class Direction:
         if fresh and done_out < NEVER_NS:
             extra = self._rounds(size) * 2 * self._delays[self._locate(now_ns)[0]]
             first_out, done_out = first_out + 2 * self._delays[self._locate(now_ns)[0]], done_out + extra
-        return self._in_order(self._arrival(first_out)), self._in_order(self._arrival(done_out))
+        first_ns = self._in_order(self._arrival(first_out))
+        return first_ns, self._in_order(max(self._arrival(done_out), self._held_up(first_out, done_out)))
+
+    def _held_up(self, first_out: int, done_out: int) -> int:
+        """When the last of those bytes arrive that left before the delay last changed: later ones do not overtake them."""
+        if done_out >= NEVER_NS or (row := self._locate(first_out)) == self._locate(done_out):
+            return 0
+        latest, (place, base) = 0, row
+        while (edge := base + (self._starts[place + 1] if place + 1 < len(self._starts) else self._end)) <= done_out:
+            if self._rates[place] > 0:
+                latest = max(latest, self._arrival(edge - 1))
+            if not self._loops and place + 1 == len(self._starts):
+                break
+            place, base = (place + 1, base) if place + 1 < len(self._starts) else (0, base + self._end)
+        return latest
 
     @staticmethod
     def _rounds(size: int) -> int:
