@@ -53,11 +53,7 @@ ARROWS: dict[str, list[str]] = {
         "assurance.certification",  # what a certificate file says, loaded and checked
         "errors",
     ],
-<<<<<<< HEAD
     # the very same core in a virtual world; traces and the physics of a link are those of the emulated one
-=======
-    # the core in a modelled world: made from profiles and arm tables, over the links that the emulation plays
->>>>>>> 8c69bfc (Model lanes, cloud, power, sensors and agreement for the virtual world)
     "simulation": ["core", "planning", "profiling", "models.home", "emulation", "errors"],
     # judges the machine: tries what the device's settings would do here, and reads a profile as evidence
     "doctor": ["device", "profiling", "models", "errors"],

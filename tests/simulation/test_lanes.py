@@ -117,6 +117,13 @@ def test_a_raw_samples_encoder_is_every_models() -> None:
         lane.encode_ns(3, "small", 2, "q4")
 
 
+def test_payloads_have_the_measured_median_and_spread() -> None:
+    lane = LaneTimes.of_profile(profile(), streams(15))
+    sizes = np.array([lane.payload_bytes(at, "big", -1, "jpeg:75") for at in range(40_000)])
+    assert abs((sizes > 11_000).mean() - 0.5) < 4 * 0.5 / 200
+    assert abs((sizes > 22_000).mean() - 0.1) < 4 * 0.3 / 200
+
+
 def test_the_clouds_medians_are_what_it_told_times_the_factor() -> None:
     lane = LaneTimes.of_cloud(profile(), streams(10), cloud_factor=0.5, persistence=0.0)
     medians = np.median(_drawn(lane, "big", blocks=50), axis=0)
@@ -161,10 +168,8 @@ def test_a_neighbour_makes_times_the_loaded_ones() -> None:
     for at in range(200):
         now = at * 37 * MS
         busy = lane.neighbour.is_busy(now)
-        assert lane.segments_ns(at, "big", 0, 2, now_ns=now) == lane.times.segments_ns(at, "big", 0, 2, loaded=busy)
-        assert lane.encode_ns(at, "small", 1, "q4", now_ns=now) == lane.times.encode_ns(
-            at, "small", 1, "q4", loaded=busy
-        )
+        assert lane.segments_ns(at, "big", 0, 2, now) == lane.times.segments_ns(at, "big", 0, 2, loaded=busy)
+        assert lane.encode_ns(at, "small", 1, "q4", now) == lane.times.encode_ns(at, "small", 1, "q4", loaded=busy)
 
 
 def test_temperature_follows_the_equation_and_nears_the_load_share() -> None:
@@ -189,7 +194,7 @@ def test_a_hot_lane_slows_until_it_has_cooled() -> None:
         now += SECOND
     # 25 + 60 (1 - exp(-t/10 s)) reaches 75 degrees at t = 10 s ln 6 = 17.9 s
     assert now == 18 * SECOND
-    assert sum(lane.segments_ns(1, "big", 0, 2, now_ns=now)) == pytest.approx(
+    assert sum(lane.segments_ns(1, "big", 0, 2, now)) == pytest.approx(
         2 * sum(lane.times.segments_ns(1, "big", 0, 2)), abs=3
     )
     assert heat.throttled_ns == 0

@@ -95,6 +95,17 @@ def decode_key(model: str, joint: int, codec: str) -> str:
     return f"decode:{'' if joint == RAW_SAMPLE else model}@{joint}:{codec}"
 
 
+def size_key(model: str, joint: int, codec: str) -> str:
+    """The name of the payload's sizes, drawn likewise."""
+    return f"bytes:{'' if joint == RAW_SAMPLE else model}@{joint}:{codec}"
+
+
+def _size_work(median: int, p90: int) -> Work:
+    spread = math.log(max(p90, median, 1) / max(median, 1)) / _NORMAL.inv_cdf(0.9)
+    curve: Floats = max(median, 1) * np.exp(np.clip(_GRID, -3.0, 3.0) * spread)
+    return Work((curve,), (curve,), 0.0)
+
+
 class LaneTimes:
     """The drawn times of one lane. `request` counts this lane's requests from 0 (any order near the newest is quick)."""
 
@@ -122,6 +133,7 @@ class LaneTimes:
             works[model.name] = _work(times, alike, tiers)
         for each in profile.crossings:
             works[encode_key(each.model, each.joint, each.codec)] = _work([each.encode], 0.5, tiers)
+            works[size_key(each.model, each.joint, each.codec)] = _size_work(each.bytes_median, each.bytes_p90)
         return cls(works, streams, persistence=persistence)
 
     @classmethod
@@ -156,6 +168,7 @@ class LaneTimes:
                 if isinstance(step, CrossStep):
                     curve = (_from_bound(step.encode_median_ns, step.encode_bound_ns),)
                     works[encode_key(*arm.sends(position), step.codec)] = Work(curve, curve, correlation)
+                    works[size_key(*arm.sends(position), step.codec)] = _size_work(step.up_bytes, step.up_bytes)
         return cls(works, streams, persistence=persistence)
 
     def segments_ns(self, request: int, model: str, first: int, last: int, *, loaded: bool = False) -> tuple[int, ...]:
@@ -169,6 +182,10 @@ class LaneTimes:
     def decode_ns(self, request: int, model: str, joint: int, codec: str) -> int:
         """The same for the decoder, of `of_cloud` times."""
         return self._row(request, decode_key(model, joint, codec), False)[0]
+
+    def payload_bytes(self, request: int, model: str, joint: int, codec: str) -> int:
+        """The size (bytes) of what is alive at `joint` in `codec`: median and 0.9 quantile as measured, log-normal between."""
+        return self._row(request, size_key(model, joint, codec), False)[0]
 
     def block(self, number: int, name: str, *, loaded: bool = False) -> NDArray[np.int64]:
         """(BLOCK, pieces): the times of requests number * BLOCK up to the next block, for sweeps."""
@@ -312,19 +329,23 @@ class Lane:
     heat: Heat | None = None
     neighbour: Neighbour | None = None
 
-    def segments_ns(self, request: int, model: str, first: int, last: int, *, now_ns: int) -> tuple[int, ...]:
+    def segments_ns(self, request: int, model: str, first: int, last: int, now_ns: int) -> tuple[int, ...]:
         """What each of segments first..last takes (ns) for this request when they start now."""
         loaded = self.neighbour is not None and self.neighbour.is_busy(now_ns)
         found = self.times.segments_ns(request, model, first, last, loaded=loaded)
         factor = 1.0 if self.heat is None else self.heat.factor(now_ns)
         return found if factor == 1.0 else tuple(round(each * factor) for each in found)
 
-    def encode_ns(self, request: int, model: str, joint: int, codec: str, *, now_ns: int) -> int:
+    def encode_ns(self, request: int, model: str, joint: int, codec: str, now_ns: int) -> int:
         """What encoding takes (ns) when it starts now."""
         loaded = self.neighbour is not None and self.neighbour.is_busy(now_ns)
         found = self.times.encode_ns(request, model, joint, codec, loaded=loaded)
         factor = 1.0 if self.heat is None else self.heat.factor(now_ns)
         return round(found * factor)
+
+    def payload_bytes(self, request: int, model: str, joint: int, codec: str) -> int:
+        """How large this request's encoded payload is."""
+        return self.times.payload_bytes(request, model, joint, codec)
 
     def worked(self, start_ns: int, end_ns: int) -> None:
         """Tell the lane when a job ran; call it once a job has ended."""
