@@ -161,6 +161,7 @@ class ArmTable:
 
     def __post_init__(self) -> None:
         _check(self.arms, self.locals)
+        self._named = {model.name: model for model in self.locals}
         names = sorted({name for arm in self.arms for step in arm.steps for name in _amounts(step)})
         self.amounts: dict[str, Floats] = {name: np.zeros(len(self.arms)) for name in names}
         self.spent: dict[str, Floats] = {name: np.zeros(len(self.arms)) for name in names}
@@ -201,7 +202,7 @@ class ArmTable:
                 return "", 0
 
     def local(self, model: str) -> LocalModel:
-        return next(found for found in self.locals if found.name == model)
+        return self._named[model]
 
 
 def _check(arms: Sequence[Arm], locals_: Sequence[LocalModel]) -> None:

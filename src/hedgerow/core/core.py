@@ -18,7 +18,7 @@ from hedgerow.core.arms import ArmTable, CrossStep, GateStep, LocalModel, RunSte
 from hedgerow.core.audit import Audits
 from hedgerow.core.breaker import Signal
 from hedgerow.core.budgets import Budgets, BudgetSettings
-from hedgerow.core.certificate import Certificate
+from hedgerow.core.certificate import Certificate, Governor
 from hedgerow.core.choosing import Choosing
 from hedgerow.core.desk import Desk
 from hedgerow.core.flight import Flight, Job, Plan, Primary, Rules
@@ -53,6 +53,7 @@ class Core:
         self._actions: list[r.Action] = []
         self._now_ns = 0
         self._wake_ns: int | None = None
+        self._clocks_ns: int | None = None  # when `_look_at_clocks` has something to do
         self._flights: dict[int, Flight] = {}
         self._last_request = -1
         self._rules = Rules(self.margins, policy.uses_reserve, self.limits.unanswered_wait_ns)
@@ -78,15 +79,15 @@ class Core:
         self._records.clear()
         self._actions.clear()
         self._take(event)  # what it refuses has changed nothing but the time
-        self._compare(-1, "timer", now_ns - (self._wake_ns or now_ns), self.margins.timer_ns)
+        if self._wake_ns:
+            self._compare(-1, "timer", now_ns - self._wake_ns, self.margins.timer_ns)
         self._look_at_clocks()
-        self._look_at_modes()
+        if self._modes.governor is not None:
+            self._look_at_modes(self._modes.governor)
         for desk in self._desks.values():
             desk.dispatch(self._flights.values(), now_ns)
-            while desk.stranded:
-                self._primary_ended(desk.stranded.pop())
-                for each in self._desks.values():  # its reserve may be another lane's
-                    each.dispatch(self._flights.values(), now_ns)
+            if desk.stranded:
+                self._end_stranded(desk)
         self._wake_ns = self._next_wake_ns()
         return r.Outcome(tuple(self._records), tuple(self._actions))
 
@@ -105,17 +106,35 @@ class Core:
         return self._modes.proven
 
     def _next_wake_ns(self) -> int | None:
-        moments = [desk.wake_ns for desk in self._desks.values()]
+        wake = self._clocks_ns
+        for desk in self._desks.values():
+            if desk.wake_ns is not None and (wake is None or desk.wake_ns < wake):
+                wake = desk.wake_ns
         if self._modes.governor is not None:
-            moments.append(self._modes.governor.due_ns())
+            due = self._modes.governor.due_ns()
+            wake = due if wake is None or (due is not None and due < wake) else wake
+        return wake
+
+    def _next_clock_ns(self) -> int | None:
+        """The first moment at which a link or a request wants to be looked at although nothing happens."""
+        first: int | None = None
         for link in self._links.values():
-            moments += [link.probe_due_ns(), *(attempt.lost_at_ns for attempt in link.attempts.values())]
+            moment = link.look_ns()
+            if moment is not None and (first is None or moment < first):
+                first = moment
         for flight in self._flights.values():
-            moments += [
-                flight.retry_ns,
-                flight.audit.until_ns if flight.audit else flight.ending(self._now_ns, self._rules)[0],
-            ]
-        return min((moment for moment in moments if moment is not None), default=None)
+            moment = flight.look_ns(self._rules)
+            if moment is not None and (first is None or moment < first):
+                first = moment
+        return first
+
+    def _end_stranded(self, desk: Desk) -> None:
+        """End the arms that cannot go on at this desk; then every desk looks again."""
+        while desk.stranded:
+            self._primary_ended(desk.stranded.pop())
+            for each in self._desks.values():  # its reserve may be another lane's
+                each.dispatch(self._flights.values(), self._now_ns)
+        self._clocks_ns = self._next_clock_ns()
 
     def _take(self, event: r.Event) -> None:
         match event:
@@ -178,11 +197,10 @@ class Core:
         if mode is not None:
             self._choosing.admit(mode)
 
-    def _look_at_modes(self) -> None:
+    def _look_at_modes(self, governor: Governor) -> None:
         """Take the step between modes that is due; after one, what waits gets a reserve that the new mode allows."""
-        if self._modes.governor is not None:
-            self._modes.governor.look(self._now_ns)
-        if self._modes.mode is self._in_force:
+        governor.look(self._now_ns)
+        if governor.mode is self._in_force:
             return
         self._take_up_mode()
         for flight in list(self._flights.values()):
@@ -194,6 +212,7 @@ class Core:
             self._records.append(r.ReserveChosen(flight.request, name, Reason.MODE_CHANGED, 0))
             if flight.plan is None and not flight.remote_pending:
                 self._give_up(flight)
+        self._clocks_ns = self._next_clock_ns()
 
     def _arrive(self, event: r.RequestArrived) -> None:
         stream = self._modes.streams.get(event.stream)
@@ -523,6 +542,17 @@ class Core:
             self._end_without(flight, Reason.ENGINE_FAILED)
 
     def _look_at_clocks(self) -> None:
+        """Take up what is due by now, and note when to look again."""
+        self._clocks_ns = self._next_clock_ns()
+        if self._clocks_ns is not None and self._now_ns >= self._clocks_ns:
+            self._take_up_clocks()
+            self._clocks_ns = self._next_clock_ns()
+            return
+        for link in self._links.values():
+            if not link.open_for_requests:
+                self._stop_waiting_for(link)
+
+    def _take_up_clocks(self) -> None:
         """Everything that is due by now: lost attempts, holds that end, safe values, retries, probes."""
         now = self._now_ns
         for link in self._links.values():
@@ -539,9 +569,9 @@ class Core:
                 desk.cancel(flight, now)
             self._forget_if_done(flight)
         for flight in list(self._flights.values()):
-            moment, status, source, reason = flight.ending(now, self._rules)
-            if moment is not None and now >= moment:
-                self._deliver(flight, status, source, reason)
+            ends = flight.ends_ns(self._rules)
+            if ends is not None and now >= ends:
+                self._deliver(flight, *flight.ending(now))
             elif flight.retry_ns is not None and now >= flight.retry_ns:
                 flight.retry_ns = None
                 self._decide(flight)

@@ -6,7 +6,7 @@ lane is back before the calendar needs it, and gives way at its next joint.
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
+from operator import attrgetter
 
 from hedgerow.core import records as r
 from hedgerow.core.arms import CrossStep, GateStep, LocalModel, RunStep
@@ -22,6 +22,8 @@ from hedgerow.core.lanes import (
     sustainable,
 )
 from hedgerow.core.records import Criticality, Margins, Reason, Stream
+
+_BY_DUE = attrgetter("due_ns")
 
 
 class Desk:
@@ -43,6 +45,9 @@ class Desk:
         self.stranded: list[Flight] = []  # whose arm cannot go on; the core ends it
         self._margins, self._records, self._actions = margins, records, actions
         self._forecasts: dict[str, Forecast] = {}
+        self._coming: tuple[Forecast, ...] = ()  # the same
+        self._asked: list[Reservation] | None = None  # of which `_put_off_ns` is the latest start, as all is now
+        self._put_off_ns: int | None = None
         self._jobs = 0
         self._longest_ns = max(model.segment_longest_ns() for model in self.models.values())
         self._certified = False
@@ -67,29 +72,30 @@ class Desk:
             if name in self._forecasts:
                 old = self._forecasts[name]  # at a shorter distance than before, the next may come sooner as well
                 sooner_ns = max(0, old.period_ns - forecast.period_ns)
-                found[name] = replace(forecast, earliest_ns=old.earliest_ns - sooner_ns)
+                found[name] = forecast._replace(earliest_ns=old.earliest_ns - sooner_ns)
         blocking_ns = self._longest_ns + self._margins.timer_ns
         keeps_up = longest_ns is not None or sustainable(list(found.values()), blocking_ns=blocking_ns)
         self._forecasts = found if keeps_up else {}
+        self._coming, self._asked = tuple(self._forecasts.values()), None
 
     def arrived(self, stream: str, now_ns: int) -> None:
         """The stream has sent: the next comes no sooner than its least distance from now."""
         forecast = self._forecasts.get(stream)
         if forecast is not None:
-            self._forecasts[stream] = replace(forecast, earliest_ns=now_ns + forecast.period_ns)
+            self._forecasts[stream] = forecast._replace(earliest_ns=now_ns + forecast.period_ns)
+            self._coming, self._asked = tuple(self._forecasts.values()), None
 
     def starts(self, allowed: Collection[str], others: Iterable[Flight], due_ns: int, now_ns: int) -> dict[str, int]:
         """For each of the models here that are allowed and fit with the others: its latest start for new work due then."""
-        models = {name: model for name, model in self.models.items() if name in allowed}
-        if not models:
+        bounds = {name: model.tail_bound_ns[0] for name, model in self.models.items() if name in allowed}
+        if not bounds:
             return {}
         promised = self._reservations(others, now_ns)
         behind = backward_start([each for each in promised if each.due_ns > due_ns])
         end = due_ns if behind is None else min(due_ns, behind)
-        shortest = min(model.tail_bound_ns[0] for model in models.values())
+        shortest = min(bounds.values())
         found: dict[str, int] = {}
-        for name, model in models.items():
-            bound = model.tail_bound_ns[0]
+        for name, bound in bounds.items():
             jobs = [*promised, Reservation(due_ns, bound)]
             fits = self._fits(jobs, now_ns)
             if fits and bound > shortest:  # a longer plan may not take the room of those that will come
@@ -100,16 +106,16 @@ class Desk:
 
     def _fits(self, jobs: list[Reservation], now_ns: int) -> bool:
         """Whether these can all be done in time, behind what the lane cannot leave before its next joint."""
-        job, free = self.running, now_ns
-        if job is not None:
-            joint_ns = (job.stopped_ns or now_ns) + job.segment_ns
-            free = max(now_ns, min(job.started_ns + job.bound_ns, joint_ns)) + self._margins.timer_ns
-        mandatory = job is not None and job.mandatory  # then it is one of `jobs`, and delays only those due before it
-        sooner = [each for each in jobs if job is not None and mandatory and each.due_ns < job.flight.due_ns]
-        together, first = backward_start(jobs), backward_start(sooner)
-        if together is None:
-            return True
-        return together >= (now_ns if mandatory else free) and (first is None or first >= free)
+        together, job = backward_start(jobs), self.running
+        if together is None or job is None:
+            return together is None or together >= now_ns
+        joint_ns = (job.stopped_ns or now_ns) + job.segment_ns
+        free = max(now_ns, min(job.started_ns + job.bound_ns, joint_ns)) + self._margins.timer_ns
+        if not job.mandatory:
+            return together >= free
+        # then it is one of `jobs`, and delays only those due before it
+        first = backward_start([each for each in jobs if each.due_ns < job.flight.due_ns])
+        return together >= now_ns and (first is None or first >= free)
 
     def busy_for_ns(self, now_ns: int) -> int:
         """How long the mandatory work that runs may still hold the lane."""
@@ -123,10 +129,12 @@ class Desk:
         found = []
         for flight in flights:
             plan, job = flight.plan, flight.job
-            if plan is None or plan.model.lane != self.lane or not self._counts(flight, now_ns):
+            if plan is None or plan.lane != self.lane or not self._counts(flight, now_ns):
                 continue
-            done = now_ns - job.started_ns if job is not None and job.mandatory else 0
-            found.append(Reservation(flight.due_ns, max(flight.plan_ns - done, 0)))
+            bound = plan.bound_ns if flight.guaranteed else plan.likely_ns
+            if job is not None and job.mandatory:
+                bound = max(bound - (now_ns - job.started_ns), 0)
+            found.append(Reservation(flight.due_ns, bound))
         return found
 
     def _counts(self, flight: Flight, now_ns: int) -> bool:
@@ -139,39 +147,49 @@ class Desk:
     def _start_ns(self, flights: list[Flight], now_ns: int) -> int | None:
         """The calendar's latest start for these requests' plans, with room for those that may come; None without any."""
         promised = self._reservations(flights, now_ns)
-        return latest_start(promised, list(self._forecasts.values()), blocking_ns=self._longest_ns, now_ns=now_ns)
+        if promised != self._asked:
+            start = latest_start(promised, self._coming, blocking_ns=self._longest_ns, now_ns=now_ns)
+            self._asked, self._put_off_ns = promised, start
+        start = self._put_off_ns  # the same at every later moment until it is past
+        return start if start is None or start > now_ns else now_ns
 
     def _may_block(self, promised: list[Reservation], busy_ns: int, now_ns: int) -> bool:
         """Whether every promise still holds if the lane is taken for so long from now; never for longer than is certified."""
         if self._certified and busy_ns > self._longest_ns:
             return False
         until = now_ns + busy_ns + self._margins.timer_ns
-        coming, held = list(self._forecasts.values()), self._longest_ns
-        return fits_behind(promised, coming, blocking_ns=held, free_ns=until, now_ns=now_ns)
+        return fits_behind(promised, self._coming, blocking_ns=self._longest_ns, free_ns=until, now_ns=now_ns)
 
-    def dispatch(self, flights: Iterable[Flight], now_ns: int) -> None:
+    def dispatch(self, flights: Collection[Flight], now_ns: int) -> None:
         """Start what may start, stop what must give way, and note when to look again."""
-        mine, answered = [flight for flight in flights if not flight.closed], [each for each in flights if each.audit]
-        mine.sort(key=lambda flight: flight.due_ns)
         self.wake_ns = None
+        mine = [flight for flight in flights if not flight.closed]
+        if len(mine) > 1:
+            mine.sort(key=_BY_DUE)
         if self.running is None and mine and not self._start_mandatory(mine, now_ns):
-            any(self._start_optional(flight, mine, now_ns) for flight in mine)
-        if self.running is None and answered and not any(map(self._wants, mine)):
-            any(self._start_audit(flight, mine, now_ns) for flight in answered)
+            for flight in mine:
+                if self._start_optional(flight, mine, now_ns):
+                    break
+        if self.running is None and len(mine) < len(flights) and not any(map(self._wants, mine)):
+            for flight in flights:
+                if flight.audit is not None and self._start_audit(flight, mine, now_ns):
+                    break
         if self.running is not None:
             self._give_way(self.running, mine, now_ns)
 
     def _waiting(self, flights: Iterable[Flight], now_ns: int) -> list[Flight]:
         """Those whose plan is in the calendar and not yet started."""
-        return [each for each in flights if self._counts(each, now_ns) and self._waits(each)]
+        return [each for each in flights if self._waits(each) and self._counts(each, now_ns)]
 
     def _waits(self, flight: Flight) -> bool:
-        return flight.plan is not None and flight.plan.model.lane == self.lane and flight.job is None
+        return flight.job is None and flight.plan is not None and flight.plan.lane == self.lane
 
     def _start_mandatory(self, flights: list[Flight], now_ns: int) -> bool:
         """Start the plan whose turn it is, earliest deadline first; True if one was started."""
         waiting = self._waiting(flights, now_ns)
-        start = self._start_ns(flights, now_ns) if waiting else None
+        if not waiting:
+            return False
+        start = self._start_ns(flights, now_ns)
         if start is None:
             return False
         if not waiting[0].guaranteed and not self._may_delay_promises(waiting, now_ns):
@@ -216,7 +234,7 @@ class Desk:
             return False
         if flight.arm is not None and flight.primary is Primary.WAITING:
             step = flight.arm.steps[flight.step]
-            if flight.plan is not None and flight.plan.model.lane != self.lane and not isinstance(step, GateStep):
+            if flight.plan is not None and flight.plan.lane != self.lane and not isinstance(step, GateStep):
                 if step.lane == self.lane:  # its reserve's lane could not call it back from here in time
                     self.stranded.append(flight)
                 return False
@@ -295,8 +313,10 @@ class Desk:
             waiting = [each for each in waiting if each.due_ns < job.flight.due_ns or each.guaranteed > sure]
         elif job.flight.plan is not None and self._counts(job.flight, now_ns):
             waiting.append(job.flight)  # what is only tried may not use up its own reserve's time either
-        promised, coming = self._reservations(waiting, now_ns), list(self._forecasts.values())
-        start = latest_free(promised, coming, blocking_ns=self._longest_ns, now_ns=now_ns) if promised else None
+        start: int | None = None
+        promised = self._reservations(waiting, now_ns) if waiting else []
+        if promised:
+            start = latest_free(promised, self._coming, blocking_ns=self._longest_ns, now_ns=now_ns)
         if job.flight.closed and any(map(self._wants, flights)):
             start = now_ns
         if start is None:

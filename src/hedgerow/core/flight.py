@@ -26,14 +26,17 @@ class Plan:
 
     model: LocalModel
     first: int
+    lane: str = field(init=False, compare=False)
+    bound_ns: int = field(init=False, compare=False)
+    median_ns: int = field(init=False, compare=False)
 
-    @property
-    def bound_ns(self) -> int:
-        return self.model.tail_bound_ns[self.first]
-
-    @property
-    def median_ns(self) -> int:
-        return self.model.tail_median_ns[self.first]
+    def __post_init__(self) -> None:
+        for name, value in (
+            ("lane", self.model.lane),
+            ("bound_ns", self.model.tail_bound_ns[self.first]),
+            ("median_ns", self.model.tail_median_ns[self.first]),
+        ):
+            object.__setattr__(self, name, value)
 
     @property
     def likely_ns(self) -> int:
@@ -86,8 +89,8 @@ class Rules:
     unanswered_wait_ns: int
 
 
-Ending = tuple[int | None, Status, Source, Reason]
-"""When a request ends although nothing happens (None: never), and how."""
+Ending = tuple[Status, Source, Reason]
+"""How a request ends although nothing happens."""
 
 
 @dataclass(slots=True)
@@ -126,13 +129,6 @@ class Flight:
     predicted_network_ns: float = 0.0
 
     @property
-    def plan_ns(self) -> int:
-        """What the calendar sets aside for its plan."""
-        if self.plan is None:
-            return 0
-        return self.plan.bound_ns if self.guaranteed else self.plan.likely_ns
-
-    @property
     def expires_ns(self) -> int:
         """From when on nobody wants its answer."""
         return self.captured_ns + self.stream.expiry_ns
@@ -162,17 +158,31 @@ class Flight:
         """How an answer that comes now is."""
         return Status.ANSWERED if now_ns <= self.deadline_ns else Status.LATE
 
-    def ending(self, now_ns: int, rules: Rules) -> Ending:
+    def ends_ns(self, rules: Rules) -> int | None:
+        """When it ends although nothing happens; None: never."""
+        if self.closed:
+            return None
+        if self.stream.criticality is Criticality.BACKGROUND:
+            return self.expires_ns
+        if self.result is not None or self.stream.has_safe_value:
+            return self.deadline_ns - rules.margins.deliver_ns - rules.margins.timer_ns
+        return None if rules.uses_reserve else self.deadline_ns + rules.unanswered_wait_ns
+
+    def ending(self, now_ns: int) -> Ending:
         """With the best there is: its own answer that was held, its safe value, else nothing."""
-        if self.background and not self.closed:
-            return self.expires_ns, Status.SPOOLED, Source.NONE, Reason.EXPIRED
-        moment = None if self.closed else self.deadline_ns - rules.margins.deliver_ns - rules.margins.timer_ns
+        if self.background:
+            return Status.SPOOLED, Source.NONE, Reason.EXPIRED
         if self.result is not None:
-            return moment, self.status_at(now_ns), Source.LOCAL, Reason.HOLD_ENDED
+            return self.status_at(now_ns), Source.LOCAL, Reason.HOLD_ENDED
         if self.stream.has_safe_value:
             only = self.decided is Reason.SAFE_VALUE_ONLY
             reason = Reason.SAFE_VALUE_ONLY if only else Reason.DEADLINE_PASSED
-            return moment, Status.SAFE_VALUE, Source.SAFE_VALUE, reason
-        never = self.closed or rules.uses_reserve
-        moment = None if never else self.deadline_ns + rules.unanswered_wait_ns
-        return moment, Status.FAILED, Source.NONE, Reason.DEADLINE_PASSED
+            return Status.SAFE_VALUE, Source.SAFE_VALUE, reason
+        return Status.FAILED, Source.NONE, Reason.DEADLINE_PASSED
+
+    def look_ns(self, rules: Rules) -> int | None:
+        """When its clocks want to be looked at again: its end, its next try, or the end of its audit."""
+        if self.audit is not None:
+            return self.audit.until_ns
+        ends = self.ends_ns(rules)
+        return ends if self.retry_ns is None or (ends is not None and ends < self.retry_ns) else self.retry_ns

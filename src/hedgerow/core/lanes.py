@@ -8,24 +8,24 @@ stream counts as silent; a certificate demands it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from operator import attrgetter
+from typing import NamedTuple
 
 from hedgerow.core.records import MS
 
 _ROUNDS_MAX = 24
 _ARRIVALS_MAX = 32
+_BY_DUE = attrgetter("due_ns")
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(NamedTuple):
     """Work that must be done by `due_ns` (a moment) and takes at most `bound_ns`."""
 
     due_ns: int
     bound_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(NamedTuple):
     """The next requests of a stream: none before `earliest_ns`, then every `period_ns`; each due `within_ns` of arrival."""
 
     earliest_ns: int
@@ -36,9 +36,11 @@ class Forecast:
 
 def backward_start(reservations: Sequence[Reservation]) -> int | None:
     """The latest moment from which these alone fit (exactly, as all are released already); None without any."""
+    if len(reservations) > 1:
+        reservations = sorted(reservations, key=_BY_DUE, reverse=True)
     start: int | None = None
-    for job in sorted(reservations, key=lambda job: job.due_ns, reverse=True):
-        start = (job.due_ns if start is None else min(start, job.due_ns)) - job.bound_ns
+    for due_ns, bound_ns in reservations:
+        start = (due_ns if start is None or due_ns < start else start) - bound_ns
     return start
 
 
@@ -103,22 +105,30 @@ def _worst_excess(
     matter, for putting the jobs off did not cause their excess. Else they count from `released_ns`, and all moments do.
     """
     begin = start if released_ns is None else released_ns
-    firsts = [(max(each.earliest_ns, begin) + each.within_ns, each) for each in forecasts]
     horizon = _busy_until(jobs, forecasts, begin, start - begin + blocking_ns)
-    moments = {job.due_ns for job in jobs}
-    for first, each in firsts:
-        last = min(horizon, first + _ARRIVALS_MAX * each.period_ns)
-        moments.update(range(first, last + 1, each.period_ns))
+    firsts: list[tuple[int, int, int]] = []
+    moments = {due for due, _ in jobs}
+    for earliest, period, within, bound in forecasts:
+        first = (earliest if earliest > begin else begin) + within
+        if first <= horizon:  # else it is due after all that matters
+            firsts.append((first, period, bound))
+            moments.update(range(first, min(horizon, first + _ARRIVALS_MAX * period) + 1, period))
     worst: int | None = None
-    for moment in sorted(moments):
-        known = sum(job.bound_ns for job in jobs if job.due_ns <= moment)
+    for moment in moments:
+        known = coming = later = 0
+        for due, bound in jobs:
+            if due <= moment:
+                known += bound
+            else:
+                later = blocking_ns
         if known == 0 and released_ns is None:
             continue
-        counts = [(moment - first) // each.period_ns + 1 for first, each in firsts]
-        coming = sum(max(0, count) * each.bound_ns for count, (_, each) in zip(counts, firsts, strict=True))
-        held = blocking_ns if coming and any(job.due_ns > moment for job in jobs) else 0
-        excess = known + coming + held - (moment - start)
-        worst = excess if worst is None else max(worst, excess)
+        for first, period, bound in firsts:
+            if first <= moment:
+                coming += ((moment - first) // period + 1) * bound
+        excess = known + coming + (later if coming else 0) - (moment - start)
+        if worst is None or excess > worst:
+            worst = excess
     return -1 if worst is None else worst
 
 

@@ -135,6 +135,14 @@ class Link:
         rate, cloud_ms = 8e3 / per_byte if per_byte > 0 else 0.0, factor * cloud_ns / 1e6
         self._records.append(RemoteObserved(self.name, trip / 1e6, rate, cloud_ms, late=late, lost=False))
 
+    def look_ns(self) -> int | None:
+        """When to look at it again: a probe is due, or the silence of an attempt becomes a loss."""
+        due = self.probe_due_ns()
+        for each in self.attempts.values():
+            if due is None or each.lost_at_ns < due:
+                due = each.lost_at_ns
+        return due
+
     def probe_due_ns(self) -> int | None:
         """When the next probe should leave, or the one under way be given up; None when nobody wants the link."""
         if self._probe is not None:

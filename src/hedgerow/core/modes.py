@@ -26,6 +26,7 @@ class Modes:
         self.streams: dict[str, r.Stream] = {}
         self._locals, self._limits = table.locals, limits
         self._every = tuple(each.name for each in table.locals)
+        self._free: dict[str, Allowance] = {}  # what each stream may count on when nothing is certified
         # of each stream: samples so far, and the last one's place on its grid
         self._seen: dict[str, tuple[int, int]] = {}
 
@@ -46,27 +47,31 @@ class Modes:
         if self.governor is not None and self.governor.certificate.stream(stream.name) != stream:
             raise UsageError(f"stream '{stream.name}' is not as it was certified; certify it again as it is now")
         self.streams[stream.name] = stream
+        self._free[stream.name] = Allowance(stream.name, self._every)
 
     def allowance(self, stream: str) -> Allowance:
         """What this stream may count on now."""
-        mode = self.mode
-        return Allowance(stream, self._every) if mode is None else mode.allowance(stream)
+        return self._free[stream] if self.governor is None else self.governor.mode.allowance(stream)
 
     def reserves(self, stream: str) -> tuple[LocalModel, ...]:
         """The local models that may answer this stream now."""
+        if self.governor is None:
+            return self._locals
         names = self.allowance(stream).reserves
         return tuple(each for each in self._locals if each.name in names)
 
     def promises(self, stream: r.Stream) -> bool:
         """Whether a proof says that a sample of this stream is answered, or gets its safe value, in time."""
-        return bool(self.proven) and stream.criticality is not r.Criticality.BACKGROUND
+        return self.governor is not None and bool(self.proven) and stream.criticality is not r.Criticality.BACKGROUND
 
     def ended(self, flight: Flight, status: Status, reason: Reason, now_ns: int) -> None:
         """A request ends so: what was promised and is not kept breaks the proof."""
+        if self.governor is None:
+            return
         kept = status is Status.ANSWERED or reason in (Reason.WITHDRAWN, Reason.LOWER_RATE)
         if status is Status.SAFE_VALUE and not self.allowance(flight.stream.name).reserves:
             kept = now_ns <= flight.deadline_ns  # it is what the mode promises
-        if self.governor is not None and flight.promised and not kept:
+        if flight.promised and not kept:
             how = f"request {flight.request} of '{flight.stream.name}' ended {status.value} ({reason.value})"
             self.governor.broken(how, now_ns, flight.captured_ns)
 
@@ -90,6 +95,8 @@ class Modes:
 
     def arrived(self, event: r.RequestArrived, now_ns: int) -> bool:
         """Count a sample; False if the present mode's lower rate leaves it out."""
+        if self.governor is None:
+            return True
         count, _ = self._seen.get(event.stream, (0, 0))
         self._seen[event.stream] = (count + 1, min(self._place_ns(event, now_ns), event.captured_ns))
         return count % self.allowance(event.stream).keep_every == 0
