@@ -21,11 +21,12 @@ from hedgerow.core.budgets import Budgets, BudgetSettings
 from hedgerow.core.certificate import Certificate, Governor
 from hedgerow.core.choosing import Choosing
 from hedgerow.core.desk import Desk
-from hedgerow.core.flight import Flight, Job, Plan, Primary, Rules
+from hedgerow.core.flight import Flight, Job, Primary, Rules
 from hedgerow.core.link import Attempt, Link
 from hedgerow.core.modes import Modes
 from hedgerow.core.policies import Choice, Learns, Policy
 from hedgerow.core.records import NOISE_NS, Criticality, Reason, Source, Status
+from hedgerow.core.reserves import Reserves
 from hedgerow.errors import UsageError
 
 
@@ -67,6 +68,7 @@ class Core:
         self._audits = Audits(self.limits, table.locals if policy.uses_reserve else (), self._links, *out)
         self._choosing = Choosing(table, self.limits, self.prices, self._links, self._desks)
         self._modes = Modes(table, self.limits, certificate, self._records)
+        self._reserves = Reserves(table, self.prices, self._budgets, self._modes, self._flights, self._desks)
         self._in_force = self._modes.mode
         for stream in (*streams, *(certificate.streams if certificate else ())):
             self._open_stream(stream)
@@ -207,7 +209,7 @@ class Core:
             allowed = self._modes.reserves(flight.stream.name)
             if flight.plan is None or flight.started or flight.job is not None or flight.plan.model in allowed:
                 continue
-            flight.plan = min((Plan(each, 0) for each in allowed), key=lambda each: each.bound_ns, default=None)
+            flight.plan = min(self._reserves.allowed(flight), key=lambda each: each.bound_ns, default=None)
             name = flight.plan.name if flight.plan else ""
             self._records.append(r.ReserveChosen(flight.request, name, Reason.MODE_CHANGED, 0))
             if flight.plan is None and not flight.remote_pending:
@@ -249,10 +251,9 @@ class Core:
         fits: dict[str, int] = {}
         if self.policy.uses_reserve and not flight.background:
             fits = self._make_room(flight)
-            fitting = [Plan(self.table.local(name), 0) for name in fits]
-            flight.plan = min(fitting, key=lambda plan: plan.median_ns, default=None)  # leaves the network most time
+            flight.plan = self._reserves.quickest(fits)
             if flight.plan is None:
-                plans = [Plan(model, 0) for model in self._modes.reserves(flight.stream.name)]
+                plans = self._reserves.allowed(flight)
                 flight.guaranteed = not plans
                 flight.plan = min(plans, key=lambda plan: plan.bound_ns, default=None)
         own_start = fits.get(flight.plan.model.name) if flight.plan else None
@@ -279,37 +280,17 @@ class Core:
         sample wins, and each that is dropped is told.
         """
         others = [each for each in self._flights.values() if each is not flight]
-        fits = self._starts(flight, others)
+        fits = self._reserves.starts(flight, others, self._now_ns)
+        if fits:
+            return fits
         older = [each for each in others if each.stream.name == flight.stream.name and each.only_waits]
         kept = [each for each in others if each not in older]
-        if not older or fits or not self._starts(flight, kept):
-            return fits  # it fits, or it would not even if they all made room
+        if not older or not self._reserves.starts(flight, kept, self._now_ns):
+            return fits  # it would not fit even if they all made room
         while not fits:
             self._deliver(older.pop(0), Status.DROPPED, Source.NONE, Reason.NEWER_SAMPLE)
-            fits = self._starts(flight, others)
+            fits = self._reserves.starts(flight, others, self._now_ns)
         return fits
-
-    def _starts(self, flight: Flight, others: list[Flight]) -> dict[str, int]:
-        allowed, due, now = self._modes.allowance(flight.stream.name).reserves, flight.due_ns, self._now_ns
-        desks = (desk.starts(allowed, others, due, now) for desk in self._desks.values())
-        return {name: start for fits in desks for name, start in fits.items()}
-
-    def _best_plan(self, flight: Flight, plan: Plan) -> Plan:
-        """The best local answer that still fits, now that nothing else is waited for."""
-        if flight.started or flight.job is not None or not flight.guaranteed:
-            return plan
-        others = [each for each in self._flights.values() if each is not flight]
-        found = [Plan(self.table.local(name), 0) for name in self._starts(flight, others)]
-        return self._cheapest([plan, *found]) or plan
-
-    def _cheapest(self, plans: list[Plan]) -> Plan | None:
-        """Of plans that fit, the one of least energy and disagreement."""
-
-        def cost(plan: Plan) -> float:
-            energy = self.table.energy.busy_mj(plan.median_ns) * self._budgets.energy_price
-            return energy + self.prices.disagreement_mj * (1.0 - plan.model.quality)
-
-        return min(plans, key=cost, default=None)
 
     def _begin(self, flight: Flight, choice: Choice | None, fits: Mapping[str, int]) -> None:
         """Set the flight on its way along the chosen arm; a whole local run that fits is the local plan, started at once.
@@ -324,9 +305,9 @@ class Core:
                 flight.arm = arm
                 self._advance(flight, None)
             else:
-                flight.plan, flight.eager = Plan(whole, 0), Reason.LOCAL_CHOSEN
+                flight.plan, flight.eager = self._reserves.whole(whole), Reason.LOCAL_CHOSEN
         elif flight.plan is not None:
-            flight.plan = self._best_plan(flight, flight.plan)
+            flight.plan = self._reserves.best(flight, flight.plan, self._now_ns)
             flight.arm_name, flight.eager = flight.plan.name, Reason.LOCAL_CHOSEN
             closed = self._links and not any(link.open_for_requests for link in self._links.values())
             flight.decided = Reason.LINK_CLOSED if closed else Reason.ONLY_LOCAL_ADMISSIBLE
@@ -420,16 +401,7 @@ class Core:
 
     def _replan(self, flight: Flight) -> None:
         """At a joint: go on from the retained tensors if that is the cheaper insurance now."""
-        if flight.plan is None:
-            return
-        candidates = [flight.plan]
-        for name, joint in flight.joints.items():
-            model = self.table.local(name)
-            allowed = name in self._modes.allowance(flight.stream.name).reserves
-            shorter = allowed and joint < model.last and model.tail_bound_ns[joint + 1] <= flight.plan.bound_ns
-            if shorter and model.lane == flight.plan.model.lane:
-                candidates.insert(0, Plan(model, joint + 1))  # of equals the one that goes on
-        best = self._cheapest(candidates)
+        best = None if flight.plan is None else self._reserves.at_joint(flight, flight.plan)
         if best is not None and best != flight.plan:
             flight.plan = best
             self._records.append(r.ReserveChosen(flight.request, best.name, Reason.CHEAPER_FROM_JOINT, 0))
@@ -500,7 +472,7 @@ class Core:
             self._forget_if_done(flight)
         elif flight.plan is not None:
             flight.eager = flight.eager or Reason.REMOTE_FAILED
-            better = self._best_plan(flight, flight.plan)
+            better = self._reserves.best(flight, flight.plan, self._now_ns)
             if better != flight.plan:
                 flight.plan = better
                 self._records.append(r.ReserveChosen(flight.request, better.name, Reason.REMOTE_FAILED, 0))
@@ -528,10 +500,9 @@ class Core:
     def _plan_failed(self, flight: Flight, model: str) -> None:
         """The engine failed in the reserve: take another model's, or wait for the remote answer, or end."""
         flight.failed.add(model)
-        allowed = self._modes.reserves(flight.stream.name)
-        others = [Plan(each, 0) for each in allowed if each.name not in flight.failed]
+        others = [each for each in self._reserves.allowed(flight) if each.model.name not in flight.failed]
         fitting = [each for each in others if self._now_ns + each.bound_ns <= flight.due_ns]
-        flight.plan = self._cheapest(fitting) or (others[0] if others else None)
+        flight.plan = self._reserves.cheapest(fitting) or (others[0] if others else None)
         if flight.plan is not None:
             flight.eager, flight.guaranteed = Reason.ENGINE_FAILED, bool(fitting)
             flight.likely = self._now_ns + flight.plan.likely_ns <= flight.due_ns
