@@ -29,6 +29,9 @@ LONG: dict[str, str] = {
 }
 SUPERVISORS = {
     # "path:function": the broad `except` that it may hold
+    "src/hedgerow/core/policies/guarding.py:choose": "a policy is the caller's code; its request is answered anyway",
+    "src/hedgerow/core/policies/guarding.py:learn": "as above",
+    "src/hedgerow/core/policies/guarding.py:_short": "a caller's object that cannot say what it is",
     "src/hedgerow/cloud/lanes.py:run": "one job's unforeseen failure is logged and refused; the lane lives on",
     "src/hedgerow/device/lane.py:execute": "an engine's unforeseen failure ends that job alone; the lane lives on",
     "src/hedgerow/device/auditor.py:_agrees": "an unforeseen failure leaves that comparison open; the thread lives on",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hedgerow.cli._policies import POLICY_HELP
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -34,6 +36,7 @@ def plan(
     cloud_factor: Annotated[float, typer.Option(help="Cloud times as a multiple of the profile's.")] = 1.0,
     disagreement_mj: Annotated[float | None, typer.Option(help="Price of one disagreement with the reference.")] = None,
     reserve_mj: Annotated[float | None, typer.Option(help="Price of one use of the reserve.")] = None,
+    policy: Annotated[str, typer.Option(help=POLICY_HELP)] = "ours",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Print the undominated arms, the Pareto front, and the chosen arm with its reason, for a steady link."""
@@ -48,7 +51,7 @@ def plan(
     table = arm_table(measured, device_factor=device_factor, cloud_factor=cloud_factor)
     given = {"disagreement_mj": disagreement_mj, "reserve_mj": reserve_mj}
     prices = Prices(**{name: value for name, value in given.items() if value is not None})
-    made = make_plan(table, uplink_mbps, rtt_ms, deadline_ms, prices, margins=margins_of(measured))
+    made = make_plan(table, uplink_mbps, rtt_ms, deadline_ms, prices, margins=margins_of(measured), policy=policy)
     every = len(every_arm(measured, tiers=Tiers(device_factor, cloud_factor)).arms)
     emulated = SlowDevice(device_factor).label if device_factor != 1 else ""
     if as_json:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hedgerow.cli._policies import POLICY_HELP
 from hedgerow.errors import HostError, UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def run(
     profile: Annotated[Path | None, typer.Option(help="A profile file (else a quick one is measured now).")] = None,
     deadline_ms: Annotated[float, typer.Option(help="From capture to answer.")] = 100.0,
     criticality: Annotated[str, typer.Option(help="safety, mission or background.")] = "mission",
-    policy: Annotated[str, typer.Option(help="ours, device-only or cloud-only.")] = "ours",
+    policy: Annotated[str, typer.Option(help=POLICY_HELP)] = "ours",
     journal: Annotated[Path | None, typer.Option(help="Keep every decision in this file.")] = None,
     certificate: Annotated[
         Path | None, typer.Option(help="Run its streams, each at its own period, under its rules (needs --profile).")

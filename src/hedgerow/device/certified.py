@@ -7,7 +7,7 @@ from pathlib import Path
 from hedgerow.assurance.certification import CertificateFile, load
 from hedgerow.core.arms import ArmTable
 from hedgerow.core.certificate import Certificate
-from hedgerow.core.policies import Policy
+from hedgerow.core.policies import ONLY, Policy, by_name
 from hedgerow.core.records import Margins, Stream
 from hedgerow.errors import UsageError
 from hedgerow.models.task import Task
@@ -39,7 +39,10 @@ def governed(
     threads: int,
     policy: Policy,
 ) -> Governed:
-    """UsageError for a certificate that is damaged, holds for something else, or is emptied by a policy without reserves."""
+    """UsageError for a certificate that is damaged, holds for something else, or is emptied by a policy without reserves, and for
+    the policy of one arm that the table lacks."""
+    if policy.name.startswith(ONLY):
+        by_name(policy.name, table)
     if certificate is None:
         return Governed(table, margins_of(profile))
     if not policy.uses_reserve:

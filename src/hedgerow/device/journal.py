@@ -244,10 +244,11 @@ def _steps(file: Path, lines: list[bytes]) -> Iterator[tuple[int, int, r.Event, 
         yield number, now_ns, event, msgspec.json.encode([records, actions])
 
 
-def replay(path: str | Path) -> Replayed:
-    """Put every event of a journal through a fresh core and compare what it says."""
+def replay(path: str | Path, policy: Policy | None = None) -> Replayed:
+    """Put every event of a journal through a fresh core and compare what it says. `policy`: the fresh one of a session that was
+    given its own (behind `Guarded`, as it was there); None: the one that has the name in the header."""
     header, steps = read_steps(path)
-    core, recorded = header.core(), recorded_versions(path)
+    core, recorded = header.core(policy), recorded_versions(path)
     count = decisions = 0
     for number, now_ns, event, before in steps:
         outcome = core.step(event, now_ns=now_ns)

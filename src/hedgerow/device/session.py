@@ -22,6 +22,7 @@ from hedgerow.core import Criticality, Prices, Stream
 from hedgerow.core.arms import ArmTable, CrossStep
 from hedgerow.core.budgets import BudgetSettings
 from hedgerow.core.policies import Policy, by_name
+from hedgerow.core.policies.guarding import Guarded
 from hedgerow.core.records import MS, Limits, Status, StreamOpened, TrustRestored
 from hedgerow.device.answer import Answer
 from hedgerow.device.certified import governed
@@ -66,6 +67,8 @@ class Session:
     `safe_value` is delivered at the deadline when nothing else can be (None: the late answer is delivered instead);
     `period_ms` the least distance between two samples, when known; `journal` a file to keep every decision in, of at most
     `journal_bytes_max`;
+    `policy` a name (`hedgerow.core.policies.names()`, or "only:ARM") or a policy of your own, whose faults cost no answer: least
+    expected cost then decides, and the first is said;
     `determinism` how steadily it runs (default: what touches only this session's own threads); `watch_vitals` tells the core
     of temperature and battery where they can be read. `certificate` (a file of `hedgerow certify`, with the profile that it was
     made of) brings its own streams, with their safe values, in place of the one that the settings above describe, and
@@ -103,15 +106,15 @@ class Session:
         main = checked_stream(_MAIN, deadline_ms, criticality, safe_value, period_ms)
         if server is not None:
             address_of(server)
+        chosen = by_name(policy) if isinstance(policy, str) else Guarded(policy, self._say)
         if certificate is not None and profile is None:
             raise UsageError("a certificate holds for the profile that it was made of: give that profile too")
         self.task = open_task(task)
         self.profile = self._profile(profile, frames, threads)
         factor = slow_device.factor if slow_device else 1.0
-        chosen = by_name(policy) if isinstance(policy, str) else policy
+        every = arms_for(self.profile, self.task, server, factor)
         self._stands_in = chosen.uses_reserve
         self._herald: Herald | None = None
-        every = arms_for(self.profile, self.task, server, factor)
         rules = governed(certificate, every, self.profile, self.task, factor, threads, chosen)
         self.table, self._certified = rules.table, rules.certificate is not None
         bought = (prices or Prices(), budgets or BudgetSettings())

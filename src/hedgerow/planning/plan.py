@@ -5,6 +5,7 @@ of the other arms come from the same policy, asked about each alone.
 """
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -82,22 +83,22 @@ def plan(
 ) -> Plan:
     """Look at every arm of `table` on a steady link and choose; UsageError for figures that cannot be."""
     prices, margins = prices or Prices(), margins or Margins()
-    link, chooser = LinkFigures(uplink_mbps, rtt_ms), by_name(policy)
+    link, chooser = LinkFigures(uplink_mbps, rtt_ms), by_name(policy, table)
 
     def ask(figures: LinkFigures) -> str:
         view, _ = view_of(table, figures, deadline_ms=deadline_ms, prices=prices, margins=margins)
-        choice = chooser.choose(view)
+        choice = deepcopy(chooser).choose(view)  # one that learns is asked as if nothing had happened yet
         return "none" if choice is None else table.arms[choice.arm].name
 
     view, reserve = view_of(table, link, deadline_ms=deadline_ms, prices=prices, margins=margins)
-    choice = chooser.choose(view)
+    choice = deepcopy(chooser).choose(view)
     alone = [_alone(chooser, view, column) for column in range(len(table.arms))]
     return Plan(
         link=link,
         deadline_ms=deadline_ms,
         chosen=None if choice is None else table.arms[choice.arm].name,
         reason="no arm may be chosen" if choice is None else choice.reason.value,
-        because=_because(view, choice, alone, deadline_ms, reserved=reserve is not None),
+        because=_because(view, choice, alone, deadline_ms, reserved=reserve is not None, policy=chooser.name),
         reserve=None if reserve is None else reserve.name,
         arms=_outlooks(view, alone, deadline_ms, reserved=reserve is not None),
         uplink_turns=_turns(lambda mbps: ask(replace(link, uplink_mbps=mbps)), UPLINKS_MBPS),
@@ -109,14 +110,16 @@ def _alone(policy: Policy, view: View, column: int) -> Choice | None:
     """What the policy says of this arm if there were no other; None where it may not be chosen."""
     only: Flags = np.zeros(len(view.table.arms), dtype=np.bool_)
     only[column] = view.admissible[column]
-    return policy.choose(replace(view, admissible=only))
+    return deepcopy(policy).choose(replace(view, admissible=only))
 
 
 def _outlooks(view: View, alone: list[Choice | None], deadline_ms: float, *, reserved: bool) -> tuple[ArmOutlook, ...]:
     table, front = view.table, pareto_front(view)
     found = []
     for column, arm in enumerate(table.arms):
-        mine = alone[column]
+        mine, obstacle = alone[column], _obstacle(view, column, deadline_ms, reserved=reserved)
+        if mine is None and view.admissible[column]:
+            obstacle = "the policy never takes it"
         found.append(
             ArmOutlook(
                 name=arm.name,
@@ -127,7 +130,7 @@ def _outlooks(view: View, alone: list[Choice | None], deadline_ms: float, *, res
                 cost_mj=None if mine is None else round(mine.cost_mj, 3),
                 reserve_probability=0.0 if mine is None else round(mine.reserve_probability, 4),
                 on_front=bool(front[column]),
-                obstacle=_obstacle(view, column, deadline_ms, reserved=reserved),
+                obstacle=obstacle,
             )
         )
     return tuple(sorted(found, key=lambda each: (each.cost_mj is None, each.cost_mj or 0.0, each.name)))
@@ -165,9 +168,11 @@ def _obstacle(view: View, column: int, deadline_ms: float, *, reserved: bool) ->
 
 
 def _because(
-    view: View, choice: Choice | None, alone: list[Choice | None], deadline_ms: float, *, reserved: bool
+    view: View, choice: Choice | None, alone: list[Choice | None], deadline_ms: float, *, reserved: bool, policy: str
 ) -> str:
     """The chosen arm's cost in its parts, against the next best."""
+    if choice is None and view.admissible.any():
+        return f"none of the arms that policy '{policy}' takes may be chosen: the device's own plan answers"
     if choice is None:
         return f"no local model's bound fits {deadline_ms:g} ms: {NOTHING_IN_TIME}"
     table, column = view.table, choice.arm
@@ -180,7 +185,8 @@ def _because(
     others = [each for each in alone if each is not None and each.arm != column]
     if others:
         second = min(others, key=lambda each: each.cost_mj)
-        text += f"; next {table.arms[second.arm].name} at {second.cost_mj:.1f} mJ"
+        how = "next" if second.cost_mj >= choice.cost_mj else "cheaper, yet not this policy's choice:"
+        text += f"; {how} {table.arms[second.arm].name} at {second.cost_mj:.1f} mJ"
     if not reserved:
         in_time = float(view.latency_ns(column)[0]) <= view.time_left_ns
         text += f"; no reserve fits: {'if it does not come, ' if in_time else ''}{NOTHING_IN_TIME}"

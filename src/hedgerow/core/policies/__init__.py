@@ -3,7 +3,8 @@
 A policy sees a `View` (arrays over arms and belief samples) and returns a `Choice`. It is deterministic and picklable; it
 keeps no clock. One that learns from how its own choices went (`Learns`) is told by the core; one that randomises draws by
 `chance.draw(view.seed, "policy", view.request)`, so that a replay draws the same, and states its propensity in the choice.
-`by_name` gives a fresh one.
+`by_name` gives a fresh one, `names` all of them. A module here that has a `POLICY` is one; the others are what policies are
+made of (`checking`: the check that each passes; `guarding`: what keeps a faulty one from costing an answer).
 """
 
 import importlib
@@ -99,12 +100,42 @@ class Learns(Protocol):
         ...
 
 
-def by_name(name: str) -> Policy:
-    """A fresh policy of that name; UsageError lists the known ones."""
-    found = {}
-    for module in pkgutil.iter_modules(__path__):
-        policy: Policy = importlib.import_module(f"{__name__}.{module.name}").POLICY
-        found[policy.name] = policy
-    if name not in found:
-        raise UsageError(f"no policy '{name}'; there are: {', '.join(sorted(found))}")
-    return deepcopy(found[name])
+ONLY = "only:"
+_ALIASES = {"hedgerow": "ours"}  # the name in comparisons with others, and the name among ourselves
+
+
+def names() -> tuple[str, ...]:
+    """Every policy that `by_name` knows, each once, in alphabetical order; ours is called "hedgerow" among the others.
+
+    "only:ARM", the fixed policy of one arm, is one for each arm of a table: `only_names(table)`.
+    """
+    return tuple(sorted({_COMPARED.get(name, name) for name in _found()}))
+
+
+def only_names(table: ArmTable) -> tuple[str, ...]:
+    """The fixed policies of this table's arms, one an arm, in its order."""
+    return tuple(ONLY + arm.name for arm in table.arms)
+
+
+def by_name(name: str, table: ArmTable | None = None) -> Policy:
+    """A fresh policy of that name; UsageError lists the known ones. With `table`, an arm that "only:" names must be in it."""
+    if name.startswith(ONLY) and name != ONLY:
+        if table is not None and name not in only_names(table):
+            raise UsageError(f"no arm '{name[len(ONLY) :]}'; there are: {', '.join(arm.name for arm in table.arms)}")
+        fixed: Policy = importlib.import_module(f"{__name__}.only_one").OnlyOne(name[len(ONLY) :])
+        return fixed
+    found = _found()
+    if _ALIASES.get(name, name) not in found:
+        raise UsageError(f"no policy '{name}'; there are: {', '.join(names())}, only:ARM")
+    return deepcopy(found[_ALIASES.get(name, name)])
+
+
+_COMPARED = {mine: compared for compared, mine in _ALIASES.items()}
+
+
+def _found() -> dict[str, Policy]:
+    modules = (importlib.import_module(f"{__name__}.{each.name}") for each in pkgutil.iter_modules(__path__))
+    every: list[Policy] = []
+    for module in modules:
+        every += [module.POLICY, *getattr(module, "VARIANTS", ())] if hasattr(module, "POLICY") else []
+    return {policy.name: policy for policy in every}

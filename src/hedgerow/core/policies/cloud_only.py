@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hedgerow.core.policies import Choice, View
-from hedgerow.core.records import Reason
+from hedgerow.core.policies.expecting import chosen
 
 _STEPS = 100.0  # quality in time is compared in hundredths
 
@@ -35,7 +35,7 @@ class CloudOnly:
         worth = np.rint(view.table.quality * in_time * _STEPS)
         latency = np.add.reduce(latencies * share[:, None], axis=0)
         latency[~remote | (worth < worth[remote].max())] = np.inf
-        return Choice(int(latency.argmin()), Reason.POLICY_FIXED)
+        return chosen(view, int(latency.argmin()))
 
 
 POLICY = CloudOnly()

@@ -1,0 +1,7 @@
+"""The words for `--policy`, said alike by every verb that takes one.
+
+A test holds them to `hedgerow.core.policies.names()`; the list itself would have to import what `--help` should not wait for.
+"""
+
+NAMES = ("cloud-only", "device-only", "hedgerow", "neurosurgeon", "neurosurgeon-energy")
+POLICY_HELP = f"Who chooses the arm: {', '.join(NAMES)}, or only:ARM for one arm alone (docs/policies.md)."
