@@ -313,6 +313,21 @@ def test_ans_learns_a_steady_link_and_takes_its_best_cut() -> None:
         assert np.mean(free) <= 1.1 * min(latency) + 1, seed
 
 
+def test_ans_counts_what_never_left_as_lost() -> None:
+    """The core tells how attempts ended that were sent; of a head that the reserve overtook nothing is ever heard."""
+    policy, table = Ans(), chain(device_ms=(10, 40, 40), cloud_ms=(1, 1, 1), kilobytes=(200, 10, 5))
+    first = policy.choose(steady(table, request=0))
+    assert first is not None
+    assert table.is_remote[first.arm]
+    for request, now_ns in ((1, 100 * MS), (2, 590 * MS), (3, 610 * MS)):
+        policy.choose(steady(table, request=request, now_ns=now_ns))
+        assert (0 in policy.pending) == (now_ns < 600 * MS)
+    assert policy.theta != [0.0, 0.0, 0.0]
+    before = policy.theta
+    policy.learn(Feedback(0, first.arm, 5 * MS))  # whatever comes after all is not learned twice
+    assert policy.theta == before
+
+
 def test_ans_is_forced_ever_less_often_and_keeps_few_open_attempts() -> None:
     shares = [sum(forces(count) for count in range(start, start + 1000)) / 1000 for start in (0, 4000, 100_000)]
     assert shares[0] > shares[1] > shares[2] > 0

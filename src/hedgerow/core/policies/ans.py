@@ -10,8 +10,8 @@ Source   L. Zhang, L. Chen, J. Xu, "Autodidactic Neurosurgeon: Collaborative Dee
          Online Learning", WWW 2021 (muLinUCB).
 Remade   features: one, bytes sent and planned cloud time (the paper: counts and operations of layer kinds, and bytes); cuts and
          codecs as in `splits`; mu = 1/4 by square roots. The paper's key frames are told by the pictures (structural
-         similarity), which the core never sees: here each 15th request is one. An attempt that never came back counts as twice
-         the time that was left. It learns from `learn` alone; the beliefs of the view are not read.
+         similarity), which the core never sees: here each 15th request is one. An attempt that never came back, or never left
+         because the reserve had to start, counts as twice the time that was left. It learns from `learn` alone; the beliefs of the view are not read.
 Fails    it forgets nothing: what a link was an hour ago weighs as much as now. It gambles on forced requests whatever
          they cost, sees no price, and with the reserve held a gamble costs energy and money, never time.
 
@@ -42,13 +42,15 @@ from hedgerow.core.records import MS
 _PENDING_MAX = 256
 _KEY_EVERY, _KEY_WEIGHT, _PLAIN_WEIGHT = 15, 0.9, 0.1
 _FIRST_PHASE = 16  # requests
+_SILENCE_NS = 500 * MS  # past the deadline: the core has told of everything that was sent
 _SPAN = range(3)
 Vector = list[float]
 
 
 @dataclass
 class Ans:
-    """`alpha`: how much doubt is worth, in ms; `ridge`: what A begins with. `pending`: (features, device time) of attempts."""
+    """`alpha`: how much doubt is worth, in ms; `ridge`: what A begins with. `pending`: of attempts under way the features, the
+    device's time and the time left (ms), and when nothing more can come."""
 
     name: str = "ans"
     alpha: float = 20.0
@@ -57,7 +59,7 @@ class Ans:
     count: int = 0
     inverse: list[Vector] = field(default_factory=list)
     b: Vector = field(default_factory=lambda: [0.0 for _ in _SPAN])
-    pending: dict[int, tuple[Vector, float, float]] = field(default_factory=dict)
+    pending: dict[int, tuple[Vector, float, float, int]] = field(default_factory=dict)
     _splits: Splits = field(default_factory=Splits, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -70,6 +72,7 @@ class Ans:
 
     def choose(self, view: View) -> Choice | None:
         """The admissible cut of least optimistic latency; when it is forced to, of those that cross the network."""
+        self._give_up(view.now_ns)
         table, theta = view.table, self.theta
         allowed = view.admissible & self._splits.faithful(table)
         forced, self.count = forces(self.count), self.count + 1
@@ -88,7 +91,8 @@ class Ans:
         if table.is_remote[arm]:
             if len(self.pending) >= _PENDING_MAX:
                 del self.pending[next(iter(self.pending))]
-            self.pending[view.request] = (features(view, arm), float(view.device_ns[arm]) / MS, view.time_left_ns / MS)
+            times_ms = float(view.device_ns[arm]) / MS, view.time_left_ns / MS
+            self.pending[view.request] = (features(view, arm), *times_ms, view.deadline_ns + _SILENCE_NS)
         return chosen(view, arm)
 
     def learn(self, feedback: Feedback) -> None:
@@ -96,13 +100,17 @@ class Ans:
         found = self.pending.pop(feedback.request, None)
         if found is None:
             return
-        x, device_ms, left_ms = found
+        x, device_ms, left_ms, _ = found
         took_ms = 2.0 * left_ms if feedback.latency_ns is None else feedback.latency_ns / MS
         beyond_ms = max(0.0, took_ms - device_ms)
         ax = [sum(self.inverse[i][j] * x[j] for j in _SPAN) for i in _SPAN]
         scale = 1.0 + sum(x[i] * ax[i] for i in _SPAN)
         self.inverse = [[self.inverse[i][j] - ax[i] * ax[j] / scale for j in _SPAN] for i in _SPAN]
         self.b = [self.b[i] + beyond_ms * x[i] for i in _SPAN]
+
+    def _give_up(self, now_ns: int) -> None:
+        for request in [each for each, (*_, until_ns) in self.pending.items() if until_ns < now_ns]:
+            self.learn(Feedback(request, -1, None))
 
     def _spread(self, x: Vector) -> float:
         return sum(x[i] * sum(self.inverse[i][j] * x[j] for j in _SPAN) for i in _SPAN)
