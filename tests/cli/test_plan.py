@@ -47,6 +47,19 @@ def test_json_is_one_object_that_says_the_same(profile_file: Path) -> None:
     assert found["cloud_estimated"] is True
 
 
+def test_another_policys_choice_is_shown(profile_file: Path) -> None:
+    ended = run(profile_file, "--uplink-mbps", "20", "--rtt-ms", "30", "--json", "--policy", "device-only")
+    found = json.loads(ended.stdout)
+    table = arm_table(Profile.load(profile_file))
+    made = plan(table, 20.0, 30.0, margins=margins_of(Profile.load(profile_file)), policy="device-only")
+    assert found["chosen"] == made.chosen
+    assert str(found["chosen"]).startswith("local:") or found["chosen"] is None
+    helped = "".join(
+        each for each in run("--help").stdout if not each.isspace() and each != "│"
+    )  # however it is wrapped
+    assert all(name in helped for name in ("device-only", "neurosurgeon-energy", "only:ARM"))
+
+
 def test_a_slower_device_is_labelled_as_emulated(profile_file: Path) -> None:
     ended = run(profile_file, "--uplink-mbps", "20", "--rtt-ms", "30", "--device-factor", "5")
     assert "emulated device: this processor's median segment times x 5" in ended.stdout
@@ -61,6 +74,8 @@ def test_a_slower_device_is_labelled_as_emulated(profile_file: Path) -> None:
         (("--uplink-mbps", "5", "--rtt-ms", "3", "--device-factor", "0.2"), "factor"),
         (("--uplink-mbps", "5", "--rtt-ms", "3", "--cloud-factor", "0"), "factor"),
         (("--uplink-mbps", "5"), "rtt-ms"),
+        (("--uplink-mbps", "5", "--rtt-ms", "3", "--policy", "hope"), "no policy 'hope'; there are: ans"),
+        (("--uplink-mbps", "5", "--rtt-ms", "3", "--policy", "only:hope"), "no arm 'hope'; there are: local:"),
     ],
 )
 def test_figures_that_cannot_be_are_refused(profile_file: Path, arguments: tuple[str, ...], word: str) -> None:

@@ -50,6 +50,11 @@ def writes(view: View) -> Any:
     return Choice(0, Reason.POLICY_FIXED)
 
 
+def unteaches(view: View) -> Any:
+    view.table.amounts["bytes:cloud"][:] = 0.0
+    return Choice(0, Reason.POLICY_FIXED)
+
+
 def inadmissible(view: View) -> Any:
     refused = np.flatnonzero(~view.admissible)
     return Choice(int(refused[0]) if len(refused) else 99, Reason.POLICY_FIXED)
@@ -59,6 +64,7 @@ NONSENSE: dict[str, tuple[Callable[[View], Any], str]] = {
     "raises": (fails, "raised RuntimeError: out of ideas x"),
     "cannot say": (lambda view: (_ for _ in ()).throw(ValueError(Unsayable())), "raised ValueError"),
     "writes": (writes, "raised ValueError: assignment destination is read-only"),
+    "writes to the table": (unteaches, "raised ValueError: assignment destination is read-only"),
     "another type": (lambda view: 2, "gave a int, not a Choice or None"),
     "inadmissible": (inadmissible, "chose arm"),
     "beyond": (lambda view: Choice(99, Reason.POLICY_FIXED), "chose arm 99, which is none of the 4"),

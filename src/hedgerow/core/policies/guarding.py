@@ -2,7 +2,7 @@
 
 Rules: what it raises, and any choice that is none (another type, an arm that there is not or that is not admissible, figures
 that are no numbers, a propensity outside (0, 1]), falls back to least expected cost and is recorded as the decision's reason,
-`policy_failed`; the first problem is told, once; it may read the view's arrays and not write them. So a replay with the same
+`policy_failed`; the first problem is told, once; it may read the view's and the table's arrays and not write them. So a replay with the same
 policy decides the same. What cannot be guarded from within a process: a policy that never returns.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hedgerow.core.arms import Flags, Floats
+from hedgerow.core.arms import ArmTable, Flags, Floats
 from hedgerow.core.policies import Choice, Feedback, Learns, Policy, View, by_name
 from hedgerow.core.records import Reason
 from hedgerow.errors import UsageError
@@ -113,8 +113,16 @@ def _plain(choice: Choice) -> Choice:
 def _readable(view: View) -> View:
     """The view with arrays that refuse to be written: they are the core's own memory."""
     every: dict[str, Any] = {each.name: getattr(view, each.name) for each in fields(view)}
+    if view.table.quality.flags.writeable:  # once a table: nothing writes to it after it is made
+        for array in _arrays(view.table):
+            array.flags.writeable = False
     sealed = {name: _sealed(each) for name, each in every.items() if isinstance(each, np.ndarray)}
     return View(**{**every, **sealed})
+
+
+def _arrays(table: ArmTable) -> list[Floats]:
+    rows = [*table.amounts.values(), *table.spent.values()]
+    return [*rows, *(each for each in vars(table).values() if isinstance(each, np.ndarray))]
 
 
 def _sealed(array: Any) -> Floats:
