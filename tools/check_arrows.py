@@ -104,6 +104,7 @@ PACKAGES: dict[str, list[str]] = {
     ],  # files of records: journals, profiles, certificates
     "psutil": ["profiling/host.py", "campaigns"],
     "matplotlib": ["views"],
+    "joblib": ["simulation"],  # many worlds on many cores
     "rich": ["views", "cli"],
     "typer": ["cli"],
 }

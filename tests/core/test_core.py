@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from hedgerow.core import ArmTable, Criticality, Stream
+from hedgerow.core import Arm, ArmTable, Criticality, CrossStep, RunStep, Stream
 from hedgerow.core import records as r
 from hedgerow.errors import UsageError
 from tests.core.world import MS, small_table, world
@@ -224,3 +224,17 @@ def test_a_safety_answer_of_the_cloud_stands_in_when_every_local_engine_fails() 
             w._step(r.JobEnded(lane, job.job, "broken"))
     assert w.delivered[1][1].source is r.Source.REMOTE
     assert core.next_wakeup_ns() is None or core.in_flight == 0
+
+
+def test_probes_of_two_links_never_share_a_number() -> None:
+    first, second = (
+        Arm(f"{link}:big", (CrossStep(link, "jpeg:75", 11_000, MS, 2 * MS), RunStep("cloud", "big", 0, 3, MS)), 0.97)
+        for link in ("cloud", "edge")
+    )
+    core = world(CAMERA, table=ArmTable((first, second), small_table().locals)).core
+    outcome = core.step(r.RequestArrived(0, CAMERA.name, 0), now_ns=0)
+    probes = {action.link: action.probe for action in outcome.actions if isinstance(action, r.Probe)}
+    assert len(set(probes.values())) == 2
+    outcome = core.step(r.ProbeAnswered(probes["edge"], MS, 2 * MS, 8192), now_ns=MS)
+    closed = [record.link for record in outcome.records if isinstance(record, r.BreakerMoved)]
+    assert closed == ["edge"]

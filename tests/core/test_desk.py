@@ -110,6 +110,19 @@ def test_a_running_reserve_delays_only_what_is_due_before_it() -> None:
     assert made.desk.busy_for_ns(25 * MS) == 5 * MS
 
 
+def test_a_running_plan_that_is_only_likely_may_take_its_whole_bound_from_all_others() -> None:
+    made = Made()
+    running = made.flight(60, guaranteed=False)
+    running.likely = True
+    made.run(running, 0, 20, 12, mandatory=True)
+    assert made.starts(81, 5, running, allowed=("small",)) == {"small": 61}  # behind 5 + 12 + 2, and its likely rest
+    assert made.starts(30, 5, running, allowed=("small",)) == {}
+    late = made.flight(41, guaranteed=False)
+    late.likely = True
+    made.run(late, 0, 40, 35, mandatory=True)  # by its bound until 40, though likely it is over at 19
+    assert made.starts(61, 5, late, allowed=("small",)) == {}
+
+
 def test_how_long_mandatory_work_may_still_hold_the_lane() -> None:
     made = Made()
     assert made.desk.busy_for_ns(0) == 0

@@ -415,6 +415,30 @@ def test_limits_are_reached_with_a_record_and_never_a_crash() -> None:
     assert s.core.in_flight == 1
 
 
+def test_at_the_limit_background_gives_way_the_oldest_first() -> None:
+    s = Script(ONE, LOG, STREAM, VALUE, open_link=False, requests_in_flight_max=2)
+    s.arrive(10, "log")  # with the link down and no plan of its own it waits for another try
+    s.arrive(11, "log")
+    assert s.arrive(12, "arm")[:2] == (
+        deliver(0, Status.SPOOLED, Source.NONE, "", "", Reason.LIMIT_REACHED), r.Forget(0)
+    )  # fmt: skip
+    assert s.arrive(13, "log")[0] == deliver(3, Status.DROPPED, Source.NONE, "", "", Reason.LIMIT_REACHED)
+    assert s.arrive(14, "value")[0] == deliver(1, Status.SPOOLED, Source.NONE, "", "", Reason.LIMIT_REACHED)
+    assert s.arrive(15, "value")[0] == deliver(5, Status.SAFE_VALUE, Source.SAFE_VALUE, "", "", Reason.LIMIT_REACHED)
+    assert s.core.in_flight == 2
+
+
+def test_a_try_without_an_arm_does_not_bear_the_name_of_the_last_one() -> None:
+    s = Script(ONE, LOG)
+    s.arrive(10, "log")
+    assert s.all(r.Decision)[0].arm == "jpeg"  # type: ignore[union-attr]
+    s.encoded(12, 1)
+    s.do(20, r.RemoteFailed(0, 1, "link", True))
+    s.do(30, r.LinkDown("cloud"))
+    s.timer(530)
+    assert [each.arm for each in s.all(r.Decision)] == [""]  # type: ignore[union-attr]
+
+
 def test_at_the_limit_of_attempts_the_oldest_is_given_up() -> None:
     s = Script(ONE, STREAM, Stream("long", 200 * MS), late_answers_kept_max=1)
     s.arrive(10, "arm")

@@ -62,7 +62,7 @@ class Core:
         out = (self._records, self._actions)
         links = sorted({arm.crossing.link for arm in table.arms if arm.crossing is not None})
         learn = policy.learn if isinstance(policy, Learns) else None
-        self._links = {name: Link(name, self.limits, *out, learn) for name in links}
+        self._links = {name: Link(name, self.limits, *out, learn, place) for place, name in enumerate(links)}
         lanes = sorted({model.lane for model in table.locals})
         self._desks = {lane: Desk(lane, table.locals, self.margins, *out) for lane in lanes}
         self._audits = Audits(self.limits, table.locals if policy.uses_reserve else (), self._links, *out)
@@ -233,12 +233,13 @@ class Core:
         self._flights[event.request] = flight
         for desk in self._desks.values() if taken else ():
             desk.arrived(stream.name, self._now_ns)
-        if not taken:
-            status = Status.SAFE_VALUE if stream.has_safe_value else Status.DROPPED
-            source = Source.SAFE_VALUE if stream.has_safe_value else Source.NONE
-            self._deliver(flight, status, source, Reason.LOWER_RATE)
-        elif len(self._flights) - len(self._audits.flights) > self.limits.requests_in_flight_max:
-            self._deliver(flight, Status.DROPPED, Source.NONE, Reason.LIMIT_REACHED)
+        full = len(self._flights) - len(self._audits.flights) > self.limits.requests_in_flight_max
+        others = self._flights.values() if full and taken and not flight.background else ()
+        yields = next((each for each in others if each.may_yield), None)
+        if yields is not None:
+            self._deliver(yields, Status.SPOOLED, Source.NONE, Reason.LIMIT_REACHED)
+        if not taken or (full and yields is None):
+            self._end_without(flight, Reason.LIMIT_REACHED if taken else Reason.LOWER_RATE, Status.DROPPED)
         else:
             self._decide(flight)
 
@@ -484,17 +485,16 @@ class Core:
     def _give_up(self, flight: Flight) -> None:
         """No arm is left: background waits for another try, everything else ends here, with its safe value if it has one."""
         if flight.background:
-            flight.primary, flight.arm, flight.step = Primary.NONE, None, 0
+            flight.primary, flight.arm, flight.arm_name, flight.step = Primary.NONE, None, "", 0
             flight.joints.clear()  # the next arm begins at the sample
             flight.retry_ns = self._now_ns + self.limits.retry_background_ns
         else:
             reason = flight.decided if flight.decided is Reason.SAFE_VALUE_ONLY else Reason.REMOTE_FAILED
             self._end_without(flight, reason)
 
-    def _end_without(self, flight: Flight, reason: Reason) -> None:
+    def _end_without(self, flight: Flight, reason: Reason, otherwise: Status = Status.FAILED) -> None:
         """End now without a model's answer: with the safe value, or with nothing."""
-        safe = flight.stream.has_safe_value
-        kind = (Status.SAFE_VALUE, Source.SAFE_VALUE) if safe else (Status.FAILED, Source.NONE)
+        kind = (Status.SAFE_VALUE, Source.SAFE_VALUE) if flight.stream.has_safe_value else (otherwise, Source.NONE)
         self._deliver(flight, *kind, reason)
 
     def _plan_failed(self, flight: Flight, model: str) -> None:

@@ -111,7 +111,7 @@ class Desk:
             return together is None or together >= now_ns
         joint_ns = (job.stopped_ns or now_ns) + job.segment_ns
         free = max(now_ns, min(job.started_ns + job.bound_ns, joint_ns)) + self._margins.timer_ns
-        if not job.mandatory:
+        if not job.mandatory or not job.flight.guaranteed:  # what is only likely may take its whole bound
             return together >= free
         # then it is one of `jobs`, and delays only those due before it
         first = backward_start([each for each in jobs if each.due_ns < job.flight.due_ns])

@@ -144,6 +144,11 @@ class Flight:
         return self.stream.criticality is Criticality.BACKGROUND
 
     @property
+    def may_yield(self) -> bool:
+        """It can be handed back when there is no room for more: no deadline holds it, and no lane."""
+        return self.background and not self.closed and self.job is None
+
+    @property
     def only_waits(self) -> bool:
         """Nothing of it is under way: it only waits for the lane."""
         return not (self.started or self.closed or self.job or self.result or self.remote_pending)

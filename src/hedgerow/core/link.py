@@ -35,7 +35,7 @@ class Attempt:
 
 class Link:
     """State of one link. `records` and `actions` are the core's lists of the present step; `learn` is told how each attempt
-    ended, for a policy that learns."""
+    ended, for a policy that learns; `place`: which link it is, for no two links' probes may have one number."""
 
     def __init__(
         self,
@@ -44,6 +44,7 @@ class Link:
         records: list[Record],
         actions: list[Action],
         learn: Callable[[Feedback], None] | None = None,
+        place: int = 0,
     ) -> None:
         self.name, self._limits, self._learn_from = name, limits, learn
         self._records, self._actions = records, actions
@@ -52,7 +53,7 @@ class Link:
         self.attempts: dict[tuple[int, int], Attempt] = {}
         self.trusted = True  # that its answers are right, which no probe can tell
         self._probe: int | None = None
-        self._probes = self._probe_ends_ns = 0
+        self._probes, self._probe_ends_ns = place << 32, 0
         self._heard_ns = 0  # when something last came back, or was asked by a probe
         self.wanted_ns = 0  # when a request last came that might use this link: it is worth probing
 

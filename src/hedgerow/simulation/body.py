@@ -326,10 +326,13 @@ class Body:
         answered = link.down.pass_by(done_ns) if done_ns < NEVER_NS else NEVER_NS
         if answered <= lost_ns and self._servers[action.link].alive:
             trip = link.down.pass_by(first_ns) - now
-            self.clock.at(answered, self.post, r.ProbeAnswered(action.probe, trip, answered - now, size))
+            self.clock.at(answered, self._probed, r.ProbeAnswered(action.probe, trip, answered - now, size))
         else:
             refused = not self._servers[action.link].alive and answered <= lost_ns
-            self.clock.at(link.down.pass_by(first_ns) if refused else lost_ns, self.post, r.ProbeLost(action.probe))
+            self.clock.at(link.down.pass_by(first_ns) if refused else lost_ns, self._probed, r.ProbeLost(action.probe))
+
+    def _probed(self, event: r.ProbeAnswered | r.ProbeLost) -> None:
+        self.post(event)
 
     def _compare(self, action: r.Compare) -> None:
         self.clock.at(

@@ -1,0 +1,444 @@
+"""What must hold after every event of every simulated world, looked at from outside the core, with sums of its own.
+
+    once        each request is answered exactly once, then forgotten once, and by the end all of them are
+    time        time never runs back, and no wake-up lies in the past
+    lane        one job a lane; what is preempted or cancelled runs
+    limits      no more requests under way, crossings remembered or probes out than the limits say
+    honest      "answered" means in time; a local answer was computed, a remote one arrived; what the core calls an exceeded
+                bound was one
+    feasible    when a request is given a reserve, all reserves held fit one after the other by their deadlines (a naive
+                earliest-deadline-first sum, from what is left of what runs)
+    reserve     a request that was given a reserve has a model's answer by its deadline
+    twin        so has every request that the same device alone would have answered in time, where the streams keep to what
+                they declare and the lane can carry them (docs/decisions/0004)
+    budget      no arm is chosen that needs more bytes than the budget has left
+    breaker     the states last no longer than core/breaker.py says, and an answered probe closes it
+
+`reserve` and `twin` hold as long as the device keeps its own bounds: from the start of a job, timer or cancellation that takes
+longer than its bound (`disturb`) until the lanes are idle and nothing waits, whatever is under way is excused. Samples that
+come sooner or later than their stream declared are the streams' own breach, and excuse the twin's promise alone.
+The first violation ends the world (`Violated`), but for those of `twin`, which need the other world to be known.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hedgerow.core import Core, Criticality, LocalModel
+from hedgerow.core import records as r
+from hedgerow.core.breaker import State
+from hedgerow.simulation.drawing import Scene
+
+ACTIVE_NS: Final = 5 * r.SECOND  # how long after the last request a link is still wanted (core/link.py)
+BURST_S: Final = 10.0
+PayloadBytes = Callable[[int, str, int, str], int]  # of (request, model, joint, codec)
+_DEVICE: Final = ("segment", "run ", "encode", "cancellation", "timer", "reserve start")
+
+
+class Violated(Exception):
+    """One of the invariants does not hold."""
+
+    def __init__(self, invariant: str, now_ns: int, what: str) -> None:
+        super().__init__(f"{invariant} at {now_ns / 1e6:.3f} ms: {what}")
+        self.invariant = invariant
+
+
+@dataclass(slots=True)
+class Entry:
+    """A request not yet answered. `plan`: the reserve held for it; `excused`: a device bound was broken meanwhile."""
+
+    request: int
+    captured_ns: int
+    deadline_ns: int
+    due_ns: int
+    background: bool
+    admitted: bool = False
+    plan: tuple[LocalModel, int] | None = None
+    excused: bool = False
+    unruly: bool = False
+
+
+@dataclass(slots=True)
+class Busy:
+    """What runs on a lane."""
+
+    job: int
+    request: int
+    model: str
+    first: int
+    started_ns: int
+
+
+@dataclass(slots=True)
+class Watched:
+    """One link's breaker as it was told, and when anything was last heard."""
+
+    state: str = "open"
+    since_ns: int = 0
+    heard_ns: int = 0
+    wanted_ns: int = 0
+    probe: int | None = None
+    probe_ns: int = 0
+    trusted: bool = True
+
+
+def carries(scene: Scene) -> bool:
+    """Whether each lane by itself bears all streams at their densest, by the bounds: the demand up to every deadline within
+    the first busy period, plus one longest segment that has just begun, is no more than the time until then."""
+    margins = scene.margins
+    held = [each for each in scene.streams if each.criticality is not Criticality.BACKGROUND]
+    if any(stream.period_ns is None for stream in held):
+        return False
+    for lane in {model.lane for model in scene.table.locals}:
+        models = [model for model in scene.table.locals if model.lane == lane]
+        need = min(model.tail_bound_ns[0] for model in models)
+        blocking = max(max(model.segment_bound_ns) for model in models) + margins.timer_ns
+        rows = [(s.period_ns or 1, s.deadline_ns - s.capture_delay_ns - margins.before(s)) for s in held]
+        load = sum(need / period for period, _ in rows)
+        if load > 0.97:
+            return False
+        horizon = int((blocking + need * len(rows)) / (1 - load)) + max((due for _, due in rows), default=0)
+        for period, due in rows:
+            for moment in range(due, horizon + 1, period):
+                work = sum(((moment - other) // gap + 1) * need for gap, other in rows if other <= moment)
+                if work + blocking > moment:
+                    return False
+    return True
+
+
+def unruly_requests(scene: Scene) -> frozenset[int]:
+    """The requests whose samples come sooner after the last, or later after their capture, than was declared."""
+    last: dict[int, int] = {}
+    found = set()
+    for each in scene.disturbed_samples():
+        stream = scene.streams[each.stream]
+        period, before = stream.period_ns or 0, last.get(each.stream)
+        early = before is not None and each.captured_ns - before < period
+        if early or each.arrival_ns - each.captured_ns > stream.capture_delay_ns or each.deadline_ns is not None:
+            found.add(each.request)
+        last[each.stream] = each.captured_ns
+    return frozenset(found)
+
+
+class Checker:
+    """Looks at every step of one core. `suspects`: late requests that nothing excuses, but that were promised to a twin only."""
+
+    def __init__(self, scene: Scene, core: Core, payload_bytes: PayloadBytes) -> None:
+        self._scene, self._core, self._payload_bytes = scene, core, payload_bytes
+        self._margins, self._limits = scene.margins, scene.limits
+        self._streams = {stream.name: stream for stream in scene.streams}
+        self._models = {model.name: model for model in scene.table.locals}
+        self._columns = {arm.name: (arm.crossing, column) for column, arm in enumerate(scene.table.arms)}
+        self._carries, self._unruly = carries(scene), unruly_requests(scene)
+        self._samples = len(scene.samples)
+        self._steps_max = 10_000 + 200 * self._samples
+        self.steps = self.reserves_used = self.remote = self.late = 0
+        self.suspects: list[int] = []
+        self._open: dict[int, Entry] = {}
+        self._answered: set[int] = set()
+        self._forgotten: set[int] = set()
+        self._local_done: set[int] = set()
+        self._came: set[int] = set()
+        self._remote_chosen: set[int] = set()
+        self._busy: dict[str, Busy] = {}
+        self._links = {name: Watched() for name in scene.courses}
+        self._over: dict[tuple[int, int], str] = {}
+        self._now = self._until = 0
+        self._probed: Watched | None = None
+        self._disturbed = self._irregular = self._fresh = False
+        self._bytes_per_s = scene.budgets.uplink_bytes_per_s
+        self._bytes_left = (self._bytes_per_s or 0.0) * BURST_S
+        self._filled_ns = 0
+        self._waiting = 0
+        limits = scene.limits
+        self._probing_max_ns = limits.probe_timeout_ns + limits.probe_margin_ns
+        self._open_max_ns = max(limits.reopen_last_ns * 5 // 4, self._probing_max_ns)
+        self._attempts = [link.attempts for link in core._links.values()]
+        self._events: dict[type, Callable[[Any], object]] = {
+            r.RequestArrived: self._arrived, r.RunDone: self._run_done, r.EncodeDone: self._job_over, r.JobEnded: self._job_over,
+            r.AnswerArrived: self._answer, r.ChunkAcked: self._heard, r.LinkUp: self._up,
+            r.ProbeAnswered: self._probe_over, r.ProbeLost: self._probe_over,
+        }  # fmt: skip
+        self._told: dict[type, Callable[[Any], None]] = {
+            r.Decision: self._decision, r.ReserveChosen: self._reserve_chosen, r.ReserveStarted: self._reserve_started,
+            r.BoundExceeded: self._exceeded, r.BreakerMoved: self._moved, r.RemoteDistrusted: self._distrusted,
+            r.Run: self._starts, r.Encode: self._starts, r.Preempt: self._runs, r.Cancel: self._runs, r.Send: self._sent,
+            r.Deliver: self._deliver, r.Forget: self._forget, r.Probe: self._probe, r.Advise: self._advise,
+        }  # fmt: skip
+
+    # ------------------------------------------------------------------------------------------------ what happens outside
+
+    def disturb(self, until_ns: int) -> None:
+        """From here on the device takes longer than its bounds: until then, and until it is idle."""
+        self._disturbed, self._until = True, max(self._until, until_ns)
+        for entry in self._open.values():
+            entry.excused = True
+
+    def _fail(self, invariant: str, what: str) -> None:
+        raise Violated(invariant, self._now, what)
+
+    def see(self, now_ns: int, event: r.Event, outcome: r.Outcome) -> None:
+        """After each step of the core, before its actions are carried out."""
+        if now_ns < self._now:
+            self._fail("time", f"an event of {now_ns} ns came after one of {self._now} ns")
+        self._now = now_ns
+        self.steps += 1
+        if self.steps > self._steps_max:
+            self._fail("time", f"{self.steps} steps for {self._samples} requests: it does not come to rest")
+        happened, told = self._events.get(type(event)), self._told
+        if happened is not None:
+            happened(event)
+        for record in outcome.records:
+            seen = told.get(type(record))
+            if seen is not None:
+                seen(record)
+        for action in outcome.actions:
+            seen = told.get(type(action))
+            if seen is not None:
+                seen(action)
+        if self._fresh:
+            self._fresh = False
+            self._check_feasible()
+        wake = self._core.next_wakeup_ns()
+        if wake is not None and wake <= now_ns:
+            self._fail("time", f"the core wants to be woken at {wake} ns, which is past, after {type(event).__name__}")
+        self._check_links()
+        limits = self._limits
+        if self._core.in_flight > limits.requests_in_flight_max + limits.audits_max:
+            self._fail(
+                "limits", f"{self._core.in_flight} requests in flight, at most {limits.requests_in_flight_max} may be"
+            )
+        for attempts in self._attempts:
+            if len(attempts) > limits.late_answers_kept_max:
+                self._fail("limits", f"{len(attempts)} crossings are remembered")
+        if (self._disturbed or self._irregular) and not self._waiting and not self._busy:
+            self._irregular = False
+            self._disturbed = now_ns <= self._until
+
+    # ----------------------------------------------------------------------------------------------------------- the events
+
+    def _arrived(self, event: r.RequestArrived) -> None:
+        stream = self._streams[event.stream]
+        deadline = event.captured_ns + (stream.deadline_ns if event.deadline_ns is None else event.deadline_ns)
+        background = stream.criticality is Criticality.BACKGROUND
+        if event.request in self._unruly and not background:
+            self._irregular = True
+            for each in self._open.values():
+                each.unruly = True
+        self._waiting += not background
+        self._open[event.request] = Entry(
+            event.request, event.captured_ns, deadline, deadline - self._margins.before(stream), background,
+            excused=self._disturbed, unruly=self._irregular,
+        )  # fmt: skip
+
+    def _job_over(self, event: r.RunDone | r.EncodeDone | r.JobEnded) -> Busy | None:
+        busy = self._busy.get(event.lane)
+        return self._busy.pop(event.lane) if busy is not None and busy.job == event.job else None
+
+    def _run_done(self, event: r.RunDone) -> None:
+        busy = self._job_over(event)
+        if busy is not None and event.last == len(self._models[busy.model].segment_bound_ns) - 1:
+            self._local_done.add(busy.request)
+
+    def _answer(self, event: r.AnswerArrived) -> None:
+        self._came.add(event.request)
+        self._heard(event)
+
+    def _heard(self, event: r.AnswerArrived | r.ChunkAcked) -> None:
+        link = self._over.get((event.request, event.attempt))
+        if link is not None:
+            self._links[link].heard_ns = self._now
+
+    def _up(self, event: r.LinkUp) -> None:
+        self._links[event.link].wanted_ns = self._now
+
+    def _probe_over(self, event: r.ProbeAnswered | r.ProbeLost) -> None:
+        for link in self._links.values():
+            if link.probe == event.probe:
+                link.probe = None
+                if type(event) is r.ProbeAnswered and self._now < link.probe_ns + self._probing_max_ns:
+                    self._probed = link
+
+    # ---------------------------------------------------------------------------------------------------------- the records
+
+    def _decision(self, record: r.Decision) -> None:
+        for link in self._links.values():
+            link.wanted_ns = self._now
+        entry = self._open.get(record.request)
+        if entry is None:
+            self._fail("once", f"request {record.request} is decided, and is not waiting for anything")
+            return
+        entry.admitted = bool(record.reserve) and record.reason is not r.Reason.NOTHING_FITS and not entry.background
+        self._fresh = self._fresh or entry.admitted
+        crossing, column = self._columns.get(record.arm, (None, -1))
+        if self._bytes_per_s is not None:
+            self._fill()
+            needs = 0.0 if crossing is None else float(self._scene.table.up_bytes[column])
+            if crossing is not None and needs > self._bytes_left + 1e-6:
+                self._fail("budget", f"{record.arm} needs {needs:.0f} bytes and {self._bytes_left:.0f} are left")
+        if crossing is not None:
+            self.remote += 1
+            self._remote_chosen.add(record.request)
+            if not self._links[crossing.link].trusted:
+                self._fail("honest", f"{record.arm} is chosen, and {crossing.link} is distrusted")
+
+    def _fill(self) -> None:
+        rate = self._bytes_per_s or 0.0
+        passed_s = (self._now - self._filled_ns) / r.SECOND
+        self._filled_ns = self._now
+        self._bytes_left = min(self._bytes_left + rate * passed_s, rate * BURST_S)
+
+    def _reserve_chosen(self, record: r.ReserveChosen) -> None:
+        entry = self._open.get(record.request)
+        if entry is not None:
+            name, _, first = record.plan.partition("@")
+            entry.plan = (self._models[name], int(first or 0)) if name else None
+
+    def _reserve_started(self, record: r.ReserveStarted) -> None:
+        self.reserves_used += record.request in self._remote_chosen
+
+    def _exceeded(self, record: r.BoundExceeded) -> None:
+        if not self._disturbed and record.what.startswith(_DEVICE):
+            self._fail("honest", f"{record.what} of request {record.request} is said to have taken {record.measured_ms:.3f} ms, "
+                       f"beyond {record.bound_ms:.3f}, and nothing did")  # fmt: skip
+
+    def _moved(self, record: r.BreakerMoved) -> None:
+        link = self._links[record.link]
+        if record.before != link.state:
+            self._fail("breaker", f"{record.link} goes from {record.before}, and was {link.state}")
+        link.state, link.since_ns = record.after, self._now
+
+    def _distrusted(self, record: r.RemoteDistrusted) -> None:
+        self._links[record.link].trusted = False
+
+    # ---------------------------------------------------------------------------------------------------------- the actions
+
+    def _starts(self, action: r.Run | r.Encode) -> None:
+        if action.lane in self._busy:
+            self._fail("lane", f"two jobs on {action.lane}: {self._busy[action.lane].job} and {action.job}")
+        if action.request in self._forgotten:
+            self._fail("once", f"request {action.request} is worked for after it was forgotten")
+        first = action.first if type(action) is r.Run else -1
+        self._busy[action.lane] = Busy(action.job, action.request, action.model, first, self._now)
+
+    def _runs(self, action: r.Preempt | r.Cancel) -> None:
+        busy = self._busy.get(action.lane)
+        if busy is None or busy.job != action.job:
+            self._fail("lane", f"{type(action).__name__} of job {action.job} on {action.lane}, which does not run")
+
+    def _sent(self, action: r.Send) -> None:
+        self._over[action.request, action.attempt] = action.link
+        if self._bytes_per_s is not None:
+            self._bytes_left -= self._payload_bytes(action.request, action.model, action.joint, action.codec)
+
+    def _probe(self, action: r.Probe) -> None:
+        link = self._links[action.link]
+        if link.probe is not None and self._now < link.probe_ns + self._probing_max_ns:
+            self._fail("limits", f"a second probe of {action.link} while one is out")
+        link.probe, link.probe_ns = action.probe, self._now
+        link.heard_ns = self._now
+        if self._bytes_per_s is not None:
+            self._bytes_left -= action.payload_bytes
+
+    def _advise(self, action: r.Advise) -> None:
+        if action.request not in self._answered or action.request not in self._came:
+            self._fail(
+                "honest", f"advice for request {action.request}, which has no answer to stand beside or none from afar"
+            )
+
+    def _deliver(self, action: r.Deliver) -> None:
+        entry = self._open.pop(action.request, None)
+        if entry is None:
+            what = "twice" if action.request in self._answered else "which never came"
+            self._fail("once", f"request {action.request} is answered, {what}")
+            return
+        self._answered.add(action.request)
+        self._waiting -= not entry.background
+        local, remote = action.source is r.Source.LOCAL, action.source is r.Source.REMOTE
+        in_time = self._now <= entry.deadline_ns
+        if (action.status is r.Status.ANSWERED) != ((local or remote) and in_time):
+            self._fail(
+                "honest",
+                f"request {action.request} is called {action.status.value} at {self._now} ns, due {entry.deadline_ns}",
+            )
+        if (local and action.request not in self._local_done) or (remote and action.request not in self._came):
+            self._fail("honest", f"request {action.request} has an answer ({action.source.value}) that nobody gave")
+        if ((local or remote) and in_time) or entry.background or action.reason is r.Reason.WITHDRAWN:
+            return
+        self.late += 1
+        if entry.excused:
+            return
+        if entry.admitted and action.reason is not r.Reason.NEWER_SAMPLE:
+            late = (self._now - entry.deadline_ns) / 1e6
+            self._fail("reserve", f"request {action.request} had a reserve and ends {action.status.value} "
+                       f"({action.reason.value}), {late:.3f} ms after its deadline")  # fmt: skip
+        if self._carries and not entry.unruly:
+            self.suspects.append(action.request)
+
+    def _forget(self, action: r.Forget) -> None:
+        if action.request in self._forgotten or action.request not in self._answered:
+            self._fail("once", f"request {action.request} is forgotten twice, or before it was answered")
+        self._forgotten.add(action.request)
+
+    # ---------------------------------------------------------------------------------------------------------------- sums
+
+    def _check_feasible(self) -> None:
+        """Naive: per lane, what is held in reserve one after the other in the order of deadlines."""
+        if self._disturbed:
+            return
+        lanes: dict[str, list[tuple[int, int, int]]] = {}
+        for entry in self._open.values():
+            if entry.admitted and entry.plan is not None and entry.request not in self._local_done:
+                model, first = entry.plan
+                lanes.setdefault(model.lane, []).append((entry.due_ns, model.tail_bound_ns[first], entry.request))
+        now = self._now
+        for lane, jobs in lanes.items():
+            jobs.sort()
+            free, busy = now, self._busy.get(lane)
+            mine = -1 if busy is None else busy.request
+            for due, bound, request in jobs:
+                if busy is not None and request == mine and busy.first >= 0 and busy.model == self._plan_of(request):
+                    bound = max(0, bound - (now - busy.started_ns))
+                free += bound
+                if free > due:
+                    self._fail("feasible", f"request {request} is due {(due - now) / 1e6:.3f} ms from now, and what {lane} "
+                               f"holds before it takes {(free - now) / 1e6:.3f} ms")  # fmt: skip
+
+    def _plan_of(self, request: int) -> str:
+        plan = self._open[request].plan
+        return plan[0].name if plan is not None else ""
+
+    def _check_links(self) -> None:
+        now = self._now
+        if self._probed is not None:
+            if self._probed.state != State.CLOSED:
+                self._fail("breaker", f"a link is {self._probed.state} although its probe was answered")
+            self._probed = None
+        for name, link in self._links.items():
+            if not link.trusted:
+                continue
+            if link.state == State.CLOSED:
+                due = link.heard_ns + self._limits.probe_silence_ns + self._probing_max_ns
+                if now > due and link.wanted_ns >= due - ACTIVE_NS:
+                    self._fail(
+                        "breaker",
+                        f"{name} is closed, and nothing was heard of it for {(now - link.heard_ns) / 1e6:.0f} ms",
+                    )
+            elif link.state == State.PROBING:
+                if now > link.since_ns + self._probing_max_ns:
+                    self._fail("breaker", f"{name} is probing for {(now - link.since_ns) / 1e6:.0f} ms")
+            elif (
+                now > link.since_ns + self._open_max_ns
+                and link.wanted_ns >= link.since_ns + self._open_max_ns - ACTIVE_NS
+            ):
+                self._fail("breaker", f"{name} is open for {(now - link.since_ns) / 1e6:.0f} ms, and was not probed")
+
+    def finish(self) -> None:
+        """When the world is over."""
+        self._now = self._scene.end_ns
+        if self._open:
+            self._fail("once", f"never answered: {', '.join(map(str, list(self._open)[:5]))}")
+        if len(self._answered) != self._samples or self._core.in_flight or self._forgotten != self._answered:
+            self._fail(
+                "once", f"{len(self._answered)} answered and {len(self._forgotten)} forgotten of {self._samples}"
+            )
