@@ -169,6 +169,30 @@ def test_dads_calls_it_heavy_when_requests_pile_up() -> None:
     assert [each and each.arm for each in arms] == [3, 3, 1]
 
 
+def test_one_short_gap_is_no_load_and_several_are() -> None:
+    table = chain(device_ms=(20, 30, 5), cloud_ms=(1, 1, 1), kilobytes=(70, 20, 20), encode_ms=0)
+    policy, now_ns, taken = Dads(), 0, []
+    for gap_ms in (0, 100, 100, 10, 10, 10, 10, 10):  # mean 100, 100, 77, 61, 48 ...; all here takes 55
+        now_ns += gap_ms * MS
+        choice = policy.choose(steady(table, rtt_ms=40, now_ns=now_ns))
+        taken.append(choice and choice.arm)
+    assert taken == [3, 3, 3, 3, 3, 1, 1, 1]
+
+
+@pytest.mark.parametrize("name", ["neurosurgeon", "dads"])
+def test_they_believe_the_sample_that_weighs_most_and_no_other(name: str) -> None:
+    table = chain(device_ms=(10, 40, 40), cloud_ms=(1, 1, 1), kilobytes=(200, 10, 5))
+    quick, slow = np.array([20.0 * MS, 8.0, 1.0]), np.array([20.0 * MS, 16_000.0, 1.0])
+    for samples, weights, arm in (
+        ([quick, slow], [0.7, 0.3], 0),
+        ([quick, slow], [0.3, 0.7], 3),
+        ([slow, quick], [0.3, 0.7], 0),
+    ):
+        choice = by_name(name).choose(sampled(steady(table), np.array(samples), weights))
+        assert choice is not None
+        assert choice.arm == arm
+
+
 # ----------------------------------------------------------------------------------------------------------------- SPINN
 
 
