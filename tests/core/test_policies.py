@@ -167,6 +167,18 @@ def randomises(policy: Faulty, view: View) -> Choice | None:
     return _drawn(view, 0.3, 0.3)
 
 
+def declines(policy: Faulty, view: View) -> Choice | None:
+    choice = sound(policy, view)
+    if choice is None or draw(view.seed, "policy", view.request) % 4:
+        return None
+    return replace(choice, propensity=0.25)
+
+
+def declines_in_silence(policy: Faulty, view: View) -> Choice | None:
+    choice = declines(policy, view)
+    return None if choice is None else replace(choice, propensity=1.0)
+
+
 def boasts(policy: Faulty, view: View) -> Choice | None:
     return _drawn(view, 0.2, 0.3)
 
@@ -181,7 +193,7 @@ def hoards(policy: Faulty, view: View) -> Choice | None:
     return chosen(view, int(view.admissible.argmax())) if view.admissible.any() else None
 
 
-@pytest.mark.parametrize("how", [sound, randomises])
+@pytest.mark.parametrize("how", [sound, randomises, declines])
 def test_the_check_passes_what_is_sound(how: Callable[[Faulty, View], Any]) -> None:
     check_policy(Faulty(how))
 
@@ -195,6 +207,7 @@ def test_the_check_passes_what_is_sound(how: Callable[[Faulty, View], Any]) -> N
         (undetermined, "is not deterministic"),
         (forgets, "forgets when it is pickled"),
         (boasts, "says a propensity of 0.[37] for arm"),
+        (declines_in_silence, "says a propensity of 1 for arm"),
         (conceals, "says a propensity of 1 for arm"),
         (hoards, "bytes of state"),
         (lambda policy, view: None, "cannot be pickled"),

@@ -11,6 +11,7 @@ import importlib
 import pkgutil
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -133,6 +134,7 @@ def by_name(name: str, table: ArmTable | None = None) -> Policy:
 _COMPARED = {mine: compared for compared, mine in _ALIASES.items()}
 
 
+@cache
 def _found() -> dict[str, Policy]:
     modules = (importlib.import_module(f"{__name__}.{each.name}") for each in pkgutil.iter_modules(__path__))
     every: list[Policy] = []

@@ -101,7 +101,7 @@ def _check_propensities(name: str, packed: bytes, views: list[View]) -> None:
                 raise UsageError(f"policy '{name}' says another propensity of one arm for another seed")
             if seed >= _SEEDS_FIXED and len(counts) == 1 and choice.propensity == 1:
                 break  # it does not randomise here
-        tried = counts.total()
+        tried = seed
         for arm, share in said.items():
             allowed = _SIGMAS * sqrt(share * (1 - share) / tried) + 1e-9
             if abs(counts[arm] / tried - share) > allowed:
