@@ -121,6 +121,31 @@ def test_more_in_flight_than_the_limit() -> None:
     assert first(plant, range(200)).invariant == "limits"
 
 
+def test_a_drop_for_a_limit_that_is_not_reached() -> None:
+    def plant(body: Any) -> None:
+        body.core.limits = replace(body.core.limits, requests_in_flight_max=1)
+
+    found = first(plant)
+    assert (found.invariant, "dropped for the limit" in found.what) == ("limits", True)
+
+
+def test_background_is_kept_and_a_mission_dropped() -> None:
+    def plant(body: Any) -> None:
+        core, decide = body.core, body.core._decide
+
+        def decided(flight: Any) -> None:
+            waiting = [each for each in core._flights.values() if each.may_yield]
+            if flight.background or not waiting:
+                decide(flight)
+            else:
+                core._end_without(flight, r.Reason.LIMIT_REACHED, r.Status.DROPPED)
+
+        core._decide = decided
+        core.limits = replace(core.limits, requests_in_flight_max=0)
+
+    assert first(plant).invariant == "limits"
+
+
 def test_more_crossings_remembered_than_the_limit() -> None:
     def plant(body: Any) -> None:
         for link in body.core._links.values():

@@ -9,7 +9,7 @@
     feasible    when a request is given a reserve, all reserves held fit one after the other by their deadlines (a naive
                 earliest-deadline-first sum, from what is left of what runs)
     reserve     a request that was given a reserve has a model's answer by its deadline
-    twin        so has every request that the same device alone would have answered in time, where the streams keep to what
+    twin        (below the limit of requests in flight) so has every request that the same device alone would have answered in time, where the streams keep to what
                 they declare and the lane can carry them (docs/decisions/0004)
     budget      no arm is chosen that needs more bytes than the budget has left
     breaker     the states last no longer than core/breaker.py says, and an answered probe closes it
@@ -149,7 +149,7 @@ class Checker:
         self._bytes_per_s = scene.budgets.uplink_bytes_per_s
         self._bytes_left = (self._bytes_per_s or 0.0) * BURST_S
         self._filled_ns = 0
-        self._waiting = 0
+        self._waiting = self._in_flight = 0  # of the requests that are not background; of all, after the last step
         limits = scene.limits
         self._probing_max_ns = limits.probe_timeout_ns + limits.probe_margin_ns
         self._open_max_ns = max(limits.reopen_last_ns * 5 // 4, self._probing_max_ns)
@@ -204,9 +204,10 @@ class Checker:
             self._fail("time", f"the core wants to be woken at {wake} ns, which is past, after {type(event).__name__}")
         self._check_links()
         limits = self._limits
-        if self._core.in_flight > limits.requests_in_flight_max + limits.audits_max:
+        self._in_flight = self._core.in_flight
+        if self._in_flight > limits.requests_in_flight_max + limits.audits_max:
             self._fail(
-                "limits", f"{self._core.in_flight} requests in flight, at most {limits.requests_in_flight_max} may be"
+                "limits", f"{self._in_flight} requests in flight, at most {limits.requests_in_flight_max} may be"
             )
         for attempts in self._attempts:
             if len(attempts) > limits.late_answers_kept_max:
@@ -372,8 +373,19 @@ class Checker:
             late = (self._now - entry.deadline_ns) / 1e6
             self._fail("reserve", f"request {action.request} had a reserve and ends {action.status.value} "
                        f"({action.reason.value}), {late:.3f} ms after its deadline")  # fmt: skip
-        if self._carries and not entry.unruly:
+        if action.reason is r.Reason.LIMIT_REACHED:
+            self._check_full(action.request)
+        elif self._carries and not entry.unruly:
             self.suspects.append(action.request)
+
+    def _check_full(self, dropped: int) -> None:
+        """Nothing is promised beyond the limit of requests in flight, if it is reached and nothing could have given way."""
+        if self._in_flight < self._limits.requests_in_flight_max:
+            self._fail("limits", f"request {dropped} is dropped for the limit, and {self._in_flight} are in flight")
+        held = {busy.request for busy in self._busy.values()}
+        idle = [each.request for each in self._open.values() if each.background and each.request not in held]
+        if idle:
+            self._fail("limits", f"request {dropped} is dropped for the limit, and background {idle[0]} is kept")
 
     def _forget(self, action: r.Forget) -> None:
         if action.request in self._forgotten or action.request not in self._answered:
