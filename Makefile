@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -rs
 DEMO_SECONDS_SMOKE := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo demo-smoke faults faults-smoke test test-slow mutate bench clean
+.PHONY: help setup models demo demo-smoke faults faults-smoke campaign campaign-slice test test-slow mutate bench clean
 .PHONY: check check-style check-types check-arrows check-house check-blocks
 .DELETE_ON_ERROR:
 
@@ -18,6 +18,7 @@ help:
 	@echo "make test   set up, then the everyday tests (make test-slow: the minutes-long ones)"
 	@echo "make mutate change the core one spot at a time: do its tests notice? (hours; SAMPLE=200 takes about ten minutes)"
 	@echo "make faults attack real processes with 15 kinds of fault (up to 25 minutes), judge what came of it"
+	@echo "make campaign a million requests in simulated worlds with random faults (minutes): is every promise kept?"
 	@echo "make check  ruff, mypy --strict, import arrows, house rules, the blocks of the README"
 	@echo "make bench  the benchmarks, their quick forms"
 	@echo "make clean  remove .venv, caches and out/"
@@ -60,6 +61,14 @@ faults: .venv/.stamp
 
 faults-smoke: .venv/.stamp
 	@$(BIN)/hedgerow faults --quick
+
+# A thousand random worlds of a thousand requests; docs/campaign.md. The slice begins with a seed made of the commit, so that
+# each commit looks at worlds of its own.
+campaign: .venv/.stamp
+	@$(BIN)/hedgerow simulate --campaign
+
+campaign-slice: .venv/.stamp
+	@$(BIN)/hedgerow simulate --campaign --seeds 50 --seed $$((0x$$(git rev-parse --short=7 HEAD 2>/dev/null || echo 0) ))
 
 demo-smoke: models
 	@$(BIN)/hedgerow demo --seconds $(DEMO_SECONDS_SMOKE)
