@@ -7,6 +7,7 @@ various, not likely: half of them are calm and can be carried by the lane, the r
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from hedgerow.simulation.faults import Fault, Sample, disturb_samples, draw_faul
 from hedgerow.simulation.faulty import FaultyBody, FaultyLanes, FaultyServer, Kinds, chance
 from hedgerow.simulation.transfer import Direction
 
+Ints = np.ndarray[Any, np.dtype[np.int64]]
 MS = r.MS
 COURSE_NS = 20 * r.SECOND
 _CRITICALITIES = (Criticality.SAFETY, Criticality.MISSION, Criticality.MISSION, Criticality.BACKGROUND)
@@ -52,6 +54,7 @@ class Scene:
     sizes: list[float]
     cloud: list[float]
     confident: bool
+    exceeding: dict[str, frozenset[int]]  # the requests for which a model alone takes longer than its bounds
 
     def only(self, faults: tuple[int, ...] | None, requests: frozenset[int] | None) -> "Scene":
         """The same world with these faults (by place) and requests alone; None: all of them."""
@@ -59,6 +62,7 @@ class Scene:
         samples = tuple(each for each in self.samples if requests is None or each.request in requests)
         return replace(self, faults=kept, samples=samples)
 
+    @cached_property
     def disturbed_samples(self) -> list[Sample]:
         """The samples as the faults make them, in the order of arrival; numbered anew by it where it changed."""
         samples = [replace(each) for each in self.samples]
@@ -91,12 +95,14 @@ def draw_scene(seed: int, requests: int) -> Scene:
     faults = draw_faults(draws.generator("faults"), span, links)
     courses = {name: _course(draws.generator(f"course/{name}")) for name in links}
     drawn = draws.generator("requests").random((3, requests))
+    times = _times(draws.generator("lanes"), table, requests)
     return Scene(
         seed, requests, table, margins, streams, samples, courses, faults, _limits(random, seed), _prices(random),
         _budgets(random), ("ours", "ours", "foolish", "foolish", "device-only")[int(random.integers(5))],
         int(random.integers(1, 5)), int(random.uniform(0, 0.9) * margins.timer_ns),
-        _times(draws.generator("lanes"), table, requests), (0.6 + drawn[0] * 0.6).tolist(),
+        {name: each.tolist() for name, each in times.items()}, (0.6 + drawn[0] * 0.6).tolist(),
         (0.7 + drawn[1] * 0.6).tolist(), np.exp(drawn[2] * 2 - 1).tolist(), bool(random.random() < 0.5),
+        {model.name: _exceeding(model, times[model.name]) for model in table.locals},
     )  # fmt: skip
 
 
@@ -200,7 +206,7 @@ def _streams(
     )
 
 
-def _gaps(random: np.random.Generator, way: str, period_ns: int, count: int) -> "np.ndarray[Any, np.dtype[np.int64]]":
+def _gaps(random: np.random.Generator, way: str, period_ns: int, count: int) -> Ints:
     """Distances between captures; never less than the period but for "poisson"."""
     if way == "poisson":
         gaps = random.exponential(period_ns, count)
@@ -228,11 +234,18 @@ def _course(random: np.random.Generator) -> Course:
     return Course("drawn", "", starts, COURSE_NS, trips, up, 2 * up, frozen, "loop")
 
 
-def _times(random: np.random.Generator, table: ArmTable, requests: int) -> dict[str, list[list[int]]]:
+def _exceeding(model: LocalModel, times_ns: Ints) -> frozenset[int]:
+    """Requests (rows) of which a segment, or a run to the model's end from any segment on, takes longer than its bound."""
+    tails = times_ns[:, ::-1].cumsum(axis=1)[:, ::-1]
+    beyond = (times_ns > model.segment_bound_ns).any(axis=1) | (tails > model.tail_bound_ns).any(axis=1)
+    return frozenset(np.flatnonzero(beyond).tolist())
+
+
+def _times(random: np.random.Generator, table: ArmTable, requests: int) -> dict[str, Ints]:
     """What each segment of each model takes for each request: log-normal, correlated within a run; in three worlds of four
     never beyond the bounds (of the run: a share of each segment's time is cut off)."""
     exceeds = random.random() < 0.25
-    found = {}
+    found: dict[str, Ints] = {}
     width = random.uniform(0.02, 0.25)
     common = random.normal(0, width, requests)
     for model in table.locals:
@@ -241,7 +254,7 @@ def _times(random: np.random.Generator, table: ArmTable, requests: int) -> dict[
         factors = np.exp(common[:, None] + random.normal(0, width, (requests, len(medians))))
         if not exceeds:
             factors = np.minimum(factors, beyond * 0.999)
-        found[model.name] = np.maximum(1, medians * factors).astype(np.int64).tolist()
+        found[model.name] = np.maximum(1, medians * factors).astype(np.int64)
     return found
 
 
@@ -291,13 +304,13 @@ def build(scene: Scene, policy: Policy, watch: Watch, on_excess: Callable[[int],
         return None if drawn > 0.99 else drawn < (0.2 if lying else 0.95)
 
     body = FaultyBody(
-        core, clock, FaultyLanes(scene.table, scene.times_ns, scene.spread, scene.sizes, kinds, seed), links, servers,
+        core, clock, FaultyLanes(scene.table, scene.times_ns, scene.exceeding, scene.spread, scene.sizes, kinds, seed), links, servers,
         faults=kinds, seed=seed, on_excess=on_excess, confident=scene.confident, agrees=agrees, watch=watch,
         timer_late_ns=lambda wake_ns: int(scene.timer_late_ns * chance(seed, wake_ns, 32)),
         cancel_ns=lambda request: int(scene.margins.cancel_ns * chance(seed, request, 33)),
     )  # fmt: skip
     withdrawing = kinds["withdraw"]
-    for each in scene.disturbed_samples():
+    for each in scene.disturbed_samples:
         event = r.RequestArrived(each.request, scene.streams[each.stream].name, each.captured_ns, each.deadline_ns)
         clock.at(each.arrival_ns, body.post, event)
         for fault in withdrawing:

@@ -58,9 +58,10 @@ class FaultyLanes:
     """Lane times drawn before: `times_ns[model][request]` by segment; encoding and payload by request, times their medians."""
 
     def __init__(
-        self, table: ArmTable, times_ns: dict[str, list[list[int]]], spread: Sequence[float], sizes: Sequence[float],
-        faults: Kinds, seed: int,
+        self, table: ArmTable, times_ns: dict[str, list[list[int]]], exceeding: dict[str, frozenset[int]],
+        spread: Sequence[float], sizes: Sequence[float], faults: Kinds, seed: int,
     ) -> None:  # fmt: skip
+        self._exceeding = exceeding
         self._times, self._spread, self._sizes, self._seed = times_ns, spread, sizes, seed
         crossings = [(arm, step) for arm in table.arms if (step := arm.crossing) is not None]
         keys = [(*arm.sends(arm.steps.index(step)), step) for arm, step in crossings]
@@ -78,6 +79,10 @@ class FaultyLanes:
             place = int(chance(self._seed, request, 11) * len(times) * 2)  # every second run has one such segment
             times = [each * (10 if index == place else 1) for index, each in enumerate(times)]
         return tuple(times)
+
+    def may_exceed(self, request: int, model: str) -> bool:
+        """Whether a run may take longer than its bounds, so that it is worth a look."""
+        return bool(self._slow or self._pauses) or request in self._exceeding[model]
 
     def encode_ns(self, request: int, model: str, joint: int, codec: str, now_ns: int) -> int:
         took = int(self._encode[model, joint, codec] * self._spread[request])
@@ -188,7 +193,7 @@ class FaultyBody(Body):
         settings.update(timer_late_ns=timer_late, cancel_ns=cancel_ns)
         super().__init__(*given, **settings)
         self._seed, self._excess, self._confident = seed, on_excess, confident
-        self._kinds = faults
+        self._kinds, self._times = faults, given[2]
         self._under_way: dict[Key, str] = {}
         self._failing, self._full = faults["engine-failure"], faults["disk-full"]
         self._lost_up = tuple(each for each in faults["one-way-loss"] if each.stage == "up")
@@ -316,12 +321,15 @@ class FaultyBody(Body):
     def _run(self, action: r.Run) -> None:
         now = self.clock.now_ns
         times = self._lanes.segments_ns(action.request, action.model, action.first, action.last, now)
+        if self._times.may_exceed(action.request, action.model) and self._exceeds(action, times):
+            self._excess(now + sum(times))
+        self._start(action, times, self._run_ends)
+
+    def _exceeds(self, action: r.Run, times: tuple[int, ...]) -> bool:
         model, first = self._bounds[action.model], action.first
         bounds = model.segment_bound_ns
         whole = model.tail_bound_ns[first] if action.last == model.last else sum(bounds[first : action.last + 1])
-        if sum(times) > whole or any(took > bounds[first + place] for place, took in enumerate(times)):
-            self._excess(now + sum(times))
-        self._start(action, times, self._run_ends)
+        return sum(times) > whole or any(took > bounds[first + place] for place, took in enumerate(times))
 
     def _encode(self, action: r.Encode) -> None:
         now = self.clock.now_ns

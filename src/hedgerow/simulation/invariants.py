@@ -28,6 +28,7 @@ from hedgerow.core import Core, Criticality, LocalModel
 from hedgerow.core import records as r
 from hedgerow.core.breaker import State
 from hedgerow.simulation.drawing import Scene
+from hedgerow.simulation.transfer import NEVER_NS
 
 ACTIVE_NS: Final = 5 * r.SECOND  # how long after the last request a link is still wanted (core/link.py)
 BURST_S: Final = 10.0
@@ -110,7 +111,7 @@ def unruly_requests(scene: Scene) -> frozenset[int]:
     """The requests whose samples come sooner after the last, or later after their capture, than was declared."""
     last: dict[int, int] = {}
     found = set()
-    for each in scene.disturbed_samples():
+    for each in scene.disturbed_samples:
         stream = scene.streams[each.stream]
         period, before = stream.period_ns or 0, last.get(each.stream)
         early = before is not None and each.captured_ns - before < period
@@ -145,6 +146,7 @@ class Checker:
         self._over: dict[tuple[int, int], str] = {}
         self._now = self._until = 0
         self._probed: Watched | None = None
+        self._links_due = 0
         self._disturbed = self._irregular = self._fresh = False
         self._bytes_per_s = scene.budgets.uplink_bytes_per_s
         self._bytes_left = (self._bytes_per_s or 0.0) * BURST_S
@@ -202,7 +204,8 @@ class Checker:
         wake = self._core.next_wakeup_ns()
         if wake is not None and wake <= now_ns:
             self._fail("time", f"the core wants to be woken at {wake} ns, which is past, after {type(event).__name__}")
-        self._check_links()
+        if now_ns > self._links_due or self._probed is not None:
+            self._check_links()
         limits = self._limits
         self._in_flight = self._core.in_flight
         if self._in_flight > limits.requests_in_flight_max + limits.audits_max:
@@ -308,6 +311,7 @@ class Checker:
         if record.before != link.state:
             self._fail("breaker", f"{record.link} goes from {record.before}, and was {link.state}")
         link.state, link.since_ns = record.after, self._now
+        self._links_due = 0
 
     def _distrusted(self, record: r.RemoteDistrusted) -> None:
         self._links[record.link].trusted = False
@@ -421,29 +425,22 @@ class Checker:
         return plan[0].name if plan is not None else ""
 
     def _check_links(self) -> None:
-        now = self._now
-        if self._probed is not None:
-            if self._probed.state != State.CLOSED:
-                self._fail("breaker", f"a link is {self._probed.state} although its probe was answered")
-            self._probed = None
+        """Whether a state lasts too long; nothing to look at before the first moment at which one may (`_links_due`)."""
+        now, limits = self._now, self._limits
+        if self._probed is not None and self._probed.state != State.CLOSED:
+            self._fail("breaker", f"a link is {self._probed.state} although its probe was answered")
+        self._probed, self._links_due = None, NEVER_NS
         for name, link in self._links.items():
-            if not link.trusted:
-                continue
             if link.state == State.CLOSED:
-                due = link.heard_ns + self._limits.probe_silence_ns + self._probing_max_ns
-                if now > due and link.wanted_ns >= due - ACTIVE_NS:
-                    self._fail(
-                        "breaker",
-                        f"{name} is closed, and nothing was heard of it for {(now - link.heard_ns) / 1e6:.0f} ms",
-                    )
-            elif link.state == State.PROBING:
-                if now > link.since_ns + self._probing_max_ns:
-                    self._fail("breaker", f"{name} is probing for {(now - link.since_ns) / 1e6:.0f} ms")
-            elif (
-                now > link.since_ns + self._open_max_ns
-                and link.wanted_ns >= link.since_ns + self._open_max_ns - ACTIVE_NS
-            ):
-                self._fail("breaker", f"{name} is open for {(now - link.since_ns) / 1e6:.0f} ms, and was not probed")
+                since, longest = link.heard_ns, limits.probe_silence_ns + self._probing_max_ns
+            else:
+                since, longest = link.since_ns, self._open_max_ns if link.state == State.OPEN else self._probing_max_ns
+            due = since + longest
+            self._links_due = min(self._links_due, due)
+            wanted = link.state == State.PROBING or link.wanted_ns >= due - ACTIVE_NS
+            if now > due and wanted and link.trusted:
+                after = "heard of" if link.state == State.CLOSED else "probed and answered in time"
+                self._fail("breaker", f"{name} is {link.state} for {(now - since) / 1e6:.0f} ms, and was not {after}")
 
     def finish(self) -> None:
         """When the world is over."""

@@ -36,7 +36,7 @@ class Shrunk:
             f"left after {self.runs} runs: {len(scene.faults)} faults, {len(scene.samples)} requests",
         ]
         rows += [f"  {fault}" for fault in scene.faults]
-        for each in scene.disturbed_samples()[:40]:
+        for each in scene.disturbed_samples[:40]:
             stream = scene.streams[each.stream]
             rows.append(
                 f"  request {each.request} of {stream.name} ({stream.criticality.value}, {stream.deadline_ns / 1e6:.1f} ms) "
