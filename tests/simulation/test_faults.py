@@ -8,11 +8,11 @@ import pytest
 
 from hedgerow.campaigns.faults import KINDS as REAL_KINDS
 from hedgerow.core import records as r
-from hedgerow.simulation.campaign import policy_of
 from hedgerow.simulation.course import Course
 from hedgerow.simulation.drawing import Scene, build, draw_scene
 from hedgerow.simulation.faults import KINDS, REAL, Fault, Sample, disturb_samples, draw_faults, shape
 from hedgerow.simulation.faulty import Kinds, chance, on
+from hedgerow.simulation.foolish import policy_of
 
 MS = r.MS
 SPAN_NS = 100 * r.SECOND

@@ -13,14 +13,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import numpy as np
-
 from hedgerow.core import records as r
-from hedgerow.core.chance import RANGE, draw
-from hedgerow.core.policies import Choice, Policy, View, by_name
-from hedgerow.core.records import Reason
+from hedgerow.core.policies import by_name
 from hedgerow.errors import HedgerowError, UsageError
 from hedgerow.simulation.drawing import Scene, build, draw_scene
+from hedgerow.simulation.foolish import policy_of
 from hedgerow.simulation.invariants import Checker, Violated
 
 SEEDS: Final = 1000
@@ -36,27 +33,6 @@ CRASHES: Final = (
     RuntimeError,
 )
 """What a broken core raises out of a step; memory, interrupts and the like go on."""
-
-
-@dataclass
-class Foolish:
-    """Any admissible arm, or none, by lot: a policy can be foolish, never late."""
-
-    name: str = "foolish"
-    uses_reserve: bool = True
-
-    def choose(self, view: View) -> Choice | None:
-        drawn = draw(view.seed, "foolish", view.request)
-        columns = np.flatnonzero(view.admissible)
-        if not len(columns) or drawn % 11 == 0:
-            return None
-        return Choice(int(columns[drawn * len(columns) // RANGE]), Reason.POLICY_FIXED)
-
-
-def policy_of(name: str) -> Policy:
-    """A fresh policy of a scene."""
-    foolish: Policy = Foolish()
-    return foolish if name == "foolish" else by_name(name)
 
 
 @dataclass(frozen=True, slots=True)

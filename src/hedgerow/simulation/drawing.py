@@ -22,6 +22,7 @@ from hedgerow.simulation.course import Course
 from hedgerow.simulation.draws import Draws
 from hedgerow.simulation.faults import Fault, Sample, disturb_samples, draw_faults, shape
 from hedgerow.simulation.faulty import FaultyBody, FaultyLanes, FaultyServer, Kinds, chance
+from hedgerow.simulation.foolish import POLICIES
 from hedgerow.simulation.transfer import Direction
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -98,7 +99,7 @@ def draw_scene(seed: int, requests: int) -> Scene:
     times = _times(draws.generator("lanes"), table, requests)
     return Scene(
         seed, requests, table, margins, streams, samples, courses, faults, _limits(random, seed), _prices(random),
-        _budgets(random), ("ours", "ours", "foolish", "foolish", "device-only")[int(random.integers(5))],
+        _budgets(random), POLICIES[int(random.integers(len(POLICIES)))],
         int(random.integers(1, 5)), int(random.uniform(0, 0.9) * margins.timer_ns),
         {name: each.tolist() for name, each in times.items()}, (0.6 + drawn[0] * 0.6).tolist(),
         (0.7 + drawn[1] * 0.6).tolist(), np.exp(drawn[2] * 2 - 1).tolist(), bool(random.random() < 0.5),
