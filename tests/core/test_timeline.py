@@ -444,7 +444,9 @@ def test_at_the_limit_of_attempts_the_oldest_is_given_up() -> None:
     s.arrive(10, "arm")
     s.encoded(12, 1)
     s.arrive(13, "long")
-    assert kinds(s.encoded(15, 2)) == ["Send", "Run"]
+    given_up, *rest = s.encoded(15, 2)
+    assert given_up == r.StopSending(0, 1)
+    assert kinds(rest) == ["Send", "Run"]
     assert s.all(r.ReserveStarted) == [r.ReserveStarted(0, "small", Reason.REMOTE_FAILED, 54.0)]
     assert s.answered(16, 0) == ()
 

@@ -197,6 +197,56 @@ def test_a_distrusted_link_is_used() -> None:
     assert first(plant).invariant == "honest"
 
 
+def test_a_lane_goes_on_for_what_is_answered() -> None:
+    assert first(actions(lambda one: () if type(one) is r.Cancel else (one,))).invariant == "lane"
+
+
+def test_bytes_go_on_for_what_nobody_wants() -> None:
+    found = first(actions(lambda one: () if type(one) is r.StopSending else (one,)), range(100))
+    assert (found.invariant, "still sent" in found.what) == ("once", True)
+
+
+def test_work_is_begun_for_what_is_answered() -> None:
+    def plant(body: Any) -> None:
+        jobs = iter(range(10**6, 10**7))
+        lane = next(iter(body.core._desks))
+        model = next(iter(body.core._desks[lane].models))
+        actions(
+            lambda one: (
+                (one, r.Run(lane, next(jobs), one.request, model, 0, 0))
+                if type(one) is r.Deliver and not body._jobs
+                else (one,)
+            )
+        )(body)
+
+    found = first(plant)
+    assert (found.invariant, "after it was answered" in found.what) == ("once", True)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"age_ms": -1.0}, {"uplink_bytes": 1}, {"status": r.Status.FAILED}, {"reason": r.Reason.EXPIRED}, {"arm": "?"}],
+)
+def test_an_end_is_recorded_otherwise_than_it_came(wrong: dict[str, Any]) -> None:
+    found = first(records(lambda one: (replace(one, **wrong),) if type(one) is r.Delivered else (one,)))
+    assert (found.invariant, "than is recorded" in found.what) == ("honest", True)
+
+
+def test_another_model_is_named_than_answered() -> None:
+    def other(one: r.Action) -> tuple[r.Action, ...]:
+        return (replace(one, model="m9"),) if type(one) is r.Deliver and one.source is r.Source.REMOTE else (one,)
+
+    found = first(actions(other))
+    assert (found.invariant, "said to be answered by m9" in found.what) == ("honest", True)
+
+
+def test_the_other_side_is_told_a_wrong_time() -> None:
+    found = first(
+        actions(lambda one: (replace(one, useful_until_ns=one.useful_until_ns + 1),) if type(one) is r.Send else (one,))
+    )
+    assert (found.invariant, "useful until" in found.what) == ("honest", True)
+
+
 def test_more_is_promised_than_the_lane_can_do() -> None:
     def plant(body: Any) -> None:
         for desk in body.core._desks.values():

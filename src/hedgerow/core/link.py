@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from hedgerow.core.beliefs import LinkBelief
 from hedgerow.core.breaker import Breaker, Signal, State
 from hedgerow.core.policies import Feedback
-from hedgerow.core.records import Action, BreakerMoved, Limits, Probe, ProbeAnswered, ProbeLost, Record, RemoteObserved
+from hedgerow.core.records import (
+    Action,
+    BreakerMoved,
+    Limits,
+    Probe,
+    ProbeAnswered,
+    ProbeLost,
+    Record,
+    RemoteObserved,
+    StopSending,
+)
 
 _ACTIVE_NS = 5_000_000_000
 OVERLOADED = "overloaded"  # the wire's word for a queue that is full
@@ -62,9 +72,11 @@ class Link:
         return self.trusted and self.breaker.state is State.CLOSED
 
     def sent(self, attempt: Attempt) -> Attempt | None:
-        """Note a new attempt; at the limit the oldest is given up and returned."""
+        """Note a new attempt; at the limit the oldest is given up, no longer sent, and returned."""
         full = len(self.attempts) >= self._limits.late_answers_kept_max
         given_up = self.attempts.pop(next(iter(self.attempts))) if full else None
+        if given_up is not None:
+            self._actions.append(StopSending(given_up.request, given_up.attempt))
         self.attempts[attempt.request, attempt.attempt] = attempt
         return given_up
 

@@ -52,6 +52,7 @@ class Entry:
     captured_ns: int
     deadline_ns: int
     due_ns: int
+    useful_ns: int
     background: bool
     admitted: bool = False
     plan: tuple[LocalModel, int] | None = None
@@ -68,6 +69,7 @@ class Busy:
     model: str
     first: int
     started_ns: int
+    ending: bool = False
 
 
 @dataclass(slots=True)
@@ -139,6 +141,13 @@ class Checker:
         self._answered: set[int] = set()
         self._forgotten: set[int] = set()
         self._local_done: set[int] = set()
+        self._models_done: set[tuple[int, str]] = set()
+        self._sent_bytes: dict[int, int] = {}
+        self._crossing: dict[int, str] = {}  # by request, what model its attempt under way will have answered with
+        self._stopped: set[int] = set()
+        self._failed: set[int] = set()
+        self._ended: list[r.Deliver] = []
+        self._told_ends: dict[int, r.Delivered] = {}
         self._came: set[int] = set()
         self._remote_chosen: set[int] = set()
         self._busy: dict[str, Busy] = {}
@@ -159,11 +168,11 @@ class Checker:
         self._events: dict[type, Callable[[Any], object]] = {
             r.RequestArrived: self._arrived, r.RunDone: self._run_done, r.EncodeDone: self._job_over, r.JobEnded: self._job_over,
             r.AnswerArrived: self._answer, r.ChunkAcked: self._heard, r.LinkUp: self._up,
-            r.ProbeAnswered: self._probe_over, r.ProbeLost: self._probe_over,
+            r.ProbeAnswered: self._probe_over, r.ProbeLost: self._probe_over, r.RemoteFailed: self._remote_failed,
         }  # fmt: skip
         self._told: dict[type, Callable[[Any], None]] = {
             r.Decision: self._decision, r.ReserveChosen: self._reserve_chosen, r.ReserveStarted: self._reserve_started,
-            r.BoundExceeded: self._exceeded, r.BreakerMoved: self._moved, r.RemoteDistrusted: self._distrusted,
+            r.BoundExceeded: self._exceeded, r.Delivered: self._delivered, r.StopSending: self._stop, r.BreakerMoved: self._moved, r.RemoteDistrusted: self._distrusted,
             r.Run: self._starts, r.Encode: self._starts, r.Preempt: self._runs, r.Cancel: self._runs, r.Send: self._sent,
             r.Deliver: self._deliver, r.Forget: self._forget, r.Probe: self._probe, r.Advise: self._advise,
         }  # fmt: skip
@@ -198,6 +207,8 @@ class Checker:
             seen = told.get(type(action))
             if seen is not None:
                 seen(action)
+        if self._ended:
+            self._check_ended()
         if self._fresh:
             self._fresh = False
             self._check_feasible()
@@ -230,8 +241,10 @@ class Checker:
             for each in self._open.values():
                 each.unruly = True
         self._waiting += not background
+        due = deadline - self._margins.before(stream)
+        useful = event.captured_ns + stream.expiry_ns if background else due
         self._open[event.request] = Entry(
-            event.request, event.captured_ns, deadline, deadline - self._margins.before(stream), background,
+            event.request, event.captured_ns, deadline, due, useful, background,
             excused=self._disturbed, unruly=self._irregular,
         )  # fmt: skip
 
@@ -243,10 +256,14 @@ class Checker:
         busy = self._job_over(event)
         if busy is not None and event.last == len(self._models[busy.model].segment_bound_ns) - 1:
             self._local_done.add(busy.request)
+            self._models_done.add((busy.request, busy.model))
 
     def _answer(self, event: r.AnswerArrived) -> None:
         self._came.add(event.request)
         self._heard(event)
+
+    def _remote_failed(self, event: r.RemoteFailed) -> None:
+        self._failed.add(event.request)
 
     def _heard(self, event: r.AnswerArrived | r.ChunkAcked) -> None:
         link = self._over.get((event.request, event.attempt))
@@ -323,6 +340,8 @@ class Checker:
             self._fail("lane", f"two jobs on {action.lane}: {self._busy[action.lane].job} and {action.job}")
         if action.request in self._forgotten:
             self._fail("once", f"request {action.request} is worked for after it was forgotten")
+        if action.request in self._answered and (type(action) is r.Encode or action.request not in self._came):
+            self._fail("once", f"request {action.request} is worked for after it was answered, and not to compare")
         first = action.first if type(action) is r.Run else -1
         self._busy[action.lane] = Busy(action.job, action.request, action.model, first, self._now)
 
@@ -330,11 +349,24 @@ class Checker:
         busy = self._busy.get(action.lane)
         if busy is None or busy.job != action.job:
             self._fail("lane", f"{type(action).__name__} of job {action.job} on {action.lane}, which does not run")
+        elif type(action) is r.Cancel:
+            busy.ending = True
 
     def _sent(self, action: r.Send) -> None:
-        self._over[action.request, action.attempt] = action.link
-        if self._bytes_per_s is not None:
-            self._bytes_left -= self._payload_bytes(action.request, action.model, action.joint, action.codec)
+        request, entry = action.request, self._open.get(action.request)
+        self._over[request, action.attempt] = action.link
+        size = self._payload_bytes(request, action.model, action.joint, action.codec)
+        self._sent_bytes[request] = self._sent_bytes.get(request, 0) + size
+        self._crossing[request] = action.model
+        self._bytes_left -= size
+        if entry is None or action.useful_until_ns != entry.useful_ns:
+            self._fail("honest", f"request {request} is sent as useful until {action.useful_until_ns} ns, and is not")
+
+    def _stop(self, action: r.StopSending) -> None:
+        self._stopped.add(action.request)
+
+    def _delivered(self, record: r.Delivered) -> None:
+        self._told_ends[record.request] = record
 
     def _probe(self, action: r.Probe) -> None:
         link = self._links[action.link]
@@ -342,8 +374,7 @@ class Checker:
             self._fail("limits", f"a second probe of {action.link} while one is out")
         link.probe, link.probe_ns = action.probe, self._now
         link.heard_ns = self._now
-        if self._bytes_per_s is not None:
-            self._bytes_left -= action.payload_bytes
+        self._bytes_left -= action.payload_bytes
 
     def _advise(self, action: r.Advise) -> None:
         if action.request not in self._answered or action.request not in self._came:
@@ -366,7 +397,10 @@ class Checker:
                 "honest",
                 f"request {action.request} is called {action.status.value} at {self._now} ns, due {entry.deadline_ns}",
             )
-        if (local and action.request not in self._local_done) or (remote and action.request not in self._came):
+        self._check_end(entry, action)
+        if (local and (action.request, action.model) not in self._models_done) or (
+            remote and action.request not in self._came
+        ):
             self._fail("honest", f"request {action.request} has an answer ({action.source.value}) that nobody gave")
         if ((local or remote) and in_time) or entry.background or action.reason is r.Reason.WITHDRAWN:
             return
@@ -381,6 +415,31 @@ class Checker:
             self._check_full(action.request)
         elif self._carries and not entry.unruly:
             self.suspects.append(action.request)
+
+    def _check_end(self, entry: Entry, action: r.Deliver) -> None:
+        """That the record says what the action does; what is still under way for nobody is ended at the end of the step."""
+        request, told = action.request, self._told_ends.pop(action.request, None)
+        age_ms = (self._now - entry.captured_ns) / 1e6
+        figures = (action.status, action.source, action.arm, action.reason, self._sent_bytes.get(request, 0))
+        if told is None or abs(told.age_ms - age_ms) > 1e-6 or figures != (
+            told.status, told.source, told.arm, told.reason, told.uplink_bytes
+        ):  # fmt: skip
+            self._fail("honest", f"request {request} ends otherwise than is recorded: {told}")
+        if action.source is r.Source.REMOTE and action.model != self._crossing.get(request):
+            self._fail("honest", f"request {request} is said to be answered by {action.model} from afar")
+        self._ended.append(action)
+
+    def _check_ended(self) -> None:
+        """Once a step is over: nothing goes on for what it answered, but for advice and comparisons."""
+        for action in self._ended:
+            request = action.request
+            for lane, busy in self._busy.items():
+                if busy.request == request and not busy.ending and busy.started_ns < self._now:
+                    self._fail("lane", f"{lane} goes on with request {request}, which is answered")
+            over = action.status in (r.Status.DROPPED, r.Status.SPOOLED) and request in self._crossing
+            if over and request not in self._came and request not in self._failed and request not in self._stopped:
+                self._fail("once", f"request {request} is still sent, and nobody wants its answer")
+        self._ended.clear()
 
     def _check_full(self, dropped: int) -> None:
         """Nothing is promised beyond the limit of requests in flight, if it is reached and nothing could have given way."""
