@@ -123,6 +123,17 @@ def test_a_running_plan_that_is_only_likely_may_take_its_whole_bound_from_all_ot
     assert made.starts(61, 5, late, allowed=("small",)) == {}
 
 
+def test_a_reserve_that_is_no_longer_wanted_holds_the_lane_until_it_has_ended() -> None:
+    made = Made()
+    own = made.flight(60)
+    job = made.run(own, 10, 20, 12, mandatory=True)
+    own.closed, own.plan = True, None  # answered from afar
+    made.desk.cancel(own, 14 * MS)
+    assert job.cancelling
+    assert made.starts(48, 16, own, allowed=("small",)) == {"small": 28}  # free at 14 + 12, and the margin
+    assert made.starts(47, 16, own, allowed=("small",)) == {}
+
+
 def test_how_long_mandatory_work_may_still_hold_the_lane() -> None:
     made = Made()
     assert made.desk.busy_for_ns(0) == 0

@@ -111,9 +111,9 @@ class Desk:
             return together is None or together >= now_ns
         joint_ns = (job.stopped_ns or now_ns) + job.segment_ns
         free = max(now_ns, min(job.started_ns + job.bound_ns, joint_ns)) + self._margins.timer_ns
-        if not job.mandatory or not job.flight.guaranteed:  # what is only likely may take its whole bound
-            return together >= free
-        # then it is one of `jobs`, and delays only those due before it
+        if not job.mandatory or not job.flight.guaranteed or job.flight.closed:
+            return together >= free  # what is only likely may take its whole bound, what is answered all until its end
+        # else it is one of `jobs`, and delays only those due before it
         first = backward_start([each for each in jobs if each.due_ns < job.flight.due_ns])
         return together >= now_ns and (first is None or first >= free)
 

@@ -214,7 +214,7 @@ def run_campaign(
 ) -> dict[str, Any]:
     """All seeds from `first` on; `workers` 0: one a core. `progress` is told how many more seeds are done.
 
-    Returns what `hedgerow simulate --campaign --json` prints. `requests_per_s` is a worker's: requests by seconds of work.
+    X
     """
     if first < 0 or seeds < 1 or requests < 1:
         raise UsageError("a campaign needs a first seed of at least 0, at least one seed and at least one request")
