@@ -277,3 +277,26 @@ def test_work_on_another_lane_does_not_keep_a_reserve_from_starting() -> None:
     w.run(10_000 * MS)
     assert w.late(camera.deadline_ns) == []
     assert changes(w) == []
+
+
+def test_a_mode_that_ends_while_older_samples_make_room_leaves_no_one_without_an_end() -> None:
+    stream = Stream("camera", 90 * MS, has_safe_value=True)
+    modes = tuple(
+        Mode(name, (Allowance("camera", reserves),), (Blocking("cpu", 40 * MS),))
+        for name, reserves in (("nominal", ("small",)), ("safe", ()))
+    )
+    core = world(stream, policy="device-only", certificate=Certificate("d", (stream,), modes)).core
+    told: list[r.Deliver] = []
+    for number in range(3):
+        outcome = core.step(r.RequestArrived(number, "camera", number * MS), now_ns=number * MS)
+        told += [action for action in outcome.actions if isinstance(action, r.Deliver)]
+    assert [(each.request, each.reason) for each in told[:1]] == [(1, r.Reason.NEWER_SAMPLE)]
+    assert (
+        core.mode == "safe"
+    )  # what was promised was dropped: the proof is withdrawn, and no model may answer any more
+    wake_ns = core.next_wakeup_ns()
+    while wake_ns is not None and wake_ns < 200 * MS:
+        outcome = core.step(r.TimerFired(), now_ns=wake_ns)
+        told += [action for action in outcome.actions if isinstance(action, r.Deliver)]
+        wake_ns = core.next_wakeup_ns()
+    assert sorted(each.request for each in told) == [0, 1, 2]

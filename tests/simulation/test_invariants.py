@@ -247,6 +247,30 @@ def test_the_other_side_is_told_a_wrong_time() -> None:
     assert (found.invariant, "useful until" in found.what) == ("honest", True)
 
 
+def test_a_change_of_modes_that_is_not_told() -> None:
+    found = first(records(lambda one: () if type(one) is r.ModeChanged else (one,)), range(100))
+    assert found.invariant in ("mode", "honest", "reserve")
+
+
+def test_a_model_that_the_mode_does_not_allow() -> None:
+    def plant(body: Any) -> None:
+        body.core._modes.reserves = lambda stream: tuple(body.core.table.locals)
+        modes = body.core._modes
+        allowance = modes.allowance
+        every = tuple(model.name for model in body.core.table.locals)
+        modes.allowance = lambda stream: replace(allowance(stream), reserves=every)
+
+    found = first(plant, range(100))
+    assert (found.invariant, "stands in reserve" in found.what) == ("mode", True)
+
+
+def test_a_sample_is_left_out_that_the_mode_takes() -> None:
+    def plant(body: Any) -> None:
+        body.core._modes.arrived = lambda event, now_ns: event.request % 9 != 8
+
+    assert first(plant).invariant == "mode"
+
+
 def test_more_is_promised_than_the_lane_can_do() -> None:
     def plant(body: Any) -> None:
         for desk in body.core._desks.values():

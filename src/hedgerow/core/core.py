@@ -288,7 +288,7 @@ class Core:
         kept = [each for each in others if each not in older]
         if not older or not self._reserves.starts(flight, kept, self._now_ns):
             return fits  # it would not fit even if they all made room
-        while not fits:
+        while older and not fits:  # what is dropped may end the mode, and with it the reserves that were allowed
             self._deliver(older.pop(0), Status.DROPPED, Source.NONE, Reason.NEWER_SAMPLE)
             fits = self._reserves.starts(flight, others, self._now_ns)
         return fits

@@ -15,6 +15,7 @@ import numpy as np
 from hedgerow.core import Arm, ArmTable, Core, Criticality, CrossStep, GateStep, LocalModel, RunStep
 from hedgerow.core import records as r
 from hedgerow.core.budgets import BudgetSettings
+from hedgerow.core.certificate import Certificate
 from hedgerow.core.policies import Policy
 from hedgerow.simulation.body import Link, Watch
 from hedgerow.simulation.clock import Clock
@@ -23,6 +24,7 @@ from hedgerow.simulation.draws import Draws
 from hedgerow.simulation.faults import Fault, Sample, disturb_samples, draw_faults, shape
 from hedgerow.simulation.faulty import FaultyBody, FaultyLanes, FaultyServer, Kinds, chance
 from hedgerow.simulation.foolish import POLICIES
+from hedgerow.simulation.governing import draw_certificate
 from hedgerow.simulation.transfer import Direction
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -55,6 +57,7 @@ class Scene:
     sizes: list[float]
     cloud: list[float]
     confident: bool
+    certificate: Certificate | None
     exceeding: dict[str, frozenset[int]]  # the requests for which a model alone takes longer than its bounds
 
     def only(self, faults: tuple[int, ...] | None, requests: frozenset[int] | None) -> "Scene":
@@ -103,6 +106,7 @@ def draw_scene(seed: int, requests: int) -> Scene:
         int(random.integers(1, 5)), int(random.uniform(0, 0.9) * margins.timer_ns),
         {name: each.tolist() for name, each in times.items()}, (0.6 + drawn[0] * 0.6).tolist(),
         (0.7 + drawn[1] * 0.6).tolist(), np.exp(drawn[2] * 2 - 1).tolist(), bool(random.random() < 0.5),
+        draw_certificate(draws.generator("certificate"), table, streams, margins),
         {model.name: _exceeding(model, times[model.name]) for model in table.locals},
     )  # fmt: skip
 
@@ -288,7 +292,7 @@ def build(scene: Scene, policy: Policy, watch: Watch, on_excess: Callable[[int],
     clock, kinds, seed = Clock(), Kinds(scene.faults), scene.seed
     core = Core(
         scene.table, policy=policy, streams=scene.streams, limits=scene.limits, margins=scene.margins,
-        prices=scene.prices, budgets=scene.budgets,
+        prices=scene.prices, budgets=scene.budgets, certificate=scene.certificate,
     )  # fmt: skip
     links, servers = {}, {}
     for name, course in scene.courses.items():

@@ -11,6 +11,7 @@
     reserve     a request that was given a reserve has a model's answer by its deadline
     twin        (below the limit of requests in flight) so has every request that the same device alone would have answered in time, where the streams keep to what
                 they declare and the lane can carry them (docs/decisions/0004)
+    mode        under a certificate only its mode's models stand in reserve, and samples are left out at its rates alone
     budget      no arm is chosen that needs more bytes than the budget has left
     breaker     the states last no longer than core/breaker.py says, and an answered probe closes it
 
@@ -28,6 +29,7 @@ from hedgerow.core import Core, Criticality, LocalModel
 from hedgerow.core import records as r
 from hedgerow.core.breaker import State
 from hedgerow.simulation.drawing import Scene
+from hedgerow.simulation.governing import bears
 from hedgerow.simulation.transfer import NEVER_NS
 
 ACTIVE_NS: Final = 5 * r.SECOND  # how long after the last request a link is still wanted (core/link.py)
@@ -49,6 +51,7 @@ class Entry:
     """A request not yet answered. `plan`: the reserve held for it; `excused`: a device bound was broken meanwhile."""
 
     request: int
+    stream: str
     captured_ns: int
     deadline_ns: int
     due_ns: int
@@ -86,27 +89,8 @@ class Watched:
 
 
 def carries(scene: Scene) -> bool:
-    """Whether each lane by itself bears all streams at their densest, by the bounds: the demand up to every deadline within
-    the first busy period, plus one longest segment that has just begun, is no more than the time until then."""
-    margins = scene.margins
-    held = [each for each in scene.streams if each.criticality is not Criticality.BACKGROUND]
-    if any(stream.period_ns is None for stream in held):
-        return False
-    for lane in {model.lane for model in scene.table.locals}:
-        models = [model for model in scene.table.locals if model.lane == lane]
-        need = min(model.tail_bound_ns[0] for model in models)
-        blocking = max(max(model.segment_bound_ns) for model in models) + margins.timer_ns
-        rows = [(s.period_ns or 1, s.deadline_ns - s.capture_delay_ns - margins.before(s)) for s in held]
-        load = sum(need / period for period, _ in rows)
-        if load > 0.97:
-            return False
-        horizon = int((blocking + need * len(rows)) / (1 - load)) + max((due for _, due in rows), default=0)
-        for period, due in rows:
-            for moment in range(due, horizon + 1, period):
-                work = sum(((moment - other) // gap + 1) * need for gap, other in rows if other <= moment)
-                if work + blocking > moment:
-                    return False
-    return True
+    """Whether the lanes bear all streams; under a certificate its modes say who is answered, and nothing is said here."""
+    return scene.certificate is None and bears(scene.table, scene.streams, scene.margins)
 
 
 def unruly_requests(scene: Scene) -> frozenset[int]:
@@ -133,6 +117,7 @@ class Checker:
         self._models = {model.name: model for model in scene.table.locals}
         self._columns = {arm.name: (arm.crossing, column) for column, arm in enumerate(scene.table.arms)}
         self._carries, self._unruly = carries(scene), unruly_requests(scene)
+        self._mode = scene.certificate.modes[0] if scene.certificate is not None else None
         self._samples = len(scene.samples)
         self._steps_max = 10_000 + 200 * self._samples
         self.steps = self.reserves_used = self.remote = self.late = 0
@@ -172,7 +157,7 @@ class Checker:
         }  # fmt: skip
         self._told: dict[type, Callable[[Any], None]] = {
             r.Decision: self._decision, r.ReserveChosen: self._reserve_chosen, r.ReserveStarted: self._reserve_started,
-            r.BoundExceeded: self._exceeded, r.Delivered: self._delivered, r.StopSending: self._stop, r.BreakerMoved: self._moved, r.RemoteDistrusted: self._distrusted,
+            r.BoundExceeded: self._exceeded, r.Delivered: self._delivered, r.StopSending: self._stop, r.BreakerMoved: self._moved, r.ModeChanged: self._mode_changed, r.RemoteDistrusted: self._distrusted,
             r.Run: self._starts, r.Encode: self._starts, r.Preempt: self._runs, r.Cancel: self._runs, r.Send: self._sent,
             r.Deliver: self._deliver, r.Forget: self._forget, r.Probe: self._probe, r.Advise: self._advise,
         }  # fmt: skip
@@ -244,7 +229,7 @@ class Checker:
         due = deadline - self._margins.before(stream)
         useful = event.captured_ns + stream.expiry_ns if background else due
         self._open[event.request] = Entry(
-            event.request, event.captured_ns, deadline, due, useful, background,
+            event.request, event.stream, event.captured_ns, deadline, due, useful, background,
             excused=self._disturbed, unruly=self._irregular,
         )  # fmt: skip
 
@@ -314,6 +299,15 @@ class Checker:
         if entry is not None:
             name, _, first = record.plan.partition("@")
             entry.plan = (self._models[name], int(first or 0)) if name else None
+            if self._mode is not None and name and name not in self._mode.allowance(entry.stream).reserves:
+                self._fail("mode", f"{name} stands in reserve for a request of {entry.stream} in {self._mode.name}")
+
+    def _mode_changed(self, record: r.ModeChanged) -> None:
+        if self._mode is None or self._mode.name != record.before:
+            self._fail("mode", f"{record.before} is left, and was not in force")
+        assert self._scene.certificate is not None
+        self._mode = next(each for each in self._scene.certificate.modes if each.name == record.after)
+        self.disturb(self._now)  # what waits gets another reserve, which nobody has promised to fit
 
     def _reserve_started(self, record: r.ReserveStarted) -> None:
         self.reserves_used += record.request in self._remote_chosen
@@ -398,6 +392,9 @@ class Checker:
                 f"request {action.request} is called {action.status.value} at {self._now} ns, due {entry.deadline_ns}",
             )
         self._check_end(entry, action)
+        lower = action.reason is r.Reason.LOWER_RATE
+        if lower and (self._mode is None or self._mode.allowance(entry.stream).keep_every == 1):
+            self._fail("mode", f"a sample of {entry.stream} is left out, and none is to be")
         if (local and (action.request, action.model) not in self._models_done) or (
             remote and action.request not in self._came
         ):
