@@ -361,6 +361,10 @@ class Checker:
 
     def _delivered(self, record: r.Delivered) -> None:
         self._told_ends[record.request] = record
+        entry = self._open.get(record.request)
+        if record.reason is r.Reason.LOWER_RATE and entry is not None:  # by the mode of this very record, in their order
+            if self._mode is None or self._mode.allowance(entry.stream).keep_every == 1:
+                self._fail("mode", f"a sample of {entry.stream} is left out, and none is to be")
 
     def _probe(self, action: r.Probe) -> None:
         link = self._links[action.link]
@@ -392,9 +396,6 @@ class Checker:
                 f"request {action.request} is called {action.status.value} at {self._now} ns, due {entry.deadline_ns}",
             )
         self._check_end(entry, action)
-        lower = action.reason is r.Reason.LOWER_RATE
-        if lower and (self._mode is None or self._mode.allowance(entry.stream).keep_every == 1):
-            self._fail("mode", f"a sample of {entry.stream} is left out, and none is to be")
         if (local and (action.request, action.model) not in self._models_done) or (
             remote and action.request not in self._came
         ):
