@@ -362,9 +362,10 @@ class Checker:
     def _delivered(self, record: r.Delivered) -> None:
         self._told_ends[record.request] = record
         entry = self._open.get(record.request)
-        if record.reason is r.Reason.LOWER_RATE and entry is not None:  # by the mode of this very record, in their order
-            if self._mode is None or self._mode.allowance(entry.stream).keep_every == 1:
-                self._fail("mode", f"a sample of {entry.stream} is left out, and none is to be")
+        mode = self._mode  # of this very record: they come in their order
+        left_out = record.reason is r.Reason.LOWER_RATE
+        if left_out and entry is not None and (mode is None or mode.allowance(entry.stream).keep_every == 1):
+            self._fail("mode", f"a sample of {entry.stream} is left out, and none is to be")
 
     def _probe(self, action: r.Probe) -> None:
         link = self._links[action.link]
