@@ -1,6 +1,7 @@
 """Transfers in closed form against the emulated relay's own pipe, byte by byte, and against steps of small time."""
 
 import random
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hedgerow.simulation.transfer import NEVER_NS, Direction
 MS = 1_000_000
 
 
-def course(rows: list[tuple[int, float, float, bool]], end_ms: int, at_end: str = "hold") -> Course:
+def course(rows: Sequence[tuple[int, float, float, bool]], end_ms: int, at_end: str = "hold") -> Course:
     """Rows of (start in ms, round trip in ms, Mbit/s, frozen)."""
     return Course(
         "test", "", np.array([row[0] * MS for row in rows], np.int64), end_ms * MS,
