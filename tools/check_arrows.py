@@ -101,10 +101,13 @@ PACKAGES: dict[str, list[str]] = {
         "campaigns/judging.py",
         "device",
         "profiling",
-    ],  # files of records: journals, profiles, certificates
+        "simulation/scenario.py",
+    ],  # files of records: journals, profiles, certificates, scenarios
     "psutil": ["profiling/host.py", "campaigns"],
     "matplotlib": ["views"],
     "joblib": ["simulation"],  # many worlds on many cores
+    "ray": ["simulation/spread.py"],  # an extra: many worlds on many machines
+    "pyarrow": ["simulation/results.py"],  # an extra: results as Parquet
     "rich": ["views", "cli"],
     "typer": ["cli"],
 }

@@ -11,7 +11,7 @@ same sum. What the core would do with an arm is told again here in closed form, 
 request, by tests.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,9 +50,13 @@ class Table:
         found: Floats = energy + money * prices.money_mj + prices.disagreement_mj * (1.0 - quality)
         return found
 
+    def cost_mj(self, prices: r.Prices, setup: Setup) -> Floats:
+        """(requests, arms): the realised cost under the reserve rule, infinite where it does not allow the arm."""
+        return self._sum(self.energy_mj, self.quality, prices, setup) + prices.reserve_mj * self.reserve
+
     def rule_bound(self, prices: r.Prices, setup: Setup) -> tuple[Floats, NDArray[np.intp]]:
         """(cost of each request, the arm taken) of the clairvoyant that holds the reserve."""
-        cost = self._sum(self.energy_mj, self.quality, prices, setup) + prices.reserve_mj * self.reserve
+        cost = self.cost_mj(prices, setup)
         arm = cost.argmin(axis=1)
         return cost[np.arange(len(arm)), arm], arm
 
@@ -78,9 +82,9 @@ class _Crossed:
 class _Alone:
     """One request on an idle device, link and cloud."""
 
-    def __init__(self, setup: Setup, lanes: LaneTimes, prices: r.Prices) -> None:
+    def __init__(self, setup: Setup, lanes: LaneTimes) -> None:
         self.setup, self.table, self.lanes = setup, setup.table, lanes
-        self.energy, self.disagreement_mj = setup.table.energy, prices.disagreement_mj
+        self.energy = setup.table.energy
         self.timer = setup.margins.timer_ns
 
     def cross(
@@ -122,13 +126,14 @@ class _Alone:
 
 def table_of(setup: Setup, prices: r.Prices) -> Table:
     """Every arm of every request of this setup, each alone in the world; prices only tell which reserve a head leaves."""
-    count, arms = len(setup.arrivals), len(setup.table.arms)
-    shape = (count, arms)
-    found = Table(
-        np.full(shape, NOT_ALLOWED), np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape, np.bool_),
-        np.zeros(shape, np.bool_), np.full(shape, np.inf), np.full(shape, NOT_ALLOWED),
-    )  # fmt: skip
-    alone = _Alone(setup, setup.lanes(), prices)
+    return tables_of(setup, (prices,))[0]
+
+
+def tables_of(setup: Setup, prices: Sequence[r.Prices]) -> list[Table]:
+    """The same under each of several prices, of which only that of disagreement matters here; equal ones share a table."""
+    shape = (len(setup.arrivals), len(setup.table.arms))
+    found = {each.disagreement_mj: _empty(shape) for each in prices}
+    alone = _Alone(setup, setup.lanes())
     links = (Direction(setup.course, up=True), Direction(setup.course, up=False))
     streams = {stream.name: stream for stream in setup.streams}
     for request, arrival in enumerate(setup.arrivals):
@@ -136,7 +141,14 @@ def table_of(setup: Setup, prices: r.Prices) -> Table:
         deadline = arrival.captured_ns + stream.deadline_ns
         due = deadline - setup.margins.before(stream)
         _judge(found, alone, links, request, arrival.arrival_ns, deadline, due)
-    return found
+    return [found[each.disagreement_mj] for each in prices]
+
+
+def _empty(shape: tuple[int, int]) -> Table:
+    return Table(
+        np.full(shape, NOT_ALLOWED), np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape, np.bool_),
+        np.zeros(shape, np.bool_), np.full(shape, np.inf), np.full(shape, NOT_ALLOWED),
+    )  # fmt: skip
 
 
 def _plans(alone: _Alone, now: int, due: int) -> tuple[list[LocalModel], Plan | None]:
@@ -153,55 +165,69 @@ def _plans(alone: _Alone, now: int, due: int) -> tuple[list[LocalModel], Plan | 
 
 
 def _judge(
-    found: Table, alone: _Alone, links: tuple[Direction, Direction], request: int, now: int, deadline: int, due: int
-) -> None:
+    tables: dict[float, Table], alone: _Alone, links: tuple[Direction, Direction], request: int, now: int, deadline: int,
+    due: int,
+) -> None:  # fmt: skip
     table = alone.table
     fits, plan = _plans(alone, now, due)
     names = {model.name for model in fits}
     available = due - plan.bound_ns - now if plan is not None else due - now
     for column, arm in enumerate(table.arms):
-        if table.is_remote[column]:
-            _remote(found, alone, links, request, column, now, deadline, due, plan, available)
+        if not table.is_remote[column]:
+            for found in tables.values():
+                _local(found, alone, request, column, now, deadline, plan, available, names)
             continue
-        model = table.local(arm.model)
-        took = sum(alone.lanes.segments_ns(request, model.name, 0, model.last, now))
+        head, sent = _here(alone, arm, request, now)
+        crossed = alone.cross(arm, request, sent, due, links)
+        for disagreement_mj, found in tables.items():
+            reserve = None if plan is None else _cheaper(alone, plan, head, disagreement_mj)
+            guarded = table.busy_ns[column] <= available
+            _remote(found, alone, request, column, now, deadline, due, reserve, crossed, sent, guarded)
+
+
+def _local(
+    found: Table, alone: _Alone, request: int, column: int, now: int, deadline: int, plan: Plan | None, available: int,
+    names: set[str],
+) -> None:  # fmt: skip
+    """A local arm: one that fits for sure, or one that is tried while a quicker model is held in reserve."""
+    table = alone.table
+    model = table.local(table.arms[column].model)
+    took = sum(alone.lanes.segments_ns(request, model.name, 0, model.last, now))
+    in_time = now + took <= deadline
+    energy = alone.energy.busy_mj(took)
+    if in_time:
+        found.free_energy_mj[request, column] = energy
+    if model.name in names or plan is None:
+        quality = model.quality if in_time else 0.0
+    elif table.busy_ns[column] > available:
+        return
+    elif took <= available:  # only tried, and in time to spare the reserve
+        quality = model.quality
+    else:
+        energy += alone.energy.busy_mj(available - took)
+        took = available + sum(alone.lanes.segments_ns(request, plan.model.name, 0, plan.model.last, now))
+        energy += alone.energy.busy_mj(took - available)
         in_time = now + took <= deadline
-        energy = alone.energy.busy_mj(took)
-        if in_time:
-            found.free_energy_mj[request, column] = energy
-        if model.name in names or plan is None:
-            quality = model.quality if in_time else 0.0
-        elif table.busy_ns[column] > available:
-            continue
-        elif took <= available:  # only tried, and in time to spare the reserve
-            quality = model.quality
-        else:
-            energy += alone.energy.busy_mj(available - took)
-            took = available + sum(alone.lanes.segments_ns(request, plan.model.name, 0, plan.model.last, now))
-            energy += alone.energy.busy_mj(took - available)
-            in_time = now + took <= deadline
-            quality = plan.model.quality if in_time else 0.0
-        found.energy_mj[request, column], found.latency_ns[request, column] = energy, took
-        found.late[request, column], found.quality[request, column] = not in_time, quality
+        quality = plan.model.quality if in_time else 0.0
+    found.energy_mj[request, column], found.latency_ns[request, column] = energy, took
+    found.late[request, column], found.quality[request, column] = not in_time, quality
 
 
 def _remote(
-    found: Table, alone: _Alone, links: tuple[Direction, Direction], request: int, column: int, now: int, deadline: int,
-    due: int, plan: Plan | None, available: int,
+    found: Table, alone: _Alone, request: int, column: int, now: int, deadline: int, due: int, plan: Plan | None,
+    crossed: _Crossed, sent: int, guarded: bool,
 ) -> None:  # fmt: skip
-    table, arm, energy = alone.table, alone.table.arms[column], alone.energy
-    head, sent = _here(alone, arm, request, now)
-    crossed = alone.cross(arm, request, sent, due, links)
+    """A remote arm whose crossing is known, with the reserve that its head leaves."""
+    table, energy = alone.table, alone.energy
     answer, busy = crossed.answer_ns, energy.busy_mj(sent - now)
     found.up_bytes[request, column], found.cloud_ns[request, column] = crossed.up_bytes, crossed.cloud_ns
     quality = float(table.quality[column])
     if answer <= deadline:
         found.free_energy_mj[request, column] = busy + crossed.radio_mj
-    if plan is None or table.busy_ns[column] > available:
-        if plan is None:
-            _unguarded(found, alone, request, column, now, deadline, due, answer, busy + crossed.radio_mj, quality)
+    if plan is None:
+        _unguarded(found, request, column, now, deadline, answer, busy + crossed.radio_mj, quality)
+    if plan is None or not guarded:
         return
-    plan = _cheaper(alone, plan, head)
     start = max(due - plan.bound_ns - alone.timer, sent)
     spent, latency = busy + crossed.radio_mj, answer
     if answer <= start:
@@ -227,9 +253,8 @@ def _remote(
 
 
 def _unguarded(
-    found: Table, alone: _Alone, request: int, column: int, now: int, deadline: int, due: int, answer: int, spent: float,
-    quality: float,
-) -> None:  # fmt: skip
+    found: Table, request: int, column: int, now: int, deadline: int, answer: int, spent: float, quality: float
+) -> None:
     """No reserve fits: an arm stands for itself, and the best that a local run at once could add costs nothing here."""
     in_time = answer <= deadline
     found.energy_mj[request, column] = spent
@@ -252,7 +277,7 @@ def _here(alone: _Alone, arm: Arm, request: int, now: int) -> tuple[tuple[str, i
     return head, now
 
 
-def _cheaper(alone: _Alone, plan: Plan, head: tuple[str, int] | None) -> Plan:
+def _cheaper(alone: _Alone, plan: Plan, head: tuple[str, int] | None, disagreement_mj: float) -> Plan:
     """The reserve after the head: from its joint, where that is the cheaper insurance."""
     if head is None:
         return plan
@@ -261,7 +286,7 @@ def _cheaper(alone: _Alone, plan: Plan, head: tuple[str, int] | None) -> Plan:
         return plan
 
     def cost(each: Plan) -> float:
-        return alone.energy.busy_mj(each.median_ns) + alone.disagreement_mj * (1.0 - each.model.quality)
+        return alone.energy.busy_mj(each.median_ns) + disagreement_mj * (1.0 - each.model.quality)
 
     return min(Plan(model, joint + 1), plan, key=cost)
 
