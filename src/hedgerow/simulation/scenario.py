@@ -247,10 +247,8 @@ def _check(scenario: Scenario, name: str) -> None:
     for group in scenario.group:
         for part in scenario.streams():
             sensor = part.sensor(group.period_ms, group.deadlines_ms[0])
-            if sensor.period_ns > span_ns(scenario):
-                raise UsageError(
-                    f"{name}: stream '{part.name}' has a period longer than the {scenario.seconds:g} seconds"
-                )
+            if sensor.period_ns > span_ns(scenario, group):
+                raise UsageError(f"{name}: stream '{part.name}' has a period longer than the world of '{group.name}'")
     cells = sum(len(group.deadlines_ms) * len(group.device_factors) for group in scenario.group) * len(scenario.price)
     if cells > CELLS_MAX:
         raise UsageError(f"{name}: {cells} combinations are swept: the limit is {CELLS_MAX}")
