@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from hedgerow.simulation.calibration import Calibration, Detail, Row
 
-HEADS = ("method", "missed", "when bet", "bet on", "worst 200", "burst", "width", "at 10 s")
+HEADS = ("method", "missed %", "when bet %", "bet on %", "worst 200 %", "burst", "width", "at 10s %")
 
 
 class Half(StrEnum):
@@ -66,7 +66,7 @@ def _with_progress(work: Callable[[Callable[[], None]], Any]) -> Any:
 
 
 def _percent(share: float | None, digits: int = 2) -> str:
-    return "-" if share is None else f"{share * 100:.{digits}f} %"
+    return "-" if share is None else f"{share * 100:.{digits}f}"
 
 
 def _cells(row: "Row", detail: "Detail") -> list[str]:
@@ -96,7 +96,7 @@ def _sections(result: "Calibration") -> list[tuple[str, float, list[tuple[bool, 
 
 def _loss_lines(result: "Calibration") -> list[str]:
     return [
-        f"loss, {name.replace('_', ' ')}: {report.moments:,} moments, {_percent(report.lost)} lost, {_percent(report.said)} "
+        f"loss, {name.replace('_', ' ')}: {report.moments:,} moments, {_percent(report.lost)} % lost, {_percent(report.said)} % "
         f"said; Brier score {report.brier:.5f} (always the share of losses: {report.brier_constant:.5f}, "
         f"always as the last: {report.brier_last:.5f})"
         for name, report in result.loss.items()
@@ -114,10 +114,10 @@ def _print_tables(result: "Calibration") -> None:
     console = literal_console()
     console.print(f"{result.links} links, {moments:,} moments, one step ahead; bold: what the product uses\n")
     for belief in dict.fromkeys(row.belief for row in result.rows):
-        table = Table(box=SIMPLE_HEAD, padding=(0, 1), title=belief.replace("_", " "), title_justify="left")
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=belief.replace("_", " "), title_justify="left")
         table.add_column("target", justify="right", no_wrap=True)
         for head in HEADS:
-            table.add_column(head, justify="left" if head == "method" else "right", no_wrap=True)
+            table.add_column(head.replace(" ", "\n"), justify="left" if head == "method" else "right", no_wrap=True)
         for of, target, lines in _sections(result):
             if of == belief:
                 for index, (default, cells) in enumerate(lines):

@@ -71,7 +71,7 @@ class QuantileBound:
         if self._level is None:
             self._level = place
             return
-        self._alarm *= 0.7
+        self._alarm *= 0.8
         if self._exponent < self._top:
             missed = 1.0 if place > self._exponent else 0.0
             self._alarm += self._startle * missed

@@ -12,6 +12,7 @@ rows name begins with "WiFi").
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
@@ -164,9 +165,7 @@ def calibrate(
     for belief in BELIEFS:
         for target in targets:
             for name, make in methods.items():
-                judged = [
-                    _judge(*each, belief) for each in _bounds(links, belief, lambda m=make, t=target: m(t), restart)
-                ]
+                judged = list(_judged(links, belief, partial(make, target), restart))
                 rows.append(_row(judged, belief, name, target))
                 details += _details(judged, belief, name, target)
                 progress()
@@ -180,7 +179,7 @@ def bounds_on(values: Values, bound: Bound) -> Values:
     for value in values.tolist():
         found.append(bound.bound())
         bound.observe(value)
-    return np.minimum(np.array(found), CAP_MS)
+    return np.array([min(each, CAP_MS) for each in found])
 
 
 def _states(links: Sequence[LinkSamples], restart: bool) -> Iterator[list[LinkSamples]]:
@@ -189,18 +188,6 @@ def _states(links: Sequence[LinkSamples], restart: bool) -> Iterator[list[LinkSa
         yield from ([link] for link in links)
     else:
         yield from (list(of_kind) for _, of_kind in groupby(links, lambda link: link.kind))
-
-
-def _bounds(
-    links: Sequence[LinkSamples], belief: str, make: Callable[[], Bound], restart: bool
-) -> Iterator[tuple[LinkSamples, Values, int]]:
-    """(link, its bounds, how many of its first moments only warm the state up)."""
-    for shared in _states(links, restart):
-        bound, warm = make(), WARM_UP
-        for link in shared:
-            found = bounds_on(link.of(belief), bound)
-            yield link, found, warm
-            warm = max(0, warm - found.size)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -214,9 +201,15 @@ class _Judged:
     bet: NDArray[np.bool_]
 
 
-def _judge(link: LinkSamples, bounds: Values, warm: int, belief: str) -> _Judged:
-    values, bounds = link.of(belief)[warm:], bounds[warm:]
-    return _Judged(link.wifi, values, bounds, values > bounds, bounds <= link.allowance_ms)
+def _judged(links: Sequence[LinkSamples], belief: str, make: Callable[[], Bound], restart: bool) -> Iterator[_Judged]:
+    """Each link's moments; the first of each state only warm it up and are left out."""
+    for shared in _states(links, restart):
+        bound, warm = make(), WARM_UP
+        for link in shared:
+            values = link.of(belief)
+            bounds = bounds_on(values, bound)[warm:]
+            warm, values = max(0, warm - values.size), values[warm:]
+            yield _Judged(link.wifi, values, bounds, values > bounds, bounds <= link.allowance_ms)
 
 
 def worst_share(missed: NDArray[np.bool_], window: int = WINDOW) -> float:
