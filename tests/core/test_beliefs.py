@@ -146,7 +146,7 @@ def test_log2_and_exp2_undo_each_other_to_nine_figures(x: float) -> None:
 def plain_bounds(values: list[float], window: int, target: float = 0.01, ceiling: float = 2.0**40) -> list[float]:
     """The recipe of docs/beliefs.md again, with the library's logarithm and shifts by name: the bound after each observation."""
     quantile = min(1 - 2 * target * (1 - target), 0.995) if target < 0.5 else 1 - target
-    level, theta, alarm = math.log2(values[0]), min(2.0, 0.002 / target), 0.0
+    level, theta, alarm = math.log2(values[0]), min(2.0, 0.005 / target), 0.0
     shifts: dict[int, float] = {}
     exponent, plain = math.inf, 0.0
     scores: list[float] = []

@@ -41,9 +41,9 @@ def test_its_score_on_a_chain_is_near_that_of_who_knows_the_chain() -> None:
         said.append(belief.probability())
         knowing.append(0.8 if index and happened[index - 1] else 0.02)
         belief.observe(lost)
-    lost = np.array(happened)
-    report = judge(np.array(said), lost, np.concatenate(([False], lost[:-1])))
-    assert report.brier <= 1.03 * float(((np.array(knowing) - lost) ** 2).mean())
+    losses = np.array(happened)
+    report = judge(np.array(said), losses, np.concatenate(([False], losses[:-1])))
+    assert report.brier <= 1.03 * float(((np.array(knowing) - losses) ** 2).mean())
     assert report.brier < report.brier_last < report.brier_constant
     for each in report.reliability:
         assert each.moments < 500 or each.lost == pytest.approx(each.said, abs=0.05)

@@ -56,7 +56,7 @@ class QuantileBound:
     def __init__(self, target: float = 0.01, window_max: int = 300, ceiling: float = 2.0**40) -> None:
         self.target, self._window_max, self._ceiling, self._top = target, window_max, ceiling, log2(ceiling)
         self._quantile = min(1.0 - 2.0 * target * (1.0 - target), 0.995) if target < 0.5 else 1.0 - target
-        self._theta, self._alarm = min(2.0, 0.002 / target), 0.0  # rare misses teach too slowly to begin at nothing
+        self._theta, self._alarm = min(2.0, 0.005 / target), 0.0  # rare misses teach too slowly to begin at nothing
         self._startle = min(2.0, 0.02 / target)
         self._shifts = [0.0] * 122  # one for each size of the bound, in octaves from 2**-60 on
         self._octave, self._part = 0, 0.0
