@@ -24,17 +24,17 @@ LOST_NS = 10_000_000_000.0
 _HALF_AGE_NS = 2_000_000_000.0
 _LN2 = 0.6931471805599453
 _PRIOR_WEIGHT = 0.05
+_ODD_PARTS = (1 / 13, 1 / 11, 1 / 9, 1 / 7, 1 / 5, 1 / 3, 1.0)
 
 
 def log2(x: float) -> float:
     """Base-2 logarithm of x > 0 by multiply, add and divide only: the same bits on every processor; error < 1e-9."""
     mantissa, exponent = frexp(x)
     y = (mantissa - 0.75) / (mantissa + 0.75)
-    square, term, total = y * y, y, 0.0
-    for odd in (1, 3, 5, 7, 9, 11, 13):
-        total += term / odd
-        term *= square
-    return exponent + 2.0 * total / _LN2 - 0.4150374992788438
+    square, total = y * y, 0.0
+    for part in _ODD_PARTS:
+        total = total * square + part
+    return exponent + 2.0 * y * total / _LN2 - 0.4150374992788438
 
 
 def exp2(x: float) -> float:
