@@ -5,8 +5,10 @@ Two kinds, both deterministic on any processor (multiply, add and divide only):
 - `LinkBelief`: the last few crossings as joint samples (round trip, ns per byte, cloud factor, cloud queue) whose weight
   falls to a quarter in 2 s, beside a weak prior. Expected cost is an average over these samples, never a product of
   separate medians. A lost attempt is a sample of 10 s.
-- `QuantileBound`: a one-step-ahead bound: score = log x - EWMA(log x); bound = EWMA + a high
-  quantile of the recent scores + theta; theta moves by what was missed (adaptive conformal: Gibbs and Candes 2021).
+- `QuantileBound`: a one-step-ahead bound: score = log x - EWMA(log x); bound = EWMA + a high quantile of the recent scores
+  + theta + alarm + shift. Theta moves by what was missed (adaptive conformal: Gibbs and Candes 2021); the alarm rises at a
+  miss and is gone after a few observations; the shift moves as theta does, but for bounds of about one size alone, for one
+  bets on the small ones. docs/beliefs.md says how often each is missed.
 """
 
 from bisect import bisect_left, insort
@@ -22,17 +24,17 @@ LOST_NS = 10_000_000_000.0
 _HALF_AGE_NS = 2_000_000_000.0
 _LN2 = 0.6931471805599453
 _PRIOR_WEIGHT = 0.05
+_ODD_PARTS = (1 / 13, 1 / 11, 1 / 9, 1 / 7, 1 / 5, 1 / 3, 1.0)
 
 
 def log2(x: float) -> float:
     """Base-2 logarithm of x > 0 by multiply, add and divide only: the same bits on every processor; error < 1e-9."""
     mantissa, exponent = frexp(x)
     y = (mantissa - 0.75) / (mantissa + 0.75)
-    square, term, total = y * y, y, 0.0
-    for odd in (1, 3, 5, 7, 9, 11, 13):
-        total += term / odd
-        term *= square
-    return exponent + 2.0 * total / _LN2 - 0.4150374992788438
+    square, total = y * y, 0.0
+    for part in _ODD_PARTS:
+        total = total * square + part
+    return exponent + 2.0 * y * total / _LN2 - 0.4150374992788438
 
 
 def exp2(x: float) -> float:
@@ -48,36 +50,48 @@ def exp2(x: float) -> float:
 
 
 class QuantileBound:
-    """A bound that the next observation (> 0, any unit) exceeds with probability `target`, whatever the process does."""
+    """A bound that the next observation (> 0, any unit) exceeds with probability `target`, whatever the process does. A bound
+    at `ceiling` (of the same unit, at most 2**60) counts as never exceeded, and its misses teach nothing."""
 
-    def __init__(self, target: float = 0.01, quantile: float = 0.97, window_max: int = 300) -> None:
-        self.target, self._quantile, self._window_max = target, quantile, window_max
+    def __init__(self, target: float = 0.01, window_max: int = 300, ceiling: float = 2.0**40) -> None:
+        self.target, self._window_max, self._ceiling, self._top = target, window_max, ceiling, log2(ceiling)
+        self._quantile = min(1.0 - 2.0 * target * (1.0 - target), 0.995) if target < 0.5 else 1.0 - target
+        self._theta, self._alarm = min(2.0, 0.005 / target), 0.0  # rare misses teach too slowly to begin at nothing
+        self._startle = min(2.0, 0.02 / target)
+        self._shifts = [0.0] * 122  # one for each size of the bound, in octaves from 2**-60 on
+        self._octave, self._part = 0, 0.0
         self._level: float | None = None
         self._recent: deque[float] = deque()
         self._order: list[float] = []
-        self._theta = self._exponent = 0.0
-        self._capped = False
-        self._bound = float("inf")
+        self._exponent = self._bound = float("inf")
 
     def observe(self, x: float) -> None:
         """Learn from one observation."""
-        score_of = log2(x)
+        place = log2(x)
         if self._level is None:
-            self._level = score_of
+            self._level = place
             return
-        if not self._capped and self._order:
-            missed = 1.0 if score_of > self._exponent else 0.0
-            self._theta += 0.5 * (missed - self.target)
-        score = score_of - self._level
+        self._alarm *= 0.8
+        if self._exponent < self._top:
+            missed = 1.0 if place > self._exponent else 0.0
+            self._alarm += self._startle * missed
+            step = 0.1 * (missed - self.target)
+            self._theta += step
+            self._shifts[self._octave] += step * (1.0 - self._part)
+            self._shifts[self._octave + 1] += step * self._part
+        score = place - self._level
         self._recent.append(score)
         insort(self._order, score)
         if len(self._recent) > self._window_max:
             self._order.pop(bisect_left(self._order, self._recent.popleft()))
         self._level += 0.5 * score
         rank = min(int(self._quantile * len(self._order)), len(self._order) - 1)
-        self._exponent = self._level + self._order[rank] + self._theta
-        self._capped = self._exponent >= 40.0
-        self._bound = exp2(self._exponent)
+        plain = min(max(self._level + self._order[rank] + self._theta + self._alarm, -60.0), 60.0)
+        self._octave = int(plain + 60.0)
+        self._part = plain + 60.0 - self._octave
+        low, high = self._shifts[self._octave], self._shifts[self._octave + 1]
+        self._exponent = plain + low + self._part * (high - low)
+        self._bound = exp2(self._exponent) if self._exponent < self._top else self._ceiling
 
     def bound(self) -> float:
         """The bound on the next observation; infinite before the second one."""
