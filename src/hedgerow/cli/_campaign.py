@@ -1,10 +1,11 @@
 """What `hedgerow simulate --campaign` does: run it, show its progress, print its figures; exit code 1 on any violation."""
 
 import json
-import sys
 from typing import Any
 
 import typer
+
+from hedgerow.cli._progress import with_progress
 
 SHOWN = (
     "requests", "seeds", "faults_drawn", "reserves_used", "remote", "late", "twins", "violations", "requests_per_s", "wall_s"
@@ -21,8 +22,8 @@ def campaign(
     if shrunk:
         _shrink(first, requests, kept, as_json)
         return
-    result = _with_progress(
-        seeds, lambda tell: run_campaign(
+    result = with_progress(
+        "worlds", seeds, lambda tell: run_campaign(
             first=first, seeds=seeds, requests=requests, workers=workers, only=kept, progress=tell
         )
     )  # fmt: skip
@@ -38,19 +39,6 @@ def campaign(
             )
     if result["violations"]:
         raise typer.Exit(1)
-
-
-def _with_progress(seeds: int, work: Any) -> Any:
-    """A bar on standard error, where a person sees it."""
-    if not sys.stderr.isatty():
-        return work(lambda count: None)
-    from rich.progress import Progress
-
-    from hedgerow.views.literal import literal_console
-
-    with Progress(console=literal_console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("worlds", total=seeds)
-        return work(lambda count: progress.advance(bar, count))
 
 
 def _shrink(seed: int, requests: int, kept: Any, as_json: bool) -> None:

@@ -1,0 +1,84 @@
+"""What `hedgerow simulate --links DIR` does: compare, show the table, keep results and pictures."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from hedgerow.cli._progress import with_progress
+from hedgerow.errors import UsageError
+
+
+def compare(
+    scenario: str | None, links: str | None, policies: str, *, seeds: int, first: int, workers: int, ray: str | None,
+    output: Path | None, plots: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Policies beside each other over one scenario's cells."""
+    from hedgerow.simulation import comparing, results, summing
+    from hedgerow.simulation.cells import load_courses, units
+    from hedgerow.simulation.scenario import load
+
+    wanted = load(scenario or "standard")
+    names = comparing.chosen_policies(policies)
+    if links is None:
+        raise UsageError("say over which links: --links DIR (a folder of CSV traces, a file, or a shipped link's name)")
+    if output is not None:
+        results.check(output)
+    if plots is not None:
+        from hedgerow.views import comparison as pictures
+    courses = load_courses(links)
+    every = [unit for seed in range(first, first + seeds) for unit in units(wanted, courses, seed=seed)]
+    found = with_progress(
+        "worlds", 2 * len(every),
+        lambda tell: comparing.compare(wanted, every, names, workers=workers, ray=ray, progress=tell),
+    )  # fmt: skip
+    summary = summing.summary(found)
+    if output is not None:
+        results.write(output, results.rows(found))
+    if plots is not None:
+        for path in pictures.draw(summary, plots):
+            print(f"wrote {path}", file=sys.stderr)
+    if as_json:
+        print(json.dumps(summary))
+        return
+    _show(summary)
+
+
+def _show(summary: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    from hedgerow.views.literal import literal_console
+
+    console = literal_console()
+    table = Table(title=f"{summary['links']} links, {summary['cells_counted']} of {summary['cells']} cells count")
+    columns = ("policy", "late", "above device", "p99 ms", "energy mJ", "kB up", "agreement", "cost", "/ hindsight",
+               "/ clairvoyant", "95 %", "gap closed")  # fmt: skip
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="left" if place == 0 else "right")
+    for row in sorted(summary["policies"], key=lambda row: (row["cost"] is None, row["cost"])):
+        if row["cost"] is None:
+            table.add_row(row["name"], *["-"] * (len(columns) - 1))
+            continue
+        low, high = row["cost_over_clairvoyant_95"]
+        table.add_row(
+            row["name"], f"{row['late']}", f"{row['late_above_device_only']}", _ms(row["p99_ms"]),
+            f"{row['energy_mj']:.1f}", f"{row['uplink_bytes'] / 1000:.1f}", f"{row['agreement']:.3f}",
+            f"{row['cost']:.1f}", f"{row['cost_over_hindsight']:.3f}", f"{row['cost_over_clairvoyant']:.3f}",
+            f"{low:.3f}-{high:.3f}", f"{row['gap_closed']:.2f}",
+        )  # fmt: skip
+    for row in summary["oracles"]:
+        if row["cost"] is not None:
+            table.add_row(
+                f"({row['name']})", *["-"] * 6, f"{row['cost']:.1f}", f"{row['cost_over_hindsight']:.3f}",
+                f"{row['cost_over_clairvoyant']:.3f}", "", f"{row['gap_closed']:.2f}",
+            )  # fmt: skip
+    console.print(table)
+    console.print(
+        "cost: mJ a request, mean over the cells that count; devices and links are simulated (emulated speeds)"
+    )
+    for error in summary["errors"]:
+        console.print(f"{error['policy']} failed on {', '.join(error['links'][:5])}: {error['error']}")
+
+
+def _ms(value: float | None) -> str:
+    return "never" if value is None else f"{value:.1f}"
