@@ -41,7 +41,7 @@ ROWS_MIN: Final = 1000
 """So many received probes leave ten above the 0.99 quantile, where the tail begins."""
 STATES: Final = 6
 SMOOTH_S: Final = 20.0
-POINTS: Final = (0.0, 0.02, 0.06, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98, 0.995, 1.0)
+POINTS: Final = (0.0, 0.005, 0.01, 0.02, 0.06, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98, 0.995, 1.0)
 DELAY_POINTS: Final = (0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99)
 RARE_POINTS: Final = (0.995, 0.998, 0.999)
 """Taken too where ten probes or more lie above them; the tail begins at the last."""

@@ -205,3 +205,18 @@ def last_known(values: Floats, lost: Flags) -> Floats:
     place = np.where(lost, -1, np.arange(len(values)))
     place = np.maximum.accumulate(place)
     return np.where(place >= 0, values[np.maximum(place, 0)], values)
+
+
+def to_csv(course: Course) -> str:
+    """The course's rows in the form of a recorded trace, which the emulated link can play; lost probes have no round trip.
+
+    An unlimited rate is written as the largest there is.
+    """
+    lines = ["time_s,rtt_ms,uplink_mbps,radio,downlink_mbps"]
+    for row in range(course.rows):
+        rtt = "" if course.frozen[row] else f"{course.round_trip_ns[row] / NS_PER_MS:.6g}"
+        up, down = (
+            f"{min(each[row] / BYTES_PER_S_PER_MBPS, MBPS_MAX):.6g}" for each in (course.up_bytes_per_s, course.down_bytes_per_s)
+        )
+        lines.append(f"{course.starts_ns[row] / NS_PER_S:.10g},{rtt},{up},{course.radio},{down}")
+    return "\n".join(lines) + "\n"
