@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hedgerow.errors import HostError, UsageError
+from hedgerow.errors import UsageError
 
 if TYPE_CHECKING:
     from hedgerow.simulation.course import Course
@@ -42,6 +42,8 @@ def fit(
     from hedgerow.simulation.links.model import Source
     from hedgerow.simulation.links.statistics import measure
 
+    if plot is not None and plot.suffix != ".png":
+        raise UsageError(f"--plot is {plot}: give a file that ends in .png")
     paths = _traces(folder, pattern)
     courses = [_course(path) for path in paths]
     source = Source(
@@ -175,6 +177,9 @@ def _draw(
                 bursts_per_hour=(*numbers.bursts_per_hour, numbers.blackouts_per_hour),
             )
         )
-    if not path.suffix == ".png":
-        raise HostError(f"cannot draw {path}: give a file that ends in .png")
-    draw_links(path, sides, lags_s=LAGS_S, title=f"{model.name}: {len(model.source.traces)} recorded traces and what the model generates")
+    draw_links(
+        path,
+        sides,
+        lags_s=LAGS_S,
+        title=f"{model.name}: {len(model.source.traces)} recorded traces and what the model generates",
+    )

@@ -1,6 +1,6 @@
 """`hedgerow link`: an emulated link between a device and a server on this machine: steady, traced or scripted.
 
-`hedgerow link fit` makes a generated link's model from recorded traces.
+`hedgerow link fit` makes a generated link's model from recorded traces, `hedgerow link draw` a trace from a model.
 """
 
 import sys
@@ -28,11 +28,12 @@ class Control(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the verb: itself a command, with `fit` below it."""
-    from hedgerow.cli import _link_fit
+    from hedgerow.cli import _link_draw, _link_fit
 
     group = typer.Typer()
     group.callback(invoke_without_command=True)(link)
     group.command("fit")(_link_fit.fit)
+    group.command("draw")(_link_draw.draw)
     app.add_typer(group, name="link")
 
 

@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import resources
+from itertools import pairwise
 from typing import Final
 
 from hedgerow.errors import UsageError
@@ -62,7 +63,7 @@ def chain(shares: Sequence[float], stays_s: float, step_s: float) -> tuple[tuple
 
 def _between(*edges: float) -> tuple[tuple[float, float], ...]:
     """One state between each two edges; straight in the logarithm."""
-    return tuple(zip(edges[:-1], edges[1:], strict=True))
+    return tuple(pairwise(edges))
 
 
 def _cellular(
@@ -131,7 +132,9 @@ def _fitted_cellular() -> LinkModel:
 
 
 def _steady_rates(mbps: float) -> Rates:
-    return Rates(memory=0.0, points=(0.0, 1.0), transitions=((1.0,),), up_mbps=((mbps, mbps),), down_mbps=((mbps, mbps),))
+    return Rates(
+        memory=0.0, points=(0.0, 1.0), transitions=((1.0,),), up_mbps=((mbps, mbps),), down_mbps=((mbps, mbps),)
+    )
 
 
 _PLANT_BASE_MS: Final = 0.2
@@ -151,7 +154,9 @@ def _ethernet() -> LinkModel:
         "assumed: 0.2 ms base, 940 Mbit/s, exponential jitter without memory, no loss"
     )
     delay = Delay(points=points, longest_ms=points[-1][1])
-    return LinkModel("wired-ethernet", "ethernet-generated", 0.1, _steady_rates(940.0), delay, Source("published", text))
+    return LinkModel(
+        "wired-ethernet", "ethernet-generated", 0.1, _steady_rates(940.0), delay, Source("published", text)
+    )
 
 
 def _tsn() -> LinkModel:

@@ -7,20 +7,10 @@ refused whole, with what is wrong; a file that was cut off is never taken for a 
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from hedgerow.errors import HostError, UsageError
-from hedgerow.simulation.links.model import (
-    LABELS,
-    Blackouts,
-    Delay,
-    Gaps,
-    Label,
-    LinkModel,
-    Loss,
-    Rates,
-    Source,
-)
+from hedgerow.simulation.links.model import LABELS, Blackouts, Delay, Gaps, Label, LinkModel, Loss, Rates, Source
 
 FORMAT: Final = "hedgerow-link-model"
 VERSION: Final = 1
@@ -124,7 +114,9 @@ def of_toml(text: str, where: str) -> LinkModel:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{where} is not readable TOML: {error}; if it was cut off, {_AGAIN}") from None
     if top.values.get("format") != FORMAT:
-        raise UsageError(f'{where} is no link model: it lacks format = "{FORMAT}"; give one that `hedgerow link fit` wrote')
+        raise UsageError(
+            f'{where} is no link model: it lacks format = "{FORMAT}"; give one that `hedgerow link fit` wrote'
+        )
     if top.values.get("version") != VERSION:
         found = top.values.get("version")
         raise UsageError(f"{where} is a link model of version {found!r}, this Hedgerow reads {VERSION}: {_AGAIN}")
@@ -164,7 +156,7 @@ def _model(top: "_Table") -> LinkModel:
             fast_memory=delay.number("fast_memory"),
         ),
         source=Source(
-            label=cast(Label, label),
+            label=label,
             text=source.text("text"),
             licence=source.text("licence"),
             traces=source.texts("traces"),

@@ -12,6 +12,7 @@ What it does not see: anything that rate and delay have in common; what a rare e
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -75,7 +76,9 @@ def fit(courses: Sequence[Course], source: Source, *, name: str = "fitted") -> L
         radio="+".join(radios)[:60] or "unknown",
         step_s=step_s,
         rates=_rates(series, step_s),
-        delay=_delay([np.where(calm, each.round_trip_ms, np.nan) for each, calm in zip(series, settled, strict=True)], step_s),
+        delay=_delay(
+            [np.where(calm, each.round_trip_ms, np.nan) for each, calm in zip(series, settled, strict=True)], step_s
+        ),
         source=source,
         loss=begin_end,
         gaps=gaps,
@@ -188,7 +191,9 @@ def _losses(series: Sequence[Series], step_s: float) -> tuple[Loss, Gaps, Blacko
     hours = rows * step_s / 3600
     loss = Loss(rounded(len(short) / received), rounded(len(short) / sum(short))) if short else Loss()
     blackouts = (
-        Blackouts(rounded(len(blackouts_s) / hours), rounded(float(np.mean(blackouts_s)))) if blackouts_s else Blackouts()
+        Blackouts(rounded(len(blackouts_s) / hours), rounded(float(np.mean(blackouts_s))))
+        if blackouts_s
+        else Blackouts()
     )
     return loss, _gaps(handovers, hours, step_s), blackouts, settled
 
@@ -209,7 +214,7 @@ def _gaps(handovers: Sequence[tuple[int, Floats]], hours: float, step_s: float) 
     mean_s = min(float(np.mean([length for length, _ in handovers])), gap_rows_max(step_s)) * step_s
     long = max(len(after) for _, after in handovers)
     course = [float(np.mean([after[place] for _, after in handovers if len(after) > place])) for place in range(long)]
-    fallen = sum(before * after for before, after in zip(course, course[1:], strict=False))
+    fallen = sum(before * after for before, after in pairwise(course))
     memory_ = fallen / sum(before * before for before in course[:-1]) if long > 1 else 0.0
     return Gaps(
         per_hour=rounded(len(handovers) / hours),
@@ -242,7 +247,11 @@ def _delay(series: Sequence[Floats], step_s: float) -> Delay:
 
 def _two_memories(seen: Sequence[float | None], step_s: float) -> tuple[float, float, float]:
     """(share of the slow one, its factor a step, the fast one's) that come closest to the autocorrelation seen."""
-    lags = [(max(1, round(lag / step_s)) * step_s, value) for lag, value in zip(_MEMORY_LAGS_S, seen, strict=True) if value is not None]
+    lags = [
+        (max(1, round(lag / step_s)) * step_s, value)
+        for lag, value in zip(_MEMORY_LAGS_S, seen, strict=True)
+        if value is not None
+    ]
     if not lags:
         return 1.0, 0.0, 0.0
     best = (math.inf, 1.0, 0.0, 0.0)
@@ -251,7 +260,10 @@ def _two_memories(seen: Sequence[float | None], step_s: float) -> tuple[float, f
             for fast_s in _FAST_S:
                 if fast_s >= slow_s:
                     continue
-                wrong = sum((share * _decay(lag, slow_s) + (1 - share) * _decay(lag, fast_s) - value) ** 2 for lag, value in lags)
+                wrong = sum(
+                    (share * _decay(lag, slow_s) + (1 - share) * _decay(lag, fast_s) - value) ** 2
+                    for lag, value in lags
+                )
                 best = min(best, (wrong, share, slow_s, fast_s))
     return best[1], rounded(_decay(step_s, best[2])), rounded(_decay(step_s, best[3]))
 

@@ -31,7 +31,9 @@ def draw_course(model: LinkModel, draws: Draws, duration_s: float, *, at_end: At
     Where probes are lost the round trip is the last known one, as in a recorded course.
     """
     if not (math.isfinite(duration_s) and 0 < duration_s * NS_PER_S <= END_NS_MAX):
-        raise UsageError(f"a generated link of {duration_s:g} s: give more than 0 and at most {END_NS_MAX / NS_PER_S:g}")
+        raise UsageError(
+            f"a generated link of {duration_s:g} s: give more than 0 and at most {END_NS_MAX / NS_PER_S:g}"
+        )
     rows = max(1, math.ceil(duration_s / model.step_s - 1e-9))
     if rows > ROWS_MAX:
         raise UsageError(f"{duration_s:g} s in steps of {model.step_s:g} s are {rows} rows: at most {ROWS_MAX}")
@@ -98,9 +100,7 @@ def draw_rates(rates: Rates, draws: Draws, rows: int) -> tuple[Floats, Floats]:
     return up, np.minimum(down, MBPS_MAX)
 
 
-def _of_states(
-    rates: Rates, table: tuple[tuple[float, ...], ...], states: NDArray[np.int64], shares: Floats
-) -> Floats:
+def _of_states(rates: Rates, table: tuple[tuple[float, ...], ...], states: NDArray[np.int64], shares: Floats) -> Floats:
     """Straight lines in the logarithm between each state's points; at or below the floor there is no rate."""
     found = np.empty(len(states))
     for state, row in enumerate(table):
@@ -157,11 +157,11 @@ def draw_gaps(gaps: Gaps, draws: Draws, rows: int, step_s: float) -> tuple[Flags
     begins = draws.generator("gaps/begin").random(rows) < gaps.per_hour * step_s / _SECONDS_AN_HOUR
     longest = gap_rows_max(step_s)
     lengths = draws.generator("gaps/length").random(rows)
-    lost, raised, free = np.zeros(rows, np.bool_), np.zeros(rows), 0
+    lost, raised, free = np.zeros(rows, np.bool_), np.zeros(rows), -1
     ends = _ends(gaps.mean_s / step_s, longest)
     felt = 1 + math.ceil(math.log(_FELT) / math.log(gaps.memory)) if gaps.memory > 0 else 1
     for begin in np.flatnonzero(begins).tolist():
-        if begin < free:
+        if begin <= free:  # a probe at least comes back between two
             continue
         free = begin + min(longest, 1 + int(math.log(1 - lengths[begin]) / math.log(1 - ends) if ends < 1 else 0))
         lost[begin:free] = True
@@ -190,9 +190,9 @@ def draw_blackouts(blackouts: Blackouts, draws: Draws, rows: int, step_s: float)
     """(rows,) whether the link is in a tunnel."""
     begins = draws.generator("blackouts/begin").random(rows) < blackouts.per_hour * step_s / _SECONDS_AN_HOUR
     lengths = draws.generator("blackouts/length").random(rows)
-    lost, free = np.zeros(rows, np.bool_), 0
+    lost, free = np.zeros(rows, np.bool_), -1
     for begin in np.flatnonzero(begins).tolist():
-        if begin < free:
+        if begin <= free:  # a probe at least comes back between two
             continue
         length_s = BLACKOUT_S - math.log(1 - lengths[begin]) * (blackouts.mean_s - BLACKOUT_S)
         free = begin + max(1, math.ceil(length_s / step_s - 1e-9))
@@ -216,7 +216,8 @@ def to_csv(course: Course) -> str:
     for row in range(course.rows):
         rtt = "" if course.frozen[row] else f"{course.round_trip_ns[row] / NS_PER_MS:.6g}"
         up, down = (
-            f"{min(each[row] / BYTES_PER_S_PER_MBPS, MBPS_MAX):.6g}" for each in (course.up_bytes_per_s, course.down_bytes_per_s)
+            f"{min(each[row] / BYTES_PER_S_PER_MBPS, MBPS_MAX):.6g}"
+            for each in (course.up_bytes_per_s, course.down_bytes_per_s)
         )
         lines.append(f"{course.starts_ns[row] / NS_PER_S:.10g},{rtt},{up},{course.radio},{down}")
     return "\n".join(lines) + "\n"

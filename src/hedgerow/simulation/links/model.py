@@ -199,4 +199,6 @@ def _within(name: str, value: float, low: float, high: float) -> None:
 
 def _rising(name: str, values: "tuple[float, ...] | list[float]", *, strictly: bool) -> None:
     for before, after in pairwise(values):
-        _check(name, after > before or (after == before and not strictly), f"{after:g} comes after {before:g}: sort them")
+        _check(
+            name, after > before or (after == before and not strictly), f"{after:g} comes after {before:g}: sort them"
+        )

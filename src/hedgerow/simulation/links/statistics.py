@@ -63,7 +63,8 @@ def sample(course: Course, step_s: float) -> Series:
     moments_ns = np.round(np.arange(0, course.end_ns / NS_PER_S, step_s) * NS_PER_S).astype(np.int64)
     rows = course.rows_at(moments_ns[moments_ns < course.end_ns])
     up, down = (
-        np.minimum(each[rows] / BYTES_PER_S_PER_MBPS, MBPS_MAX) for each in (course.up_bytes_per_s, course.down_bytes_per_s)
+        np.minimum(each[rows] / BYTES_PER_S_PER_MBPS, MBPS_MAX)
+        for each in (course.up_bytes_per_s, course.down_bytes_per_s)
     )
     return Series(course.round_trip_ns[rows] / NS_PER_MS, up, down, course.frozen[rows])
 
@@ -112,7 +113,9 @@ def memory(series: Sequence[Floats], step_s: float, lags_s: Sequence[float] = LA
 
 
 def _correlation(series: Sequence[Floats], lag: int, middle: float, spread: float) -> float | None:
-    pairs = np.concatenate([(each[lag:] - middle) * (each[:-lag] - middle) for each in series if len(each) > lag] or [[]])
+    nothing: Floats = np.empty(0)
+    products = [(each[lag:] - middle) * (each[:-lag] - middle) for each in series if len(each) > lag]
+    pairs = np.concatenate([nothing, *products])
     pairs = pairs[~np.isnan(pairs)]
     return float(pairs.mean() / spread) if len(pairs) >= _PAIRS_MIN and spread > 1e-12 else None
 
