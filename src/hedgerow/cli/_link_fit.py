@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hedgerow.simulation.links.model import LinkModel
     from hedgerow.simulation.links.statistics import LinkStatistics
 
-ROUNDS = 20
+ROUNDS = 40
 """The comparison draws so many courses for each trace, each as long as that trace: the generated side's noise is small."""
 
 

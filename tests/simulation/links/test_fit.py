@@ -1,6 +1,8 @@
 """The fit against models whose figures are known: what was put in comes out again; and against what it cannot fit."""
 
 from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -147,3 +149,34 @@ def test_a_raised_round_trip_after_a_run_makes_it_a_handover() -> None:
     assert model.gaps.mean_s == pytest.approx(0.4)
     assert model.gaps.raised == pytest.approx(200 / 25, rel=0.3)
     assert model.loss.begin == pytest.approx(1 / 1497, rel=1e-4)
+
+
+def test_time_without_any_rate_comes_back() -> None:
+    original = replace(published("cellular"), rates=replace(published("cellular").rates, none=(0.3, 0.0, 0.0, 0.0, 0.0, 0.1)))
+    drawn = courses(original, 10, 1800.0)
+    seen = np.mean(np.concatenate([course.up_bytes_per_s for course in drawn]) == 0)
+    model = fit(drawn, SOURCE)
+    again = np.mean(np.concatenate([course.up_bytes_per_s for course in courses(model, 10, 1800.0)]) == 0)
+    assert model.rates.none
+    assert again == pytest.approx(seen, rel=0.25)
+
+
+def test_a_link_without_any_rate_gets_a_model_without_any() -> None:
+    model = fit([Course.of_rows([replace(row, uplink_mbps=0.0) for row in rows(1200)], name="mute")], SOURCE)
+    assert model.rates.none == (1.0,)
+    assert not draw_course(model, Draws(1), 60.0).up_bytes_per_s.any()
+
+
+def test_the_shipped_model_is_the_fit_of_the_drives_that_it_names(shared_data: Path) -> None:
+    shipped = published("cellular")
+    recorded = [Course.load(shared_data / "links" / name) for name in shipped.source.traces]
+    assert len(recorded) == 49
+    assert not any("wifi" in name for name in shipped.source.traces)
+    digest = sha256()
+    for name in shipped.source.traces:
+        digest.update((shared_data / "links" / name).read_bytes())
+    assert shipped.source.sha256 == digest.hexdigest()
+    assert fit(recorded, shipped.source, name="cellular") == shipped
+    told, drawn = measure(recorded, 0.2), measure(courses(shipped, 49 * 10, 107.4), 0.2)
+    assert drawn.round_trip_ms[:6] == pytest.approx(told.round_trip_ms[:6], rel=0.05)
+    assert drawn.up_mbps[2:] == pytest.approx(told.up_mbps[2:], rel=0.15)

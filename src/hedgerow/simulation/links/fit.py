@@ -119,15 +119,25 @@ def _rates(series: Sequence[Series], step_s: float) -> Rates:
     counts = counts + counts.T + 1e-9 * np.eye(len(used))
     transitions = counts / counts.sum(axis=1, keepdims=True)
     everything, where = np.concatenate(logs), np.concatenate(states)
-    table = [np.exp(np.quantile(everything[where == state], POINTS)) for state in range(len(used))]
+    moving = np.concatenate([each.up_mbps for each in series]) >= RATE_FLOOR_MBPS
+    none = [1 - float(moving[where == state].mean()) for state in range(len(used))]
+    table = [_points(everything[(where == state) & moving]) for state in range(len(used))]
     within = _split(_within_scores(everything, where), logs)
     return Rates(
         memory=_lag_one(within, states),
         points=POINTS,
         transitions=tuple(tuple(rounded(float(each)) for each in row) for row in transitions),
-        up_mbps=tuple(tuple(rounded(float(each)) for each in row) for row in table),
+        up_mbps=tuple(table),
+        none=tuple(rounded(each) for each in none) if any(none) else (),
         down_over_up=_down_over_up(series),
     )
+
+
+def _points(logs: Floats) -> tuple[float, ...]:
+    """The rates at POINTS; a state that never had any gets the least there is, which is never drawn."""
+    if not len(logs):
+        return (RATE_FLOOR_MBPS,) * len(POINTS)
+    return tuple(max(RATE_FLOOR_MBPS, rounded(float(each))) for each in np.exp(np.quantile(logs, POINTS)))
 
 
 def _within_scores(values: Floats, states: NDArray[np.int64]) -> Floats:
@@ -152,7 +162,7 @@ def _lag_one(scores: Sequence[Floats], states: Sequence[NDArray[np.int64]]) -> f
 
 def _down_over_up(series: Sequence[Series]) -> float:
     up, down = (np.concatenate([getattr(each, name) for each in series]) for name in ("up_mbps", "down_mbps"))
-    moving = up > RATE_FLOOR_MBPS
+    moving = up >= RATE_FLOOR_MBPS
     return rounded(min(1000.0, float(np.median(down[moving] / up[moving])))) if moving.any() else DOWNLINK_OVER_UPLINK
 
 

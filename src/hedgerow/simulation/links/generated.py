@@ -15,7 +15,7 @@ from hedgerow.emulation.traces import BLACKOUT_S
 from hedgerow.errors import UsageError
 from hedgerow.simulation.course import END_NS_MAX, NS_PER_MS, NS_PER_S, ROWS_MAX, AtEnd, Course
 from hedgerow.simulation.draws import Draws
-from hedgerow.simulation.links.model import RATE_FLOOR_MBPS, Blackouts, Delay, Gaps, LinkModel, Loss, Rates
+from hedgerow.simulation.links.model import Blackouts, Delay, Gaps, LinkModel, Loss, Rates
 from hedgerow.simulation.links.scores import probabilities, score
 
 Floats = NDArray[np.float64]
@@ -101,13 +101,14 @@ def draw_rates(rates: Rates, draws: Draws, rows: int) -> tuple[Floats, Floats]:
 
 
 def _of_states(rates: Rates, table: tuple[tuple[float, ...], ...], states: NDArray[np.int64], shares: Floats) -> Floats:
-    """Straight lines in the logarithm between each state's points; at or below the floor there is no rate."""
+    """No rate in the lowest shares of a state that has such; above, straight lines in the logarithm between its points."""
     found = np.empty(len(states))
     for state, row in enumerate(table):
         mine = states == state
-        logs = np.log(np.maximum(row, RATE_FLOOR_MBPS))
-        found[mine] = np.exp(np.interp(shares[mine], rates.points, logs))
-    return np.where(found <= RATE_FLOOR_MBPS * 1.0001, 0.0, found)
+        none = rates.none[state] if rates.none else 0.0
+        left = (shares[mine] - none) / max(1e-12, 1 - none)
+        found[mine] = np.where(shares[mine] < none, 0.0, np.exp(np.interp(left, rates.points, np.log(row))))
+    return found
 
 
 def draw_delay(delay: Delay, draws: Draws, rows: int) -> Floats:

@@ -26,7 +26,7 @@ STEP_S_MIN, STEP_S_MAX = 0.001, 0.5
 STATES_MAX: Final = 32
 POINTS_MAX: Final = 64
 RATE_FLOOR_MBPS: Final = 0.001
-"""A rate at or below this counts as none: its logarithm is kept here, and a course gets 0."""
+"""A rate below this counts as none."""
 SUM_TOLERANCE: Final = 1e-4
 PER_HOUR_MAX: Final = 36_000.0
 
@@ -35,14 +35,16 @@ PER_HOUR_MAX: Final = 36_000.0
 class Rates:
     """Row i of `transitions` holds the probabilities of the states that follow state i, one step later.
 
-    `up_mbps[i][j]` is the rate of state i at the probability `points[j]` (from 0 to 1) within it. `down_mbps` is shaped alike, or
-    empty: then the downlink is `down_over_up` times the uplink. `memory`: AR(1) factor a step of the score within a state.
+    `none[i]` is the share of state i without any rate (empty: no state has such). The rest has the rate `up_mbps[i][j]` at the
+    probability `points[j]` (from 0 to 1). `down_mbps` is shaped alike, or empty: then the downlink is `down_over_up` times the
+    uplink. `memory`: AR(1) factor a step of the score within a state; low scores are low rates, the lowest none.
     """
 
     memory: float
     points: tuple[float, ...]
     transitions: tuple[tuple[float, ...], ...]
     up_mbps: tuple[tuple[float, ...], ...]
+    none: tuple[float, ...] = ()
     down_mbps: tuple[tuple[float, ...], ...] = ()
     down_over_up: float = DOWNLINK_OVER_UPLINK
 
@@ -60,6 +62,9 @@ class Rates:
             for value in row:
                 _within(where, value, 0, 1)
             _check(where, abs(sum(row) - 1) <= SUM_TOLERANCE, f"they add up to {sum(row):g}, not to 1")
+        _check("rates.none", len(self.none) in (0, states), f"{len(self.none)} shares for {states} states")
+        for share in self.none:
+            _within("rates.none", share, 0, 1)
         for name, table in (("rates.up_mbps", self.up_mbps), ("rates.down_mbps", self.down_mbps)):
             if name == "rates.down_mbps" and not table:
                 continue
@@ -67,7 +72,7 @@ class Rates:
             for state, row in enumerate(table):
                 _check(f"{name} of state {state}", len(row) == len(self.points), f"give {len(self.points)} values")
                 for value in row:
-                    _within(f"{name} of state {state}", value, 0, MBPS_MAX)
+                    _within(f"{name} of state {state}", value, RATE_FLOOR_MBPS, MBPS_MAX)
                 _rising(f"{name} of state {state}", row, strictly=False)
 
 

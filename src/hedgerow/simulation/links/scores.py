@@ -22,7 +22,9 @@ def probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) the normal score of each value's rank; equal values keep their order."""
-    order = np.argsort(np.argsort(values, kind="stable"), kind="stable")
-    known = np.array([_NORMAL.inv_cdf((place + 0.5) / len(values)) for place in range(len(values))])
-    return np.asarray(known[order])
+    """(n,) the normal score of each value's rank; equal values share the middle of their ranks."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    middles = (last - counts / 2) / len(values)
+    known = np.array([_NORMAL.inv_cdf(each) for each in middles.tolist()])
+    return np.asarray(known[place])
