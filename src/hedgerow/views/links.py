@@ -71,21 +71,27 @@ def draw_links(path: str | Path, sides: Sequence[Side], *, lags_s: Sequence[floa
 
 def _draw_delay(axes: Any, side: Side, colour: str) -> None:
     """The share of probes above each round trip, down to one of the last hundredths of a percent: the tail decides deadlines."""
+    from matplotlib.ticker import FuncFormatter
+
     deepest = max(_DEEPEST, 1 / len(side.round_trip_ms))
     above = np.logspace(0, np.log10(deepest), _POINTS)
     axes.plot(np.quantile(side.round_trip_ms, 1 - above), above, color=colour, label=side.name, linewidth=1.8)
     axes.set_xscale("log")
     axes.set_yscale("log")
     _plain(axes.xaxis)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
     axes.set_title("round trip: share of probes that take longer", loc="left", fontsize=11)
     axes.set_xlabel("ms", fontsize=10)
 
 
 def _draw_rate(axes: Any, side: Side, colour: str) -> None:
+    from matplotlib.ticker import FuncFormatter
+
     shares = np.linspace(0, 1, _POINTS)
     axes.plot(np.maximum(np.quantile(side.up_mbps, shares), _FLOOR_MBPS), shares, color=colour, linewidth=1.8)
     axes.set_xscale("log")
     _plain(axes.xaxis)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
     axes.set_title("uplink rate: share of the time at or below", loc="left", fontsize=11)
     axes.set_xlabel("Mbit/s", fontsize=10)
 

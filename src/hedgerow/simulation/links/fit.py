@@ -3,7 +3,7 @@
 rates      A state is a band of the moving mean (SMOOTH_S) of the uplink's normal scores: how good the link is here, rather than
            what it did in this fifth of a second. Transitions are counted in both directions, so that the chain's long-run
            distribution is the share of time that was seen; within a state come its own quantiles and its own lag-one memory.
-delay      Quantiles; Hill's estimate (1975) of the tail above the last of them; the memory of normal scores on a grid of two AR(1).
+delay      Quantiles; Hill's estimate (1975) of the tail above the last of them; the logarithm's memory, carried over to normal scores, on a grid of two AR(1).
 loss       Runs of lost probes shorter than a second; those after which the round trip is twice what it was are gaps,
            the rest is Gilbert-Elliott's (begin = runs a received probe, end = 1 / mean length). Runs of a second or more are blackouts.
 
@@ -12,6 +12,7 @@ What it does not see: anything that rate and delay have in common; what a rare e
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
@@ -22,7 +23,7 @@ from hedgerow.emulation.conditions import RTT_MS_MAX
 from hedgerow.emulation.traces import BLACKOUT_S, DOWNLINK_OVER_UPLINK
 from hedgerow.errors import UsageError
 from hedgerow.simulation.course import Course
-from hedgerow.simulation.links.generated import gap_rows_max
+from hedgerow.simulation.links.generated import delay_at, gap_rows_max
 from hedgerow.simulation.links.model import (
     RATE_FLOOR_MBPS,
     STEP_S_MAX,
@@ -50,6 +51,7 @@ _ABOVE_MIN: Final = 10
 RAISED: Final = 2.0
 """A round trip that is so many times what it was before a run of lost probes makes the run a handover."""
 _BEFORE, _AFTER = 10, 10
+_NODES: Final = 60
 _SHARES: Final = tuple(each / 20 for each in range(1, 21))
 _SLOW_S: Final = (0.5, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
 _FAST_S: Final = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0)
@@ -242,17 +244,35 @@ def _delay(series: Sequence[Floats], step_s: float) -> Delay:
     top_ms, longest_ms = points[-1][1], min(RTT_MS_MAX, float(known.max()))
     above = known[known > top_ms]
     excess = float(np.mean(np.log(above / top_ms))) if len(above) else 0.0
-    scores = everything.copy()
-    scores[~np.isnan(everything)] = ranks(known)
-    slow_share, slow, fast = _two_memories(memory(_split(scores, series), step_s, _MEMORY_LAGS_S), step_s)
-    return Delay(
+    still = Delay(
         points=tuple(points),
         longest_ms=rounded(max(longest_ms, top_ms)),
         tail_index=rounded(min(1000.0, 1 / excess)) if excess > 0 else 0.0,
-        slow_share=slow_share,
-        slow_memory=slow,
-        fast_memory=fast,
     )
+    seen = memory([np.log(np.maximum(each, points[0][1])) for each in series], step_s, _MEMORY_LAGS_S)
+    share, slow, fast = _two_memories(_of_scores(still, seen), step_s)
+    return replace(still, slow_share=share, slow_memory=slow, fast_memory=fast)
+
+
+def _of_scores(delay: Delay, seen: Sequence[float | None]) -> list[float | None]:
+    """The correlations of the normal scores that give the logarithms these ones, after Cario and Nelson (1997).
+
+    The logarithms' correlation at each of the scores' is an integral over two normal scores, by Gauss-Hermite quadrature.
+    """
+    nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
+    weights = weights / weights.sum()
+    own = np.log(delay_at(delay, nodes))
+    middle = float(weights @ own)
+    spread = float(weights @ (own - middle) ** 2)
+    if spread < 1e-12:
+        return [None for _ in seen]
+    known, given = np.linspace(0, 1, 51), []
+    for each in known:
+        partners = each * nodes[:, None] + math.sqrt(1 - each * each) * nodes[None, :]
+        other = np.log(delay_at(delay, partners.reshape(-1))).reshape(partners.shape) - middle
+        given.append(float(weights @ ((own - middle) * (other @ weights))) / spread)
+    rising = np.maximum.accumulate(given)
+    return [None if each is None else float(np.interp(each, rising, known)) for each in seen]
 
 
 def _two_memories(seen: Sequence[float | None], step_s: float) -> tuple[float, float, float]:
