@@ -152,7 +152,9 @@ def test_a_raised_round_trip_after_a_run_makes_it_a_handover() -> None:
 
 
 def test_time_without_any_rate_comes_back() -> None:
-    original = replace(published("cellular"), rates=replace(published("cellular").rates, none=(0.3, 0.0, 0.0, 0.0, 0.0, 0.1)))
+    original = replace(
+        published("cellular"), rates=replace(published("cellular").rates, none=(0.3, 0.0, 0.0, 0.0, 0.0, 0.1))
+    )
     drawn = courses(original, 10, 1800.0)
     seen = np.mean(np.concatenate([course.up_bytes_per_s for course in drawn]) == 0)
     model = fit(drawn, SOURCE)
