@@ -50,7 +50,7 @@ def fit(
         label="fitted",
         text=said or f"{len(paths)} traces of the folder {folder.resolve().name}",
         licence=licence,
-        traces=tuple(path.name for path in paths),
+        traces=tuple(path.name.encode("utf-8", "replace").decode() for path in paths),
         rows=sum(course.rows for course in courses),
         seconds=fitting.rounded(sum(course.end_ns for course in courses) / 1e9),
         sha256=_digest(paths),

@@ -68,6 +68,25 @@ def test_a_bad_document_is_refused_with_what_is_wrong(text: str, message: str) -
     assert str(caught.value).startswith("given.toml")
 
 
+@pytest.mark.parametrize(
+    "by", ["nan", "inf", "-1", "0", "1e400", "9" * 400, "true", '"x"', "[]", "[[]]", "[[1.0]]", "{}"]
+)
+def test_whatever_a_figure_is_changed_to_gives_a_model_or_one_clear_refusal(by: str) -> None:
+    lines = to_toml(published("cellular")).splitlines()
+    refusals = []
+    for place, line in enumerate(lines):
+        key, equals, _ = line.partition(" = ")
+        if not equals or line.startswith("#") or line.endswith("["):
+            continue
+        text = "\n".join([*lines[:place], f"{key} = {by}", *lines[place + 1 :]]) + "\n"
+        try:
+            of_toml(text, "given.toml")
+        except UsageError as error:
+            refusals.append(str(error))
+    assert refusals
+    assert all(each.startswith("given.toml") and "\n" not in each for each in refusals)
+
+
 def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no link model"):
         read(tmp_path / "absent.toml")

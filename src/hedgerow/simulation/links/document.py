@@ -118,8 +118,8 @@ def of_toml(text: str, where: str) -> LinkModel:
         raise UsageError(
             f'{where} is no link model: it lacks format = "{FORMAT}"; give one that `hedgerow link fit` wrote'
         )
-    if top.values.get("version") != VERSION:
-        found = top.values.get("version")
+    found = top.values.get("version")
+    if type(found) is not int or found != VERSION:
         raise UsageError(f"{where} is a link model of version {found!r}, this Hedgerow reads {VERSION}: {_AGAIN}")
     if top.values.get("end") != {"whole": True}:
         raise UsageError(f"{where} does not end in [end] whole = true, it looks cut off: {_AGAIN}")
@@ -162,7 +162,7 @@ def _model(top: "_Table") -> LinkModel:
             text=source.text("text"),
             licence=source.text("licence"),
             traces=source.texts("traces"),
-            rows=int(source.number("rows")),
+            rows=source.count("rows"),
             seconds=source.number("seconds"),
             sha256=source.text("sha256"),
         ),
@@ -205,6 +205,12 @@ class _Table:
     def number(self, key: str) -> float:
         return self._number(key, self._take(key))
 
+    def count(self, key: str) -> int:
+        value = self._take(key)
+        if type(value) is not int:
+            raise self._wrong(key, value, "a whole number")
+        return value
+
     def numbers(self, key: str) -> tuple[float, ...]:
         return self._numbers(key, self._take(key))
 
@@ -232,7 +238,10 @@ class _Table:
     def _number(self, key: str, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self._wrong(key, value, "a number")
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise self._wrong(key, "a number of hundreds of digits", "one that is not so large") from None
 
     def _take(self, key: str) -> Any:
         self.taken.add(key)
@@ -247,7 +256,7 @@ class _Table:
 def _text(text: str) -> str:
     """A basic TOML string: quotes, backslashes and what cannot be seen are escaped."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in escaped) + '"'
+    return '"' + "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in escaped) + '"'
 
 
 def _texts(texts: Sequence[str]) -> str:

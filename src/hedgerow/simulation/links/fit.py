@@ -212,7 +212,9 @@ def _losses(series: Sequence[Series], step_s: float) -> tuple[Loss, Gaps, Blacko
 
 def _raised(series: Series, begin: int, end: int) -> Floats:
     """Logarithms of the round trips after a run over the median before it (or of all, where nothing came before)."""
-    known = np.where(series.lost, np.nan, series.round_trip_ms)
+    if series.lost.all():
+        return np.empty(0)
+    known = np.where(series.lost, np.nan, np.maximum(series.round_trip_ms, 0.001))
     before = known[max(0, begin - _BEFORE) : begin]
     if np.isnan(before).all():
         before = known

@@ -213,6 +213,7 @@ def to_csv(course: Course) -> str:
 
     An unlimited rate is written as the largest there is.
     """
+    radio = " ".join(course.radio.replace(",", ";").replace('"', "'").split())
     lines = ["time_s,rtt_ms,uplink_mbps,radio,downlink_mbps"]
     for row in range(course.rows):
         rtt = "" if course.frozen[row] else f"{course.round_trip_ns[row] / NS_PER_MS:.6g}"
@@ -220,5 +221,5 @@ def to_csv(course: Course) -> str:
             f"{min(each[row] / BYTES_PER_S_PER_MBPS, MBPS_MAX):.6g}"
             for each in (course.up_bytes_per_s, course.down_bytes_per_s)
         )
-        lines.append(f"{course.starts_ns[row] / NS_PER_S:.10g},{rtt},{up},{course.radio},{down}")
+        lines.append(f"{course.starts_ns[row] / NS_PER_S:.10g},{rtt},{up},{radio},{down}")
     return "\n".join(lines) + "\n"

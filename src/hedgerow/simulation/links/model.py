@@ -169,7 +169,7 @@ class Source:
     def __post_init__(self) -> None:
         _check("source.label", self.label in LABELS, f"{self.label!r}; one of {', '.join(LABELS)}")
         _check("source.text", bool(self.text.strip()), "say where the figures come from")
-        _within("source.rows", self.rows, 0, 1e12)
+        _check("source.rows", 0 <= self.rows <= 10**12, f"{str(self.rows)[:20]} is out of its range")
         _within("source.seconds", self.seconds, 0, 1e12)
 
 
