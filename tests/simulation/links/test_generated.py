@@ -38,7 +38,7 @@ def lengths(lost: np.ndarray) -> list[int]:
 
 
 def model(**parts: object) -> LinkModel:
-    rates = Rates(memory=0.5, points=(0.0, 1.0), transitions=((1.0,),), up_mbps=((1.0, 10.0),))
+    rates = Rates(fast_memory=0.5, points=(0.0, 1.0), transitions=((1.0,),), up_mbps=((1.0, 10.0),))
     plain = LinkModel(
         "test",
         "test",
@@ -62,7 +62,7 @@ def test_the_long_run_distribution_is_the_chains_left_eigenvector() -> None:
 
 def test_states_are_visited_and_followed_as_the_table_says() -> None:
     table = ((0.9, 0.1, 0.0), (0.05, 0.8, 0.15), (0.1, 0.1, 0.8))
-    rates = Rates(memory=0.0, points=(0.0, 1.0), transitions=table, up_mbps=((1.0, 1.0),) * 3)
+    rates = Rates(points=(0.0, 1.0), transitions=table, up_mbps=((1.0, 1.0),) * 3)
     states = draw_states(rates, DRAWS, 400_000)
     assert np.bincount(states) / len(states) == pytest.approx(stationary(np.array(table)), abs=0.01)
     followed = np.zeros((3, 3))
@@ -71,7 +71,7 @@ def test_states_are_visited_and_followed_as_the_table_says() -> None:
 
 
 def test_the_first_state_is_of_the_long_run_too() -> None:
-    rates = Rates(memory=0.0, points=(0.0, 1.0), transitions=((0.99, 0.01), (0.03, 0.97)), up_mbps=((1.0, 1.0),) * 2)
+    rates = Rates(points=(0.0, 1.0), transitions=((0.99, 0.01), (0.03, 0.97)), up_mbps=((1.0, 1.0),) * 2)
     first = [int(draw_states(rates, Draws(seed), 1)[0]) for seed in range(2000)]
     assert np.mean(first) == pytest.approx(0.25, abs=0.03)
 
@@ -81,16 +81,14 @@ def test_a_chain_between_neighbours_has_the_shares_it_was_made_for() -> None:
 
 
 def test_rates_follow_the_quantiles_of_their_state_straight_in_the_logarithm() -> None:
-    rates = Rates(
-        memory=0.0, points=(0.0, 0.5, 1.0), transitions=((1.0,),), up_mbps=((1.0, 4.0, 64.0),), down_over_up=3.0
-    )
+    rates = Rates(points=(0.0, 0.5, 1.0), transitions=((1.0,),), up_mbps=((1.0, 4.0, 64.0),), down_over_up=3.0)
     up, down = draw_rates(rates, DRAWS, 100_000)
     assert np.quantile(up, [0.25, 0.5, 0.75]) == pytest.approx([2.0, 4.0, 16.0], rel=0.03)
     assert down == pytest.approx(3 * up)
 
 
 def test_a_state_may_be_without_any_rate_for_a_share_of_the_time() -> None:
-    rates = Rates(memory=0.0, points=(0.0, 0.5, 1.0), transitions=((1.0,),), up_mbps=((2.0, 4.0, 8.0),), none=(0.4,))
+    rates = Rates(points=(0.0, 0.5, 1.0), transitions=((1.0,),), up_mbps=((2.0, 4.0, 8.0),), none=(0.4,))
     up, down = draw_rates(rates, DRAWS, 50_000)
     assert np.mean(up == 0) == pytest.approx(0.4, abs=0.02)
     assert np.array_equal(up == 0, down == 0)

@@ -86,7 +86,7 @@ def _cellular(
         radio="cellular-generated",
         step_s=step_s,
         rates=Rates(
-            memory=0.9,
+            fast_memory=0.9,
             points=(0.0, 1.0),
             transitions=chain(STATES_OF_FIVE, 10.0, step_s),
             up_mbps=_between(up[0] / 3, *up, up[4] * 1.5),
@@ -132,9 +132,7 @@ def _fitted_cellular() -> LinkModel:
 
 
 def _steady_rates(mbps: float) -> Rates:
-    return Rates(
-        memory=0.0, points=(0.0, 1.0), transitions=((1.0,),), up_mbps=((mbps, mbps),), down_mbps=((mbps, mbps),)
-    )
+    return Rates(points=(0.0, 1.0), transitions=((1.0,),), up_mbps=((mbps, mbps),), down_mbps=((mbps, mbps),))
 
 
 _PLANT_BASE_MS: Final = 0.2
@@ -207,7 +205,7 @@ def _campus_5g() -> LinkModel:
         radio="5G-SA-generated",
         step_s=step_s,
         rates=Rates(
-            memory=0.9,
+            fast_memory=0.9,
             points=(0.0, 1.0),
             transitions=chain(shares, 20.0, step_s),
             up_mbps=_between(10.0, 30.0, 70.0, 110.0, 120.0),

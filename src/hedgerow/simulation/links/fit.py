@@ -2,7 +2,7 @@
 
 rates      A state is a band of the moving mean (SMOOTH_S) of the uplink's normal scores: how good the link is here, rather than
            what it did in this fifth of a second. Transitions are counted in both directions, so that the chain's long-run
-           distribution is the share of time that was seen; within a state come its own quantiles and its own lag-one memory.
+           distribution is the share of time that was seen; within a state come its own quantiles, and the memory of scores.
 delay      Quantiles; Hill's estimate (1975) of the tail above the last of them; the logarithm's memory, carried over to normal scores, on a grid of two AR(1).
 loss       Runs of lost probes shorter than a second; those after which the round trip is twice what it was are gaps,
            the rest is Gilbert-Elliott's (begin = runs a received probe, end = 1 / mean length). Runs of a second or more are blackouts.
@@ -125,13 +125,16 @@ def _rates(series: Sequence[Series], step_s: float) -> Rates:
     none = [1 - float(moving[where == state].mean()) for state in range(len(used))]
     table = [_points(everything[(where == state) & moving]) for state in range(len(used))]
     within = _split(_within_scores(everything, where), logs)
+    share, slow, fast = _two_memories(_within_memory(within, states, step_s), step_s)
     return Rates(
-        memory=_lag_one(within, states),
         points=POINTS,
         transitions=tuple(tuple(rounded(float(each)) for each in row) for row in transitions),
         up_mbps=tuple(table),
         none=tuple(rounded(each) for each in none) if any(none) else (),
         down_over_up=_down_over_up(series),
+        slow_share=share,
+        slow_memory=slow,
+        fast_memory=fast,
     )
 
 
@@ -150,16 +153,19 @@ def _within_scores(values: Floats, states: NDArray[np.int64]) -> Floats:
     return found
 
 
-def _lag_one(scores: Sequence[Floats], states: Sequence[NDArray[np.int64]]) -> float:
-    """The correlation of neighbours that are in the same state."""
-    pairs = [
-        (score[1:][same], score[:-1][same])
-        for score, state in zip(scores, states, strict=True)
-        for same in (state[1:] == state[:-1],)
-    ]
-    after, before = (np.concatenate([pair[place] for pair in pairs]) for place in (0, 1))
-    spread = float(np.sqrt((after**2).sum() * (before**2).sum()))
-    return rounded(min(0.999, max(0.0, float((after * before).sum()) / spread))) if spread > 0 else 0.0
+def _within_memory(scores: Sequence[Floats], states: Sequence[NDArray[np.int64]], step_s: float) -> list[float | None]:
+    """At each of the lags, the correlation of scores that far apart in the same state; None where there are few."""
+    found: list[float | None] = []
+    for lag_s in _MEMORY_LAGS_S:
+        lag, products, powers, count = max(1, round(lag_s / step_s)), 0.0, 0.0, 0
+        for score, state in zip(scores, states, strict=True):
+            same = state[lag:] == state[:-lag]
+            after, before = score[lag:][same], score[:-lag][same]
+            products += float((after * before).sum())
+            powers += float((after**2 + before**2).sum()) / 2
+            count += len(after)
+        found.append(products / powers if count >= ROWS_MIN / 10 and powers > 0 else None)
+    return found
 
 
 def _down_over_up(series: Sequence[Series]) -> float:

@@ -94,7 +94,7 @@ def draw_states(rates: Rates, draws: Draws, rows: int) -> NDArray[np.int64]:
 def draw_rates(rates: Rates, draws: Draws, rows: int) -> tuple[Floats, Floats]:
     """(rows,) uplink and (rows,) downlink in Mbit/s. Both follow the same state and the same score."""
     states = draw_states(rates, draws, rows)
-    shares = probabilities(_wandering(draws, "rates/score", rates.memory, rows))
+    shares = probabilities(_scores(draws, "rates", rates, rows))
     up = _of_states(rates, rates.up_mbps, states, shares)
     down = _of_states(rates, rates.down_mbps, states, shares) if rates.down_mbps else up * rates.down_over_up
     return up, np.minimum(down, MBPS_MAX)
@@ -113,9 +113,7 @@ def _of_states(rates: Rates, table: tuple[tuple[float, ...], ...], states: NDArr
 
 def draw_delay(delay: Delay, draws: Draws, rows: int) -> Floats:
     """(rows,) round trips in ms, before any gap raises them."""
-    slow = _wandering(draws, "delay/slow", delay.slow_memory, rows)
-    fast = _wandering(draws, "delay/fast", delay.fast_memory, rows)
-    return delay_at(delay, math.sqrt(delay.slow_share) * slow + math.sqrt(1 - delay.slow_share) * fast)
+    return delay_at(delay, _scores(draws, "delay", delay, rows))
 
 
 def delay_at(delay: Delay, scores: Floats) -> Floats:
@@ -127,6 +125,13 @@ def delay_at(delay: Delay, scores: Floats) -> Floats:
         left = np.maximum(1 - probabilities(scores[beyond]), 1e-15)
         logs[beyond] += np.log((1 - delay.points[-1][0]) / left) / delay.tail_index
     return np.minimum(np.exp(logs), delay.longest_ms)
+
+
+def _scores(draws: Draws, name: str, part: Rates | Delay, rows: int) -> Floats:
+    """(rows,) standard normal scores: a slow AR(1) and a fast one, by their shares of the variance."""
+    slow = _wandering(draws, f"{name}/slow", part.slow_memory, rows)
+    fast = _wandering(draws, f"{name}/fast", part.fast_memory, rows)
+    return np.asarray(math.sqrt(part.slow_share) * slow + math.sqrt(1 - part.slow_share) * fast)
 
 
 def _wandering(draws: Draws, name: str, memory: float, rows: int) -> Floats:

@@ -1,6 +1,6 @@
 """What a generated link is made from: five parts, each a process with its own random stream, and where the figures are from.
 
-    rates      a Markov chain of states, slow; within a state the log rate wanders by its own AR(1)
+    rates      a Markov chain of states, slow; within a state the log rate follows a score, from a slow and a fast AR(1)
     delay      the round trip's quantiles, a Pareto tail beyond them, scores from a slow and a fast AR(1)
     loss       Gilbert-Elliott: short bursts of lost probes, geometric lengths (Gilbert 1960, Elliott 1963)
     gaps       handovers: a short run of lost probes, then a raised round trip that falls back
@@ -37,20 +37,22 @@ class Rates:
 
     `none[i]` is the share of state i without any rate (empty: no state has such). The rest has the rate `up_mbps[i][j]` at the
     probability `points[j]` (from 0 to 1). `down_mbps` is shaped alike, or empty: then the downlink is `down_over_up` times the
-    uplink. `memory`: AR(1) factor a step of the score within a state; low scores are low rates, the lowest none.
+    uplink. The score within a state is made as that of a delay; low scores are low rates, the lowest none.
     """
 
-    memory: float
     points: tuple[float, ...]
     transitions: tuple[tuple[float, ...], ...]
     up_mbps: tuple[tuple[float, ...], ...]
     none: tuple[float, ...] = ()
     down_mbps: tuple[tuple[float, ...], ...] = ()
     down_over_up: float = DOWNLINK_OVER_UPLINK
+    slow_share: float = 0.0
+    slow_memory: float = 0.0
+    fast_memory: float = 0.0
 
     def __post_init__(self) -> None:
         states = len(self.transitions)
-        _within("rates.memory", self.memory, 0, 0.999999)
+        _memories("rates", self.slow_share, self.slow_memory, self.fast_memory)
         _within("rates.down_over_up", self.down_over_up, 0, 1000)
         _check("rates.transitions", 0 < states <= STATES_MAX, f"{states} states; 1 to {STATES_MAX}")
         _check("rates.points", 2 <= len(self.points) <= POINTS_MAX, f"give 2 to {POINTS_MAX} of them")
@@ -100,9 +102,7 @@ class Delay:
         _rising("delay.points", [each for _, each in self.points], strictly=False)
         _within("delay.longest_ms", self.longest_ms, self.points[-1][1], RTT_MS_MAX)
         _within("delay.tail_index", self.tail_index, 0, 1000)
-        _within("delay.slow_share", self.slow_share, 0, 1)
-        for name in ("slow_memory", "fast_memory"):
-            _within(f"delay.{name}", getattr(self, name), 0, 0.999999)
+        _memories("delay", self.slow_share, self.slow_memory, self.fast_memory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +200,12 @@ def _check(name: str, good: bool, wrong: str) -> None:
 def _within(name: str, value: float, low: float, high: float) -> None:
     good = math.isfinite(value) and low <= value <= high
     _check(name, good, f"{value:g} is out of its range: {low:g} to {high:g}")
+
+
+def _memories(part: str, slow_share: float, slow: float, fast: float) -> None:
+    _within(f"{part}.slow_share", slow_share, 0, 1)
+    _within(f"{part}.slow_memory", slow, 0, 0.999999)
+    _within(f"{part}.fast_memory", fast, 0, 0.999999)
 
 
 def _rising(name: str, values: "tuple[float, ...] | list[float]", *, strictly: bool) -> None:
