@@ -7,7 +7,8 @@ delay      Quantiles; Hill's estimate (1975) of the tail above the last of them;
 loss       Runs of lost probes shorter than a second; those after which the round trip is twice what it was are gaps,
            the rest is Gilbert-Elliott's (begin = runs a received probe, end = 1 / mean length). Runs of a second or more are blackouts.
 
-What it does not see: anything that rate and delay have in common; what a rare event looks like of which a few were recorded.
+What it does not see: the slow part of a rate's memory within a state, once it is slower than the moving mean (it goes to the
+states, and the courses are alike); anything that rate and delay have in common; what a rare event looks like of which a few were recorded.
 """
 
 import math
