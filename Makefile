@@ -107,6 +107,7 @@ bench: models
 	$(BIN)/hedgerow bench decide --count 300
 	$(BIN)/hedgerow bench overhead --runs 120 --timers 200
 	$(BIN)/python bench/link_accuracy.py --quick
+	$(BIN)/python bench/transfer_accuracy.py --quick
 	$(BIN)/python bench/codec_costs.py --runs 20
 	$(BIN)/python bench/wire.py --quick
 

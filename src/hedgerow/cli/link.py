@@ -1,4 +1,7 @@
-"""`hedgerow link`: an emulated link between a device and a server on this machine: steady, traced or scripted."""
+"""`hedgerow link`: an emulated link between a device and a server on this machine: steady, traced or scripted.
+
+`hedgerow link fit` makes a generated link's model from recorded traces, `hedgerow link draw` a trace from a model.
+"""
 
 import sys
 from enum import StrEnum
@@ -24,12 +27,19 @@ class Control(StrEnum):
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command("link")(link)
+    """Add the verb: itself a command, with `fit` below it."""
+    from hedgerow.cli import _link_draw, _link_fit
+
+    group = typer.Typer()
+    group.callback(invoke_without_command=True)(link)
+    group.command("fit")(_link_fit.fit)
+    group.command("draw")(_link_draw.draw)
+    app.add_typer(group, name="link")
 
 
 def link(
-    to: Annotated[str, typer.Option(metavar="HOST:PORT", help="The server's address.")],
+    context: typer.Context,
+    to: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="The server's address; needed to relay.")] = None,
     listen: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 = any free one.")] = 0,
     trace: Annotated[str | None, typer.Option(help="A CSV file, or a shipped link's name.")] = None,
     at_end: Annotated[AtEnd, typer.Option(help="After the trace's last row.")] = AtEnd.loop,
@@ -47,6 +57,12 @@ def link(
 
     Prints `relaying 127.0.0.1:PORT -> HOST:PORT (emulated link)` when ready; SIGINT or SIGTERM end it with exit code 0.
     """
+    if context.invoked_subcommand is not None:
+        if to is not None:
+            raise UsageError(f"--to is for relaying: leave it out before {context.invoked_subcommand}")
+        return
+    if to is None:
+        raise UsageError("say where to: --to HOST:PORT relays over an emulated link; `hedgerow link fit` makes a model")
     from hedgerow.emulation import process
     from hedgerow.emulation.conditions import LinkConditions
     from hedgerow.emulation.player import Player
