@@ -3,6 +3,17 @@ judges both. It knows the core's records and nothing of clocks, threads or socke
 """
 
 from hedgerow.journal.format import FORMAT, Header, line, read_steps, recorded_versions, said, versions
-from hedgerow.journal.replaying import Replayed, replay
+from hedgerow.journal.replaying import Replayed, replay, replayed_steps
 
-__all__ = ["FORMAT", "Header", "Replayed", "line", "read_steps", "recorded_versions", "replay", "said", "versions"]
+__all__ = [
+    "FORMAT",
+    "Header",
+    "Replayed",
+    "line",
+    "read_steps",
+    "recorded_versions",
+    "replay",
+    "replayed_steps",
+    "said",
+    "versions",
+]
