@@ -3,12 +3,13 @@ judges both. It knows the core's records and nothing of clocks, threads or socke
 """
 
 from hedgerow.journal.format import FORMAT, Header, line, read_steps, recorded_versions, said, versions
-from hedgerow.journal.replaying import Replayed, replay, replayed_steps
+from hedgerow.journal.replaying import Replayed, Step, replay, replayed_steps
 
 __all__ = [
     "FORMAT",
     "Header",
     "Replayed",
+    "Step",
     "line",
     "read_steps",
     "recorded_versions",

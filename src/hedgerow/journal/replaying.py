@@ -1,6 +1,6 @@
 """Every event of a journal put through a fresh core made of its header; outcomes are compared byte for byte."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,11 +41,11 @@ def replay(path: str | Path, policy: Policy | None = None) -> Replayed:
     return Replayed(count, decisions, None)
 
 
-def replayed_steps(path: str | Path, policy: Policy | None = None) -> tuple[Header, Iterator[Step]]:
-    """Header and steps (now_ns, event, outcome) of a journal as a fresh core under `policy` takes them again (None: the one that
-    has the name in the header); UsageError, naming the step, where that is not what was recorded."""
+def replayed_steps(path: str | Path, under: Callable[[Header], Policy]) -> tuple[Header, Iterator[Step]]:
+    """Header and steps (now_ns, event, outcome) of a journal as a fresh core takes them again under the policy that `under` gives;
+    UsageError, naming the step, where that is not what was recorded."""
     header, steps = read_steps(path)
-    return header, _held_to(Path(path), header.core(policy), steps)
+    return header, _held_to(Path(path), header.core(under(header)), steps)
 
 
 def _held_to(file: Path, core: Core, steps: Iterable[tuple[int, int, r.Event, bytes]]) -> Iterator[Step]:
