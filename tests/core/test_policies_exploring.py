@@ -14,9 +14,10 @@ from hedgerow.core.policies.exploring import SHARE_MIN, Explores, Exploring
 from hedgerow.core.records import Reason
 from tests.core.world import small_table
 
-TABLES = (small_table(), cascade(), chain((6, 12, 12, 12), (1, 1, 1, 1), (40, 12, 6, 3)))
+MANY = chain((3,) * 14, (1,) * 14, tuple(60 - 4 * layer for layer in range(14)))
+TABLES = (small_table(), cascade(), chain((6, 12, 12, 12), (1, 1, 1, 1), (40, 12, 6, 3)), MANY)
 VIEWS = [view for table in TABLES for view in made_views(table, 40)]
-BOTH = (by_name("exploring"), by_name("exploring-more"))
+BOTH = (Exploring(), Exploring("exploring-more", 0.3, 100.0, 4096))
 
 
 def shares(policy: Exploring, view: View) -> list[float]:
@@ -27,6 +28,11 @@ def shares(policy: Exploring, view: View) -> list[float]:
     if best is None:
         return found
     others = [arm for arm in range(len(cost)) if view.admissible[arm] and arm != best.arm]
+    others.sort(key=lambda arm: (round(max(0.0, cost[arm] - cost[best.arm]), 6), arm))
+    local = next((arm for arm in others if not view.table.is_remote[arm]), None)
+    others = others[: policy.others_max]
+    if local is not None and view.table.is_remote[best.arm] and all(view.table.is_remote[arm] for arm in others):
+        others[-1] = local
     for arm in others:
         excess = max(0.0, cost[arm] - cost[best.arm])
         share = (min(policy.epsilon, policy.budget_mj / excess) if excess > 0 else policy.epsilon) / len(others)
@@ -56,6 +62,21 @@ def test_exploring_is_rare_and_its_price_is_bounded_in_every_view(policy: Explor
         assert (share * (cost - cost[best.arm])).sum() <= policy.budget_mj + 1e-6
         explored += share[best.arm] < 1
     assert explored > len(VIEWS) // 2
+
+
+def test_both_kinds_are_found_by_name() -> None:
+    assert [by_name(each.name) for each in BOTH] == list(BOTH)
+
+
+def test_of_many_arms_the_cheapest_are_drawn_and_a_local_one_among_them() -> None:
+    view = steady(MANY, mbps=200, rtt_ms=5)
+    drawn = np.flatnonzero(BOTH[0].propensities(view))
+    cost = expected(view)[0]
+    dearer = sorted(cost[drawn].tolist()) != sorted(cost.tolist())[: len(drawn)]
+    assert len(drawn) == 9
+    assert dearer, "a local arm takes the place of a cheaper remote one"
+    assert not MANY.is_remote[drawn].all()
+    assert np.count_nonzero(BOTH[1].propensities(view)) == np.count_nonzero(view.admissible)
 
 
 def test_a_choice_states_its_own_propensity_and_why_it_was_made() -> None:

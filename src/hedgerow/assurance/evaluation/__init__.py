@@ -21,6 +21,8 @@ from hedgerow.core.records import SECOND
 __all__ = ["COLUMNS", "Estimate", "Estimates", "Evaluation", "Support", "Unsupported", "evaluate", "judge", "read"]
 
 BLOCK_NS = 10 * SECOND
+SHARES = ("late", "reserve")
+_NEVER_95 = 3.0  # what never happened in n tries has a share below 3 / n, at 95 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,23 @@ def judge(logged: Logged) -> Evaluation:
         outcome = kept.outcomes[name]
         guesses = corrected(outcome, kept.guesses[name], kept.logged_arm, kept.asked_arm, folds)
         found[name] = estimates(kept.weight, outcome, guesses, blocks, kept.chance)
+        if name in SHARES:
+            found[name] = _never(found[name], support)
     every = max(1, logged.requests)
     about = (logged.policy, logged.header.policy, logged.requests, logged.unended, logged.undecided, support)
     return Evaluation(*about, int(blocks.max()) + 1, found, logged.probe_mj / every, logged.probe_bytes / every)
+
+
+def _never(found: Estimates, support: Support) -> Estimates:
+    """What never happened is bounded by how often it could have; resampling zeros only gives zeros."""
+
+    def bounded(estimate: Estimate, tries: float) -> Estimate:
+        above = min(1.0, _NEVER_95 / max(tries, _NEVER_95))
+        return replace(estimate, low=0.0, high=above, normal_low=0.0, normal_high=above)
+
+    tries = {"logged": float(support.requests), **dict.fromkeys(("ips", "snips", "dr"), support.effective)}
+    never = {name: bounded(getattr(found, name), tries[name]) for name in tries if getattr(found, name).mean == 0}
+    return replace(found, **never)
 
 
 def _only(logged: Logged, inside: Flags) -> Logged:

@@ -7,7 +7,7 @@ least 50 requests, and no less than a hundred requests may be there. A log that 
 
 from collections import Counter
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, sqrt
 
 from hedgerow.assurance.evaluation.estimators import effective_size
 from hedgerow.assurance.evaluation.logged import ADVISED, NO_ARM, Logged
@@ -19,6 +19,7 @@ OUTSIDE_MAX = 0.01
 EFFECTIVE_MIN = 50.0
 REQUESTS_MIN = 100
 BLOCKS_MIN = 20
+_ERRORS = 6.0  # what no luck explains
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Support:
     """How much of the policy's choices the log explored.
 
     `matched`: share of requests in which the log chose the same; `outside`: share whose choice it would not have drawn;
-    `effective`: requests that the weights are worth; `weight_mean`: about 1 where the propensities are right.
+    `effective`: requests that the weights are worth; `weight_mean`: 1 within a few `weight_error` where the propensities are right.
     """
 
     requests: int
@@ -35,6 +36,7 @@ class Support:
     effective: float
     least_chance: float
     weight_mean: float
+    weight_error: float
 
 
 class Unsupported(UsageError):
@@ -48,7 +50,7 @@ class Unsupported(UsageError):
 def support_of(logged: Logged) -> Support:
     """The figures, over all requests that were decided and ended."""
     if not logged.requests:
-        return Support(0, 0.0, 1.0, 0.0, 0.0, 0.0)
+        return Support(0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0)
     inside = logged.chance >= CHANCE_MIN
     weight = logged.weight[inside]
     return Support(
@@ -58,6 +60,7 @@ def support_of(logged: Logged) -> Support:
         effective=effective_size(weight),
         least_chance=float(logged.chance.min()),
         weight_mean=float(weight.mean()) if len(weight) else 0.0,
+        weight_error=float(weight.std()) / sqrt(len(weight)) if len(weight) else 0.0,
     )
 
 
@@ -75,6 +78,11 @@ def refusal(logged: Logged, support: Support) -> str:
     if support.effective < EFFECTIVE_MIN:
         why = f"what {log} drew of the choices of {who} is worth {support.effective:.0f} requests of {support.requests}"
         return f"{why}; at least {EFFECTIVE_MIN:.0f} are needed. {_enough(logged)}"
+    if abs(support.weight_mean - 1.0) > _ERRORS * support.weight_error + 1e-6:
+        said = (
+            f"the weights come to {support.weight_mean:.2f} where 1 is right, give or take {support.weight_error:.2f}"
+        )
+        return f"{said}: {log} did not draw by the propensities that it states"
     return ""
 
 

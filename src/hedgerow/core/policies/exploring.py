@@ -3,15 +3,16 @@
 Idea     a journal in which one arm was certain cannot say what another would have cost. Draw the others rarely, the dear ones more
          rarely, and write down how likely each was: then `hedgerow evaluate` can tell from the journal alone what another
          policy would have cost.
-Formula  the best arm is ours'. Of the K other admissible arms, arm a is drawn with probability
+Formula  the best arm is ours'. Of the K cheapest other admissible arms (the cheapest local one always among them) a is drawn with
              p_a = min(epsilon, budget / excess_a) / K,     excess_a = expected cost of a - expected cost of the best (mJ)
          so exploring happens in at most a share epsilon of requests, and costs at most `budget_mj` per request in expectation,
          whatever the view: sum p_a excess_a <= budget. An arm that would be drawn less than once in a thousand is left out:
          so rare a draw tells nothing that pays for it.
 Source   epsilon-greedy (Sutton and Barto) with the cost-aware shares that propensities need for off-policy evaluation
          (Horvitz and Thompson 1952; Bottou et al., "Counterfactual Reasoning and Learning Systems", JMLR 2013, section 4).
-Fails    the budget is kept in *expected* cost: where the belief is wrong, so is the price. With many arms each is drawn seldom;
-         K counts arms, not how different they are. It learns nothing from what it explores: it is a way to ask, not to answer.
+Fails    the budget is kept in *expected* cost: where the belief is wrong, so is the price. K of 8 says nothing of what a policy
+         would cost that likes dear arms; "exploring-more" draws all, each seldom. K counts arms, not how different they are.
+         It learns nothing from what it explores: it is a way to ask, not to answer.
 
 >>> from dataclasses import replace
 >>> from hedgerow.core.policies import by_name
@@ -30,7 +31,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from hedgerow.core.arms import Floats
+from hedgerow.core.arms import Flags, Floats
 from hedgerow.core.chance import RANGE, draw
 from hedgerow.core.policies import Choice, View
 from hedgerow.core.policies.expecting import expected
@@ -38,6 +39,7 @@ from hedgerow.core.policies.ours import LeastExpectedCost
 from hedgerow.core.records import Reason
 
 SHARE_MIN = 0.001
+_STEPS_PER_MJ = 1e6
 _BEST = LeastExpectedCost()
 
 
@@ -53,11 +55,12 @@ class Explores(Protocol):
 @dataclass(frozen=True)
 class Exploring:
     """`epsilon`: the largest share of requests that explore. `budget_mj`: the most that exploring may cost, per request
-    (explored or not) and in expectation."""
+    (explored or not) and in expectation. `others_max`: K at most."""
 
     name: str = "exploring"
     epsilon: float = 0.1
     budget_mj: float = 20.0
+    others_max: int = 8
     uses_reserve: bool = True
 
     def propensities(self, view: View) -> Floats:
@@ -86,9 +89,8 @@ class Exploring:
     def _steps(self, view: View, best: int) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
         """(arms,): how much of the draw's range belongs to each arm; in sum RANGE."""
         cost, _ = expected(view)
-        others = view.admissible.copy()
-        others[best] = False
         excess = np.maximum(cost - cost[best], 0.0)
+        others = self._others(view, best, excess)
         capped = np.minimum(self.epsilon * excess, self.budget_mj)  # min(epsilon, budget / excess), times excess
         share = np.where(excess > 0, capped / np.where(excess > 0, excess, 1.0), self.epsilon)
         share = np.where(others, share, 0.0) / max(1, int(np.count_nonzero(others)))
@@ -96,6 +98,21 @@ class Exploring:
         steps[best] = RANGE - int(np.add.reduce(steps))
         return steps
 
+    def _others(self, view: View, best: int, excess: Floats) -> Flags:
+        """(arms,): those that may be drawn; ties go to the earlier row of the table."""
+        others = view.admissible.copy()
+        others[best] = False
+        if np.count_nonzero(others) <= self.others_max:
+            return others
+        rank = np.where(others, np.rint(excess * _STEPS_PER_MJ), np.inf)
+        kept = rank.argsort(kind="stable")[: self.others_max]
+        local = others & ~view.table.is_remote
+        if local.any() and view.table.is_remote[best] and not local[kept].any():
+            kept[-1] = int(np.where(local, rank, np.inf).argmin())
+        found: Flags = np.zeros(len(others), dtype=np.bool_)
+        found[kept] = True
+        return found
+
 
 POLICY = Exploring()
-VARIANTS = (Exploring("exploring-more", 0.3, 100.0),)
+VARIANTS = (Exploring("exploring-more", 0.3, 100.0, 4096),)
