@@ -17,6 +17,7 @@ wide, and a check on the others. All are about requests like these, not about th
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import log, sqrt
 
 import numpy as np
@@ -121,9 +122,7 @@ class _Resampled:
 
     def __init__(self, blocks: NDArray[np.int64]) -> None:
         self._blocks, self._count = blocks, int(blocks.max()) + 1
-        draws = np.random.Generator(np.random.PCG64(self._count))
-        share = np.full(self._count, 1.0 / self._count)
-        self._times = draws.multinomial(self._count, share, size=RESAMPLES).astype(np.float64)
+        self._times = _times_drawn(self._count)
 
     def ratio(self, above: Floats, below: Floats, bernstein: float | None = None) -> Estimate:
         """sum(above) / sum(below) with its intervals; a resample without any `below` is left out."""
@@ -137,6 +136,14 @@ class _Resampled:
         off = (top - mean * bottom) / (bottom.sum() / self._count)
         half = _student(self._count - 1) * sqrt(float((off * off).sum()) / (self._count * (self._count - 1)))
         return Estimate(mean, low, high, mean - half, mean + half, bernstein)
+
+
+@lru_cache(maxsize=4)
+def _times_drawn(blocks: int) -> Floats:
+    """(RESAMPLES, blocks): how often each block comes in each resample."""
+    draws = np.random.Generator(np.random.PCG64(blocks))
+    found: Floats = draws.multinomial(blocks, np.full(blocks, 1.0 / blocks), size=RESAMPLES).astype(np.float64)
+    return found
 
 
 def _student(freedom: int) -> float:
