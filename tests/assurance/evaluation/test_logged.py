@@ -8,7 +8,6 @@ import pytest
 
 from hedgerow.assurance.evaluation.logged import COLUMNS, read
 from hedgerow.core.policies import Choice, Feedback, View, by_name
-from hedgerow.core.policies.device_only import DeviceOnly
 from hedgerow.core.policies.expecting import chosen
 from hedgerow.errors import UsageError
 from hedgerow.simulation.world import Setup
@@ -113,8 +112,10 @@ def test_one_that_learns_hears_only_of_what_it_would_have_done(journal: Path) ->
     assert all(each.arm == policy.wanted[each.request] == REMOTE for each in policy.told)
 
 
-class Writing(DeviceOnly):
+class Writing:
     """Writes to what it is shown."""
+
+    name, uses_reserve = "writing", True
 
     def choose(self, view: View) -> Choice | None:
         view.cost_mj[:] = 0.0
@@ -132,7 +133,7 @@ class Drawing:
 
 
 def test_what_cannot_be_asked_is_told(journal: Path, setup: Setup, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot evaluate it: policy 'device-only' raised ValueError"):
+    with pytest.raises(UsageError, match="cannot evaluate it: policy 'writing' raised ValueError"):
         read(journal, Writing(), logged_by=WIDE)
     with pytest.raises(UsageError, match="'cloud-only' holds no reserve, unlike 'exploring-wide'"):
         read(journal, by_name("cloud-only"), logged_by=WIDE)

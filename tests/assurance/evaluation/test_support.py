@@ -24,14 +24,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Logged:
 
 def cut(found: Logged, count: int) -> Logged:
     """Its first requests."""
-    short = {
-        name: getattr(found, name)[:count] for name in ("decided_ns", "logged_arm", "asked_arm", "weight", "chance")
-    }
-    tables = {
-        name: {key: each[:count] for key, each in getattr(found, name).items()}
-        for name in ("advised_chance", "outcomes", "guesses")
-    }
-    return replace(found, **short, **tables)
+    return found.only(np.arange(found.requests) < count)
 
 
 def why(found: Logged) -> str:

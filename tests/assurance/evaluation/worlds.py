@@ -17,6 +17,8 @@ from tests.simulation.small import small_setup
 PRICES = Prices()
 WIDE = Exploring("exploring-wide", epsilon=0.6, budget_mj=1e6)
 """Each other arm in a fifth of the requests: a short journal is enough. No name finds it, so readers are given it."""
+SOME = Exploring("exploring-some", epsilon=0.3, budget_mj=1e6)
+"""Each other arm in a tenth: little enough that what is believed of the link stays about as it would be without."""
 LINKS = ("steady", "blackouts", "drive-mixed", "drive-tunnel")
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from hedgerow.assurance.evaluation.estimators import Estimate, Estimates, blocks_of, corrected, estimates, folds_of
 from hedgerow.assurance.evaluation.logged import COLUMNS, Logged, read
 from hedgerow.assurance.evaluation.support import BLOCKS_MIN, CHANCE_MIN, Support, Unsupported, refusal, support_of
-from hedgerow.core.arms import Flags
 from hedgerow.core.policies import Policy
 from hedgerow.core.records import SECOND
 
@@ -56,7 +55,7 @@ def judge(logged: Logged) -> Evaluation:
     if told:
         raise Unsupported(told, support)
     inside = logged.chance >= CHANCE_MIN
-    kept = logged if inside.all() else _only(logged, inside)
+    kept = logged if inside.all() else logged.only(inside)
     blocks = blocks_of(kept.decided_ns, BLOCK_NS, BLOCKS_MIN)
     folds, found = folds_of(blocks), {}
     for name in COLUMNS:
@@ -80,18 +79,3 @@ def _never(found: Estimates, support: Support) -> Estimates:
     tries = {"logged": float(support.requests), **dict.fromkeys(("ips", "snips", "dr"), support.effective)}
     never = {name: bounded(getattr(found, name), tries[name]) for name in tries if getattr(found, name).mean == 0}
     return replace(found, **never)
-
-
-def _only(logged: Logged, inside: Flags) -> Logged:
-    """The requests that the log explored; what it left out is stated in the support."""
-    return replace(
-        logged,
-        decided_ns=logged.decided_ns[inside],
-        logged_arm=logged.logged_arm[inside],
-        asked_arm=logged.asked_arm[inside],
-        weight=logged.weight[inside],
-        chance=logged.chance[inside],
-        advised_chance={name: each[inside] for name, each in logged.advised_chance.items()},
-        outcomes={name: each[inside] for name, each in logged.outcomes.items()},
-        guesses={name: each[inside] for name, each in logged.guesses.items()},
-    )

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from hedgerow.assurance.evidence import Evidence
 from hedgerow.core import records as r
-from hedgerow.core.arms import ArmTable, Floats, RunStep
+from hedgerow.core.arms import ArmTable, Flags, Floats, RunStep
 from hedgerow.core.policies import Choice, Feedback, Learns, Policy, View, by_name
 from hedgerow.core.policies.expecting import expected
 from hedgerow.core.policies.exploring import Explores
@@ -65,6 +65,20 @@ class Logged:
     def requests(self) -> int:
         """Those that were decided and ended."""
         return len(self.weight)
+
+    def only(self, inside: Flags) -> "Logged":
+        """The same of these requests alone."""
+        return replace(
+            self,
+            decided_ns=self.decided_ns[inside],
+            logged_arm=self.logged_arm[inside],
+            asked_arm=self.asked_arm[inside],
+            weight=self.weight[inside],
+            chance=self.chance[inside],
+            advised_chance={name: each[inside] for name, each in self.advised_chance.items()},
+            outcomes={name: each[inside] for name, each in self.outcomes.items()},
+            guesses={name: each[inside] for name, each in self.guesses.items()},
+        )
 
 
 @dataclass(slots=True)

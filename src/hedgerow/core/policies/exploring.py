@@ -52,7 +52,7 @@ class Explores(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass
 class Exploring:
     """`epsilon`: the largest share of requests that explore. `budget_mj`: the most that exploring may cost, per request
     (explored or not) and in expectation. `others_max`: K at most."""
