@@ -23,12 +23,13 @@ class Figure:
 
 FIGURES: Final = (
     Figure("cost_mj", "cost mJ", "{:,.1f}"),
-    Figure("energy_mj", "modelled energy mJ", "{:,.1f}"),
+    Figure("energy_mj", "energy mJ", "{:,.1f}"),
     Figure("uplink_bytes", "uplink kB", "{:,.2f}", 1e-3),
     Figure("disagreement", "disagreement %", "{:.2f}", 100.0),
     Figure("late", "late %", "{:.2f}", 100.0),
     Figure("reserve", "reserve used %", "{:.2f}", 100.0),
 )
+NARROWEST: Final = 16  # of an interval on a line of its own; all fit into 80 columns
 ESTIMATORS: Final = (("dr", "doubly robust"), ("snips", "self-normalised"), ("ips", "inverse propensity"))
 
 
@@ -36,12 +37,13 @@ def evaluation_table(found: Evaluation, *, journal: str) -> RenderableType:
     """The table, the difference from the log in words, the support, and what to make of it."""
     table = Table(
         title=f"'{found.policy}' per request, told from {journal} ('{found.logged_policy}' logged {found.requests:,})",
-        title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1),
+        title_justify="left", title_style="", header_style="bold",
+        box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False, collapse_padding=True,
     )  # fmt: skip
     table.add_column("per request", no_wrap=True)
     table.add_column("logged", justify="right", no_wrap=True)
     for _, title in ESTIMATORS:
-        table.add_column(f"{title}\n95 % interval", justify="right", no_wrap=True)
+        table.add_column(f"{title}\n[95 %]", justify="right", min_width=NARROWEST)
     for figure in FIGURES:
         every = found.figures[figure.key]
         cells = [Text(_mean(every.logged, figure))]
@@ -79,7 +81,7 @@ def _notes(found: Evaluation) -> str:
     return (
         f"Read doubly robust first; where the three disagree by more than their intervals, trust none. Intervals: resampled over "
         f"{found.blocks} blocks of time, for requests like these.{wide} Each request counts as one trial: what a choice does to later "
-        f"requests (what is believed of the link, a busy lane) stays as logged. Probes, the log's own, come on top: "
+        f"requests (what is believed of the link, a busy lane) stays as logged. Energy is modelled. Probes, the log's own, come on top: "
         f"{found.probe_mj:.1f} mJ and {found.probe_bytes / 1e3:.2f} kB a request.{left}"
     )
 
@@ -90,4 +92,4 @@ def _mean(estimate: Estimate, figure: Figure) -> str:
 
 def _interval(estimate: Estimate, figure: Figure) -> str:
     low, high = (figure.form.format(each * figure.scale) for each in (estimate.low, estimate.high))
-    return f"{_mean(estimate, figure)} [{low}, {high}]"
+    return f"{_mean(estimate, figure)} [{low}..{high}]"  # may be broken before the bracket alone
