@@ -12,7 +12,10 @@ from hedgerow.views.literal import literal_console
 def made(low: float, high: float, unended: int = 0) -> Evaluation:
     saves = Estimate((low + high) / 2, low, high, low, high)
     some = Estimate(12.345, 10.0, 15.0, 9.0, 16.0, 400.0)
-    figures = {name: Estimates(some, some, some, some, saves) for name in COLUMNS}
+    share = Estimate(0.12345, 0.1, 0.15, 0.1, 0.15)
+    every = {"disagreement": share, "late": share, "reserve": share}
+    told = {name: every.get(name, some) for name in COLUMNS}
+    figures = {name: Estimates(each, each, each, each, saves) for name, each in told.items()}
     support = Support(1500, 0.25, 0.004, 123.4, 0.0125, 1.1, 0.09)
     return Evaluation("only:cloud:x:jpeg:75", "exploring", 1500, unended, 0, support, 60, figures, 3.0, 500.0)
 

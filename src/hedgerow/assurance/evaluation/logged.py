@@ -115,6 +115,8 @@ class Asking:
             raise UsageError(f"cannot evaluate it: {self._asked.problem}")
         shares, own = _shares(self._logging, view), _shares(self._policy, view)
         choice = self._logging.choose(view)
+        if choice is not None and choice.reason is r.Reason.POLICY_FAILED:
+            shares = None  # what decides in its place does not draw
         left = left_to_core(view, self._margins)
         logged, asked = (left if each is None else each.arm for each in (choice, told))
         propensity = 1.0 if choice is None else choice.propensity
@@ -148,7 +150,8 @@ class Asking:
 
 
 def _shares(policy: Policy, view: View) -> Floats | None:
-    return policy.propensities(view) if isinstance(policy, Explores) else None
+    within = policy.policy if isinstance(policy, Guarded) else policy
+    return within.propensities(view) if isinstance(within, Explores) else None
 
 
 def _share_of(shares: Floats, arm: int, left: int) -> float:
