@@ -42,5 +42,5 @@ def test_every_column_is_a_row_and_fits_a_narrow_page() -> None:
     assert "only:cloud:x:jpeg:75" in shown
     assert "[10.0..15.0]" in shown
     assert "…" not in shown
-    assert "3 requests had not ended" in " ".join(shown.split())
+    assert "3 requests had not ended and 0 were never decided: left out" in " ".join(shown.split())
     assert "left out 0.40%" in " ".join(shown.split())

@@ -77,7 +77,8 @@ def _notes(found: Evaluation) -> str:
     wide = (
         "" if bernstein is None else f" By Bernstein's bound inverse propensity's cost is within {bernstein:,.0f} mJ."
     )
-    left = f" {found.unended} requests had not ended, {found.undecided} were never decided." if found.unended else ""
+    out = f" {found.unended} requests had not ended and {found.undecided} were never decided: left out."
+    left = out if found.unended or found.undecided else ""
     return (
         f"Read doubly robust first; where the three disagree by more than their intervals, trust none. Intervals: resampled over "
         f"{found.blocks} blocks of time, for requests like these.{wide} Each request counts as one trial: what a choice does to later "
