@@ -1,6 +1,6 @@
 """A journal under a question: costs as the world had them, chances as the log drew, nothing changed by asking."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +9,11 @@ import pytest
 from hedgerow.assurance.evaluation.logged import COLUMNS, read
 from hedgerow.core.policies import Choice, Feedback, View, by_name
 from hedgerow.core.policies.expecting import chosen
+from hedgerow.core.records import MS, Criticality
 from hedgerow.errors import UsageError
 from hedgerow.simulation.world import Setup
 from tests.assurance.evaluation.worlds import PRICES, WIDE, logged, setup_of
+from tests.simulation.small import PlainServer
 
 REMOTE, SPLIT = 2, 3
 
@@ -167,6 +169,19 @@ def test_broken_journals_are_told(journal: Path, tmp_path: Path) -> None:
     refused(
         b"".join([*lines[:place], other, *lines[place + 1 :]]), f"step {place - 1} does not replay as it was recorded"
     )
+
+
+def test_of_a_request_that_is_tried_again_the_first_choice_counts(tmp_path: Path) -> None:
+    """A server that refuses all, as it would take longer than there is."""
+    setup, path = setup_of("steady", 5, count=120), tmp_path / "journal"
+    setup = replace(setup, server=lambda: PlainServer(100_000 * MS))
+    stream = replace(setup.streams[0], criticality=Criticality.BACKGROUND)
+    logged(path, replace(setup, streams=(stream,)))
+    text = path.read_bytes()
+    found = read(path, by_name("only:cloud:big:jpeg:75"), logged_by=WIDE)
+    assert text.count(b'["Decision",') > found.requests + found.unended
+    matched = found.weight > 0
+    assert found.weight[matched] == pytest.approx(1 / found.chance[matched])
 
 
 def test_requests_that_had_not_ended_are_left_out_and_counted(journal: Path, tmp_path: Path) -> None:

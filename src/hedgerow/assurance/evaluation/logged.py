@@ -5,14 +5,15 @@ So the logged propensity and P's choice belong to one and the same view. Rules:
 
 - P changes nothing: it sees arrays that it cannot write, draws by another seed than the log did, and one that learns hears
   only of attempts that it would have made itself (P as it would be after this history, not after its own).
-- A request that is decided more than once (background retries) has the product of its decisions' chances.
+- Of a request that is decided again (a background retry draws the same number anew) the first decision is P's; what follows it
+  is the log's, as are all later requests.
 - "None" leaves a request to the core's own local plan; it counts as the whole local arm that this plan would run.
 - Costs are DESIGN.md's sum of what the journal shows: energy until the answer and after it, bytes and cloud time, the
   delivered answer's calibrated agreement (0 where late), the reserve where a remote arm needed it. Probes are beside.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -89,9 +90,9 @@ class _Row:
     logged: int
     asked: int
     guesses: dict[str, tuple[float, float]]
-    weight: float = 1.0
-    chance: float = 1.0
-    advised: dict[str, float] = field(default_factory=lambda: dict.fromkeys(ADVISED, 1.0))
+    weight: float
+    chance: float
+    advised: dict[str, float]
     cloud_ns: int = 0
     reserve: bool = False
     ended: r.Delivered | None = None
@@ -104,17 +105,24 @@ class Asking:
     def __init__(self, logging: Policy, asked: Policy, margins: r.Margins) -> None:
         self.name, self.uses_reserve = logging.name, logging.uses_reserve
         self._logging, self._policy, self._asked, self._margins = logging, asked, Guarded(asked), margins
-        self._advised = [policy for policy in map(by_name, ADVISED) if isinstance(policy, Explores)]
+        every = {name: by_name(name) for name in ADVISED}
+        self._advised = {name: policy for name, policy in every.items() if isinstance(policy, Explores)}
         self.rows: dict[int, _Row] = {}
         self.randomised = False
 
     def choose(self, view: View) -> Choice | None:
         """What the log's policy chooses; what P would is noted."""
+        choice = self._logging.choose(view)
         told = self._asked.choose(replace(view, seed=view.seed ^ _OTHER_SEED))
         if self._asked.problem:
             raise UsageError(f"cannot evaluate it: {self._asked.problem}")
+        if view.request not in self.rows:
+            self._note(view, choice, told)
+        return choice
+
+    def _note(self, view: View, choice: Choice | None, told: Choice | None) -> None:
+        """One request's first decision."""
         shares, own = _shares(self._logging, view), _shares(self._policy, view)
-        choice = self._logging.choose(view)
         if choice is not None and choice.reason is r.Reason.POLICY_FAILED:
             shares = None  # what decides in its place does not draw
         left = left_to_core(view, self._margins)
@@ -130,15 +138,10 @@ class Asking:
             chance = float(logged == asked)
         if shares is not None:  # two ways to one arm, where None is one of them, are one
             propensity = _share_of(shares, logged, left)
-        row = self.rows.get(view.request)
-        if row is None:
-            row = self.rows[view.request] = _Row(view.now_ns, logged, asked, _guesses(view, logged, asked))
         wanted = float(logged == asked) if own is None else _share_of(own, logged, left)
-        row.weight *= wanted / propensity
-        row.chance *= chance
-        for policy in self._advised:
-            row.advised[policy.name] *= _share_of(policy.propensities(view), asked, left)
-        return choice
+        advised = {name: _share_of(policy.propensities(view), asked, left) for name, policy in self._advised.items()}
+        guesses = _guesses(view, logged, asked)
+        self.rows[view.request] = _Row(view.now_ns, logged, asked, guesses, wanted / propensity, chance, advised)
 
     def learn(self, feedback: Feedback) -> None:
         """The log's policy hears of all, P of what it would have done."""

@@ -14,7 +14,7 @@ from hedgerow.assurance.evaluation.logged import ADVISED, NO_ARM, Logged
 from hedgerow.core.arms import Floats
 from hedgerow.errors import UsageError
 
-CHANCE_MIN = 0.001
+CHANCE_MIN = 0.001 - 1e-9  # a policy draws in whole steps of 2^-32
 OUTSIDE_MAX = 0.01
 EFFECTIVE_MIN = 50.0
 REQUESTS_MIN = 100
