@@ -37,7 +37,10 @@ ARROWS: dict[str, list[str]] = {
     # room: what it may import (a room, or one module of a room); itself always
     "errors": [],
     "core": ["errors"],
-    "journal": ["core", "errors"],  # the lines alone, so that a virtual run can be kept, replayed and judged like a live one
+    "journal": [
+        "core",
+        "errors",
+    ],  # the lines alone, so that a virtual run can be kept, replayed and judged like a live one
     "models": ["errors"],
     "codecs": ["models.tensors", "errors"],
     "wire": ["codecs", "models", "errors"],
