@@ -24,6 +24,7 @@ BELOW_DEMO = [
     "emulation",
     "errors",
     "guard",
+    "journal",
     "models",
     "planning",
     "profiling",
@@ -36,6 +37,10 @@ ARROWS: dict[str, list[str]] = {
     # room: what it may import (a room, or one module of a room); itself always
     "errors": [],
     "core": ["errors"],
+    "journal": [
+        "core",
+        "errors",
+    ],  # the lines alone, so that a virtual run can be kept, replayed and judged like a live one
     "models": ["errors"],
     "codecs": ["models.tensors", "errors"],
     "wire": ["codecs", "models", "errors"],
@@ -49,16 +54,18 @@ ARROWS: dict[str, list[str]] = {
         "profiling",
         "planning",
         "wire",
+        "journal",
         "guard",  # a guarded session hands its answers over
         "assurance.certification",  # what a certificate file says, loaded and checked
         "errors",
     ],
     # the very same core in a virtual world; traces and the physics of a link are those of the emulated one
-    "simulation": ["core", "planning", "profiling", "models.home", "emulation", "errors"],
+    "simulation": ["core", "journal", "planning", "profiling", "models.home", "emulation", "errors"],
     # judges the machine: tries what the device's settings would do here, and reads a profile as evidence
     "doctor": ["device", "profiling", "models", "errors"],
     "emulation": ["errors"],
-    "assurance": ["core", "planning", "profiling", "models", "errors"],  # a certificate is made from a profile
+    # a certificate is made from a profile; what another policy would have cost is read off a journal
+    "assurance": ["core", "journal", "planning", "profiling", "models", "errors"],
     "guard": ["errors"],  # and no package at all: it must live where everything else is broken
     "views": ["core", "assurance", "errors"],
     "demo": BELOW_DEMO,
@@ -80,6 +87,7 @@ PACKAGES: dict[str, list[str]] = {
         "core",
         "demo",
         "device",
+        "journal",
         "models",
         "planning",
         "profiling",
@@ -99,7 +107,7 @@ PACKAGES: dict[str, list[str]] = {
     "msgspec": [
         "assurance/certification",
         "campaigns/judging.py",
-        "device",
+        "journal",
         "profiling",
         "simulation/scenario.py",
     ],  # files of records: journals, profiles, certificates, scenarios

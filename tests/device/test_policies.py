@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from hedgerow.core.policies import Choice, View
+from hedgerow.assurance.evaluation import evaluate
+from hedgerow.core.policies import Choice, View, by_name
+from hedgerow.core.policies.exploring import Exploring
 from hedgerow.core.policies.guarding import Guarded
 from hedgerow.core.records import Source, Status
 from hedgerow.device.journal import replay
@@ -13,6 +15,7 @@ from hedgerow.errors import UsageError
 from hedgerow.models.task import Task
 from hedgerow.profiling import Profile
 from tests.device.small import tagged
+from tests.wire.serving import ServerProcess
 
 
 class Broken:
@@ -43,12 +46,26 @@ def test_a_callers_policy_that_fails_is_told_once_answers_and_replays(
         replay(path)
 
 
-@pytest.mark.parametrize("name", ["only:local:tiny", "hedgerow", "neurosurgeon"])
+@pytest.mark.parametrize("name", ["only:local:tiny", "hedgerow", "neurosurgeon", "exploring"])
 def test_a_named_policy_replays_by_its_name(task: Task, profile: Profile, tmp_path: Path, name: str) -> None:
     path = tmp_path / "journal"
     with Session(task, profile=profile, deadline_ms=500, policy=name, journal=path) as session:
         assert session.answer(tagged(1)).status is Status.ANSWERED
     assert replay(path).difference is None
+
+
+def test_a_live_journal_that_explored_can_be_asked_about_another_policy(
+    task: Task, profile: Profile, server: ServerProcess, tmp_path: Path
+) -> None:
+    path, policy = tmp_path / "journal", Exploring("mine", epsilon=0.5, budget_mj=1e6)
+    with Session(task, server.address, profile=profile, deadline_ms=500, policy=policy, journal=path) as session:
+        answers = [session.answer(tagged(number)) for number in range(300)]
+    found = evaluate(path, by_name("ours"), logged_by=Guarded(policy))
+    assert (found.requests, found.unended) == (300, 0)
+    mean_mj = sum(each.energy_mj for each in answers) / 300
+    assert found.figures["energy_mj"].logged.mean == pytest.approx(mean_mj, rel=0.1)
+    assert 0.3 < found.support.matched < 1
+    assert found.figures["cost_mj"].dr.mean > 0
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ class Reason(StrEnum):
     LEAST_EXPECTED_COST = "least_expected_cost"
     POLICY_FIXED = "policy_fixed"
     POLICY_FAILED = "policy_failed"  # least expected cost decided in its place
+    EXPLORED = "explored"  # drawn, for what it teaches
     ONLY_LOCAL_ADMISSIBLE = "only_local_admissible"
     LINK_CLOSED = "link_closed"
     NOTHING_FITS = "nothing_fits"
