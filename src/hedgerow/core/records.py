@@ -7,7 +7,9 @@ part's name is a moment, the others are lengths, as each docstring says.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, get_args
+
+from hedgerow.core.quick import quicken
 
 MS: Final = 1_000_000
 SECOND: Final = 1_000_000_000
@@ -549,3 +551,7 @@ class Outcome:
 
     records: tuple[Record, ...] = ()
     actions: tuple[Action, ...] = ()
+
+
+for _kind in (*get_args(Event), *get_args(Action), *get_args(Record), Outcome):
+    quicken(_kind)
