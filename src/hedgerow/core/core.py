@@ -21,7 +21,7 @@ from hedgerow.core.budgets import Budgets, BudgetSettings
 from hedgerow.core.certificate import Certificate, Governor
 from hedgerow.core.choosing import Choosing
 from hedgerow.core.desk import Desk
-from hedgerow.core.flight import Flight, Job, Primary, Rules
+from hedgerow.core.flight import NEVER_NS, Flight, Job, Primary, Rules
 from hedgerow.core.link import Attempt, Link
 from hedgerow.core.modes import Modes
 from hedgerow.core.policies import Choice, Learns, Policy
@@ -54,7 +54,7 @@ class Core:
         self._actions: list[r.Action] = []
         self._now_ns = 0
         self._wake_ns: int | None = None
-        self._clocks_ns: int | None = None  # when `_look_at_clocks` has something to do
+        self._clocks_ns = NEVER_NS  # when `_look_at_clocks` has something to do
         self._flights: dict[int, Flight] = {}
         self._last_request = -1
         self._rules = Rules(self.margins, policy.uses_reserve, self.limits.unanswered_wait_ns)
@@ -110,23 +110,19 @@ class Core:
     def _next_wake_ns(self) -> int | None:
         wake = self._clocks_ns
         for desk in self._desks.values():
-            if desk.wake_ns is not None and (wake is None or desk.wake_ns < wake):
+            if desk.wake_ns is not None and desk.wake_ns < wake:
                 wake = desk.wake_ns
         if self._modes.governor is not None:
             due = self._modes.governor.due_ns()
-            wake = due if wake is None or (due is not None and due < wake) else wake
-        return wake
+            wake = due if due is not None and due < wake else wake
+        return None if wake == NEVER_NS else wake
 
-    def _next_clock_ns(self) -> int | None:
+    def _next_clock_ns(self) -> int:
         """The first moment at which a link or a request wants to be looked at although nothing happens."""
-        first: int | None = None
+        first = min([flight.look_ns for flight in self._flights.values()], default=NEVER_NS)
         for link in self._links.values():
             moment = link.look_ns()
-            if moment is not None and (first is None or moment < first):
-                first = moment
-        for flight in self._flights.values():
-            moment = flight.look_ns(self._rules)
-            if moment is not None and (first is None or moment < first):
+            if moment is not None and moment < first:
                 first = moment
         return first
 
@@ -227,6 +223,7 @@ class Core:
         self._last_request = event.request
         deadline = event.captured_ns + (stream.deadline_ns if event.deadline_ns is None else event.deadline_ns)
         flight = Flight(event.request, stream, event.captured_ns, deadline, deadline - self.margins.before(stream))
+        flight.wind(self._rules)
         for what, measured_ns, bound_ns in self._modes.assumptions(event, self._now_ns):
             self._compare(event.request, what, measured_ns, bound_ns)
         taken, flight.promised = self._modes.arrived(event, self._now_ns), self._modes.promises(stream)
@@ -373,6 +370,7 @@ class Core:
             if flight.result is None or model.quality >= flight.result.quality:
                 flight.result = model
             flight.plan = None  # a local answer stands: the reserve has done its work
+            flight.wind(self._rules)
         else:
             self._replan(flight)
         if flight.primary is Primary.WAITING or (flight.primary is Primary.ON_LANE and job.step is not None):
@@ -488,6 +486,7 @@ class Core:
             flight.primary, flight.arm, flight.arm_name, flight.step = Primary.NONE, None, "", 0
             flight.joints.clear()  # the next arm begins at the sample
             flight.retry_ns = self._now_ns + self.limits.retry_background_ns
+            flight.wind(self._rules)
         else:
             reason = flight.decided if flight.decided is Reason.SAFE_VALUE_ONLY else Reason.REMOTE_FAILED
             self._end_without(flight, reason)
@@ -515,7 +514,7 @@ class Core:
     def _look_at_clocks(self) -> None:
         """Take up what is due by now, and note when to look again."""
         self._clocks_ns = self._next_clock_ns()
-        if self._clocks_ns is not None and self._now_ns >= self._clocks_ns:
+        if self._now_ns >= self._clocks_ns:
             self._take_up_clocks()
             self._clocks_ns = self._next_clock_ns()
             return
@@ -545,6 +544,7 @@ class Core:
                 self._deliver(flight, *flight.ending(now))
             elif flight.retry_ns is not None and now >= flight.retry_ns:
                 flight.retry_ns = None
+                flight.wind(self._rules)
                 self._decide(flight)
 
     def _stop_waiting_for(self, link: Link) -> None:
@@ -595,6 +595,7 @@ class Core:
 
     def _forget_if_done(self, flight: Flight) -> None:
         """Let go of a closed request once no lane and no crossing works for it."""
+        flight.wind(self._rules)  # it was closed, or an audit began or ended
         done = flight.closed and not flight.job and not flight.audit and flight.primary is not Primary.CROSSING
         if done and self._flights.pop(flight.request, None) is not None:
             self._actions.append(r.Forget(flight.request))

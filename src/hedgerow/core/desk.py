@@ -12,15 +12,7 @@ from hedgerow.core import records as r
 from hedgerow.core.arms import CrossStep, GateStep, LocalModel, RunStep
 from hedgerow.core.beliefs import LaneBelief
 from hedgerow.core.flight import Flight, Job, Primary
-from hedgerow.core.lanes import (
-    Forecast,
-    Reservation,
-    backward_start,
-    fits_behind,
-    latest_free,
-    latest_start,
-    sustainable,
-)
+from hedgerow.core.lanes import Forecast, backward_start, fits_behind, latest_free, latest_start, sustainable
 from hedgerow.core.records import Criticality, Margins, Reason, Stream
 
 _BY_DUE = attrgetter("due_ns")
@@ -46,7 +38,7 @@ class Desk:
         self._margins, self._records, self._actions = margins, records, actions
         self._forecasts: dict[str, Forecast] = {}
         self._coming: tuple[Forecast, ...] = ()  # the same
-        self._asked: list[Reservation] | None = None  # of which `_put_off_ns` is the latest start, as all is now
+        self._asked: list[tuple[int, int]] | None = None  # of which `_put_off_ns` is the latest start, as all is now
         self._put_off_ns: int | None = None
         self._jobs = 0
         self._longest_ns = max(model.segment_longest_ns() for model in self.models.values())
@@ -91,12 +83,12 @@ class Desk:
         if not bounds:
             return {}
         promised = self._reservations(others, now_ns)
-        behind = backward_start([each for each in promised if each.due_ns > due_ns])
+        behind = backward_start([each for each in promised if each[0] > due_ns])
         end = due_ns if behind is None else min(due_ns, behind)
         shortest = min(bounds.values())
         found: dict[str, int] = {}
         for name, bound in bounds.items():
-            jobs = [*promised, Reservation(due_ns, bound)]
+            jobs = [*promised, (due_ns, bound)]
             fits = self._fits(jobs, now_ns)
             if fits and bound > shortest:  # a longer plan may not take the room of those that will come
                 fits = self._may_block(jobs, 0, now_ns)
@@ -104,7 +96,7 @@ class Desk:
                 found[name] = end - bound
         return found
 
-    def _fits(self, jobs: list[Reservation], now_ns: int) -> bool:
+    def _fits(self, jobs: list[tuple[int, int]], now_ns: int) -> bool:
         """Whether these can all be done in time, behind what the lane cannot leave before its next joint."""
         together, job = backward_start(jobs), self.running
         if together is None or job is None:
@@ -114,7 +106,7 @@ class Desk:
         if not job.mandatory or not job.flight.guaranteed or job.flight.closed:
             return together >= free  # what is only likely may take its whole bound, what is answered all until its end
         # else it is one of `jobs`, and delays only those due before it
-        first = backward_start([each for each in jobs if each.due_ns < job.flight.due_ns])
+        first = backward_start([each for each in jobs if each[0] < job.flight.due_ns])
         return together >= now_ns and (first is None or first >= free)
 
     def busy_for_ns(self, now_ns: int) -> int:
@@ -124,17 +116,17 @@ class Desk:
             return 0
         return max(0, job.started_ns + job.bound_ns - now_ns)
 
-    def _reservations(self, flights: Iterable[Flight], now_ns: int) -> list[Reservation]:
+    def _reservations(self, flights: Iterable[Flight], now_ns: int) -> list[tuple[int, int]]:
         """Mandatory work not yet done: the plans that wait, and what is left of the one that runs."""
-        found = []
+        lane, found = self.lane, []
         for flight in flights:
             plan, job = flight.plan, flight.job
-            if plan is None or plan.lane != self.lane or not self._counts(flight, now_ns):
+            if plan is None or plan.lane != lane or not (flight.guaranteed or self._counts(flight, now_ns)):
                 continue
             bound = plan.bound_ns if flight.guaranteed else plan.likely_ns
             if job is not None and job.mandatory:
                 bound = max(bound - (now_ns - job.started_ns), 0)
-            found.append(Reservation(flight.due_ns, bound))
+            found.append((flight.due_ns, bound))
         return found
 
     def _counts(self, flight: Flight, now_ns: int) -> bool:
@@ -153,7 +145,7 @@ class Desk:
         start = self._put_off_ns  # the same at every later moment until it is past
         return start if start is None or start > now_ns else now_ns
 
-    def _may_block(self, promised: list[Reservation], busy_ns: int, now_ns: int) -> bool:
+    def _may_block(self, promised: list[tuple[int, int]], busy_ns: int, now_ns: int) -> bool:
         """Whether every promise still holds if the lane is taken for so long from now; never for longer than is certified."""
         if self._certified and busy_ns > self._longest_ns:
             return False
@@ -179,7 +171,15 @@ class Desk:
 
     def _waiting(self, flights: Iterable[Flight], now_ns: int) -> list[Flight]:
         """Those whose plan is in the calendar and not yet started."""
-        return [each for each in flights if self._waits(each) and self._counts(each, now_ns)]
+        lane, counts = self.lane, self._counts
+        return [
+            each
+            for each in flights
+            if each.job is None
+            and (plan := each.plan) is not None
+            and plan.lane == lane
+            and (each.guaranteed or counts(each, now_ns))
+        ]
 
     def _waits(self, flight: Flight) -> bool:
         return flight.job is None and flight.plan is not None and flight.plan.lane == self.lane

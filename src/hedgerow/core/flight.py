@@ -5,9 +5,12 @@ These are the core's own mutable notes; nothing outside `core/` sees them.
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Final
 
 from hedgerow.core.arms import Arm, CrossStep, LocalModel, RunStep
 from hedgerow.core.records import Criticality, Margins, Reason, Source, Status, Stream
+
+NEVER_NS: Final = 1 << 62
 
 
 class Primary(Enum):
@@ -127,6 +130,7 @@ class Flight:
     energy_mj: float = 0.0
     uplink_bytes: int = 0
     predicted_network_ns: float = 0.0
+    look_ns: int = NEVER_NS  # when its clocks want to be looked at again, as `wind` last set it
 
     @property
     def expires_ns(self) -> int:
@@ -185,9 +189,8 @@ class Flight:
             return Status.SAFE_VALUE, Source.SAFE_VALUE, reason
         return Status.FAILED, Source.NONE, Reason.DEADLINE_PASSED
 
-    def look_ns(self, rules: Rules) -> int | None:
-        """When its clocks want to be looked at again: its end, its next try, or the end of its audit."""
-        if self.audit is not None:
-            return self.audit.until_ns
-        ends = self.ends_ns(rules)
-        return ends if self.retry_ns is None or (ends is not None and ends < self.retry_ns) else self.retry_ns
+    def wind(self, rules: Rules) -> None:
+        """Set `look_ns` to its end, its next try, or the end of its audit; to be called when one of these may be another."""
+        ends = self.ends_ns(rules) if self.audit is None else self.audit.until_ns
+        look = ends if self.retry_ns is None or (ends is not None and ends < self.retry_ns) else self.retry_ns
+        self.look_ns = NEVER_NS if look is None else look
