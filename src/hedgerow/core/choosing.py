@@ -26,7 +26,7 @@ class Choosing:
         self, table: ArmTable, limits: Limits, prices: Prices, links: Mapping[str, Link], desks: Mapping[str, Desk]
     ) -> None:
         self.table, self.prices, self._seed = table, prices, limits.seed
-        self._links, self._desks = links, desks
+        self._links, self._desks, self._first = links, desks, next(iter(links.values()), None)
         self.whole = {
             column: table.local(arm.model) for column, arm in enumerate(table.arms) if _is_whole(arm.steps, table)
         }
@@ -44,7 +44,7 @@ class Choosing:
             link.belief.attach(self._beliefs[:, columns])
         self._products, self._beyond = np.zeros(self._amounts.shape), np.zeros((rows, len(table.arms)))
         self._nothing = np.zeros(len(table.arms))
-        self._even = np.ones(1)
+        self._even, self._samples = np.ones(1), self._beliefs[:, :width]
         self._busy_mj = table.busy_ns * (table.energy.active_mw * 1e-9) + table.is_remote * table.energy.radio_tail_mj
         money = table.up_bytes * (table.money_per_mb * 1e-6) + table.cloud_ns * (table.money_per_cloud_s * 1e-9)
         self._priced: Floats = money * prices.money_mj + table.disagreement * prices.disagreement_mj
@@ -74,9 +74,10 @@ class Choosing:
         table = self.table
         left = float((flight.expires_ns if flight.background else flight.due_ns) - now_ns)
         available = left if own_start_ns is None else float(own_start_ns - now_ns)
-        link = next(iter(self._links.values()), None)
+        link = self._first
         _, _, energy, cost = self._costs(link, budgets.energy_price)
-        admissible = self._admitted & (table.busy_ns <= available)
+        admissible = table.busy_ns <= available
+        admissible &= self._admitted
         for name, each in self._links.items():
             if not each.open_for_requests:
                 admissible &= ~self._needs[name]
@@ -84,8 +85,8 @@ class Choosing:
             admissible &= table.up_bytes <= budgets.bytes_left
         if not flight.background:
             for column, model in self.whole.items():
-                tried = flight.guaranteed and model.name in allowed and admissible[column]
-                admissible[column] = model.name in fits or tried
+                name = model.name
+                admissible[column] = name in fits or (flight.guaranteed and name in allowed and admissible[column])
         plan = flight.plan
         return View(
             table,
@@ -103,7 +104,7 @@ class Choosing:
             request=flight.request,
             now_ns=now_ns,
             deadline_ns=flight.deadline_ns,
-            samples=self._beliefs[:, : len(LinkBelief.COLUMNS)],
+            samples=self._samples,
             in_flight=in_flight,
             battery_fraction=budgets.battery_fraction,
             celsius=budgets.celsius,
@@ -123,7 +124,7 @@ class Choosing:
         """Time that each arm spends beyond the device in each belief sample, (samples, arms); only new samples are made."""
         for link in self._links.values():
             for row in link.belief.changed:
-                np.multiply(self._beliefs[row][:, None], self._amounts, out=self._products)
+                np.multiply(self._beliefs[row, :, None], self._amounts, out=self._products)
                 np.add.reduce(self._products, axis=0, out=self._beyond[row])
             link.belief.changed.clear()
         return self._beyond
@@ -160,7 +161,7 @@ class Choosing:
         age = now_ns - flight.captured_ns
         slack = (flight.due_ns if own_start_ns is None else own_start_ns) - now_ns
         figures = (slack / 1e6, cost, (age + median) / 1e6, (age + p90) / 1e6, (age + bound) / 1e6, probability)
-        rounded = [*(round(each, 4) for each in figures), round(propensity, 6)]
+        rounded = [*[round(each, 4) if each else each for each in figures], round(propensity, 6)]
         return Decision(flight.request, flight.arm_name, flight.decided, plan.name if plan else "", *rounded)
 
 
@@ -175,10 +176,11 @@ def _is_whole(steps: tuple[object, ...], table: ArmTable) -> bool:
 def _quantiles(values: list[float], weights: list[float], *shares: float) -> list[float]:
     """Quantiles at these shares, in ascending order; the weights have sum 1."""
     pairs = sorted(zip(values, weights, strict=True))
-    reached = 0.0
-    found: list[float] = []
+    reached, found = 0.0, []
     for value, weight in pairs:
         reached += weight
-        while len(found) < len(shares) and reached >= shares[len(found)]:
+        while reached >= shares[len(found)]:
             found.append(value)
+            if len(found) == len(shares):
+                return found
     return found + [pairs[-1][0]] * (len(shares) - len(found))
