@@ -81,13 +81,14 @@ class Core:
         self._records.clear()
         self._actions.clear()
         self._take(event)  # what it refuses has changed nothing but the time
-        if self._wake_ns:
+        if self._wake_ns and now_ns > self._wake_ns:
             self._compare(-1, "timer", now_ns - self._wake_ns, self.margins.timer_ns)
         self._look_at_clocks()
         if self._modes.governor is not None:
             self._look_at_modes(self._modes.governor)
+        flights = self._flights.values()
         for desk in self._desks.values():
-            desk.dispatch(self._flights.values(), now_ns)
+            desk.dispatch(flights, now_ns)
             if desk.stranded:
                 self._end_stranded(desk)
         self._wake_ns = self._next_wake_ns()
@@ -430,8 +431,11 @@ class Core:
 
     def _from_afar(self, event: r.ChunkAcked | r.AnswerArrived | r.RemoteFailed) -> None:
         """Its link learns, then what waits for it goes on. Ignored if the attempt is over (late, duplicate, unknown)."""
-        attempt, now = (event.request, event.attempt), self._now_ns
-        link = next((each for each in self._links.values() if attempt in each.attempts), None)
+        attempt, now, link = (event.request, event.attempt), self._now_ns, None
+        for each in self._links.values():
+            if attempt in each.attempts:
+                link = each
+                break
         flight = self._crossing(*attempt)
         if link is None:
             self._records.append(r.Ignored(type(event).__name__, event.request))
@@ -550,8 +554,8 @@ class Core:
     def _stop_waiting_for(self, link: Link) -> None:
         """Dead or distrusted: reserves of what still waits for it need not be put off, and a liar's advice is none."""
         for flight in self._flights.values():
-            crossing = flight.arm.crossing if flight.arm else None
-            if crossing is not None and crossing.link == link.name:
+            arm = flight.arm
+            if arm is not None and arm.crossing is not None and arm.crossing.link == link.name:
                 flight.advised = flight.advised and link.trusted
                 if flight.remote_pending and flight.plan is not None:
                     flight.eager = flight.eager or Reason.LINK_CLOSED

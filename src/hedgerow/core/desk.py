@@ -189,6 +189,9 @@ class Desk:
         waiting = self._waiting(flights, now_ns)
         if not waiting:
             return False
+        first = waiting[0]
+        if first.eager is not None and first.guaranteed and first.primary is not Primary.WAITING:
+            return self._start_plan(first, first.eager, now_ns)  # whatever the calendar says, it is its turn
         start = self._start_ns(flights, now_ns)
         if start is None:
             return False
