@@ -81,11 +81,15 @@ class Arm:
 
     def sends(self, position: int) -> tuple[str, int]:
         """(model, joint) whose living tensors the crossing at `position` carries; joint -1 is the raw sample."""
-        return self.beyond(position).model, self.beyond(position).first - 1
+        run = self.beyond(position)
+        return run.model, run.first - 1
 
     def beyond(self, position: int) -> RunStep:
         """The run on the other side of the crossing at `position`."""
-        return next(step for step in self.steps[position:] if isinstance(step, RunStep))
+        for step in self.steps[position:]:
+            if isinstance(step, RunStep):
+                return step
+        raise LookupError(f"arm '{self.name}' runs nothing after its step {position}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,11 +176,11 @@ def _is_whole(steps: tuple[object, ...], table: ArmTable) -> bool:
 def _quantiles(values: list[float], weights: list[float], *shares: float) -> list[float]:
     """Quantiles at these shares, in ascending order; the weights have sum 1."""
     pairs = sorted(zip(values, weights, strict=True))
-    reached, found = 0.0, []
+    coming = iter((*shares, 2.0))
+    reached, share, found = 0.0, next(coming), []
     for value, weight in pairs:
         reached += weight
-        while reached >= shares[len(found)]:
+        while reached >= share:
             found.append(value)
-            if len(found) == len(shares):
-                return found
+            share = next(coming)
     return found + [pairs[-1][0]] * (len(shares) - len(found))

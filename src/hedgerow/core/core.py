@@ -225,7 +225,7 @@ class Core:
         deadline = event.captured_ns + (stream.deadline_ns if event.deadline_ns is None else event.deadline_ns)
         flight = Flight(event.request, stream, event.captured_ns, deadline, deadline - self.margins.before(stream))
         flight.wind(self._rules)
-        for what, measured_ns, bound_ns in self._modes.assumptions(event, self._now_ns):
+        for what, measured_ns, bound_ns in self._modes.assumptions(event, self._now_ns) if self._modes.governor else ():
             self._compare(event.request, what, measured_ns, bound_ns)
         taken, flight.promised = self._modes.arrived(event, self._now_ns), self._modes.promises(stream)
         self._flights[event.request] = flight
@@ -386,7 +386,7 @@ class Core:
                 self._compare(
                     request, f"segment {model.name}:{segment}", measured, model.segment_bound_ns[segment], took
                 )
-        if event.last == job.last:
+        if event.last == job.last and took > job.bound_ns:
             self._compare(request, f"run {model.name}", took, job.bound_ns)
         median = sum(model.segment_median_ns[job.first : event.last + 1])
         if median > 0:

@@ -154,20 +154,24 @@ class Desk:
 
     def dispatch(self, flights: Collection[Flight], now_ns: int) -> None:
         """Start what may start, stop what must give way, and note when to look again."""
-        self.wake_ns = None
+        self.wake_ns, job = None, self.running
+        if job is not None and (job.preempting or job.cancelling or isinstance(job.step, CrossStep)):
+            return  # it gives way already, or cannot
         mine = [flight for flight in flights if not flight.closed]
         if len(mine) > 1:
             mine.sort(key=_BY_DUE)
-        if self.running is None and mine and not self._start_mandatory(mine, now_ns):
-            for flight in mine:
-                if self._start_optional(flight, mine, now_ns):
-                    break
-        if self.running is None and len(mine) < len(flights) and not any(map(self._wants, mine)):
-            for flight in flights:
-                if flight.audit is not None and self._start_audit(flight, mine, now_ns):
-                    break
-        if self.running is not None:
-            self._give_way(self.running, mine, now_ns)
+        if job is None:
+            if mine and not self._start_mandatory(mine, now_ns):
+                for flight in mine:
+                    if self._start_optional(flight, mine, now_ns):
+                        break
+            if self.running is None and len(mine) < len(flights) and not any(map(self._wants, mine)):
+                for flight in flights:
+                    if flight.audit is not None and self._start_audit(flight, mine, now_ns):
+                        break
+            job = self.running
+        if job is not None and not isinstance(job.step, CrossStep):
+            self._give_way(job, mine, now_ns)
 
     def _waiting(self, flights: Iterable[Flight], now_ns: int) -> list[Flight]:
         """Those whose plan is in the calendar and not yet started."""
@@ -308,8 +312,6 @@ class Desk:
 
     def _give_way(self, job: Job, flights: list[Flight], now_ns: int) -> None:
         """Preempt the running job at its next joint if waiting work with an earlier claim would else start late."""
-        if job.preempting or job.cancelling or isinstance(job.step, CrossStep):
-            return
         waiting = self._waiting(flights, now_ns)
         if job.mandatory:
             sure = job.flight.guaranteed  # what is only likely gives way to all that is promised

@@ -4,6 +4,7 @@ Only what the present mode allows a stream counts. Nothing here starts, stops or
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from operator import attrgetter
 
 from hedgerow.core.arms import ArmTable, LocalModel
 from hedgerow.core.budgets import Budgets
@@ -11,6 +12,8 @@ from hedgerow.core.desk import Desk
 from hedgerow.core.flight import Flight, Plan
 from hedgerow.core.modes import Modes
 from hedgerow.core.records import Prices
+
+_BY_MEDIAN = attrgetter("median_ns")
 
 
 class Reserves:
@@ -40,6 +43,8 @@ class Reserves:
     def starts(self, flight: Flight, others: Collection[Flight], now_ns: int) -> dict[str, int]:
         """The latest start for this request of each local model that fits with the others."""
         allowed, due_ns = self._modes.allowance(flight.stream.name).reserves, flight.due_ns
+        if len(self._desks) == 1:
+            return self._desks[0].starts(allowed, others, due_ns, now_ns)
         found: dict[str, int] = {}
         for desk in self._desks:
             found.update(desk.starts(allowed, others, due_ns, now_ns))
@@ -47,7 +52,7 @@ class Reserves:
 
     def quickest(self, fits: Iterable[str]) -> Plan | None:
         """Of models that fit, the one that leaves the network most time."""
-        return min((self._whole[name] for name in fits), key=lambda plan: plan.median_ns, default=None)
+        return min([self._whole[name] for name in fits], key=_BY_MEDIAN, default=None)
 
     def cheapest(self, plans: Collection[Plan]) -> Plan | None:
         """Of plans that fit, the one of least energy and disagreement."""

@@ -135,12 +135,13 @@ def try_scene(scene: Scene, *, line: str = "", plant: Callable[[Any], None] | No
         body = build(
             scene,
             policy_of(scene.policy),
-            lambda *step: checkers[0].see(*step),
+            None,
             lambda until_ns: checkers[0].disturb(until_ns),
         )
         if plant is not None:
             plant(body)
         checkers.append(Checker(scene, body.core, body.payload_bytes))
+        body.watch = checkers[0].see
         body.clock.run(scene.end_ns)
         checkers[0].finish()
         _ask_twin(scene, checkers[0].suspects, tried)
