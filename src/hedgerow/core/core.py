@@ -77,9 +77,9 @@ class Core:
         """Take one event at `now_ns` (never less than before: UsageError); returns what was decided and what to do."""
         if now_ns < self._now_ns:
             raise UsageError(f"time ran back from {self._now_ns} to {now_ns} ns")
-        self._now_ns = now_ns
-        self._records.clear()
-        self._actions.clear()
+        self._now_ns, records, actions = now_ns, self._records, self._actions
+        records.clear()
+        actions.clear()
         self._take(event)  # what it refuses has changed nothing but the time
         if self._wake_ns and now_ns > self._wake_ns:
             self._compare(-1, "timer", now_ns - self._wake_ns, self.margins.timer_ns)
@@ -92,7 +92,7 @@ class Core:
             if desk.stranded:
                 self._end_stranded(desk)
         self._wake_ns = self._next_wake_ns()
-        return r.Outcome(tuple(self._records), tuple(self._actions))
+        return r.Outcome(tuple(records), tuple(actions))
 
     def next_wakeup_ns(self) -> int | None:
         """The moment at which `TimerFired` must come, or None; the only timer there is."""
@@ -120,7 +120,10 @@ class Core:
 
     def _next_clock_ns(self) -> int:
         """The first moment at which a link or a request wants to be looked at although nothing happens."""
-        first = min([flight.look_ns for flight in self._flights.values()], default=NEVER_NS)
+        first = NEVER_NS
+        for flight in self._flights.values():
+            if flight.look_ns < first:
+                first = flight.look_ns
         for link in self._links.values():
             moment = link.look_ns()
             if moment is not None and moment < first:
@@ -543,8 +546,7 @@ class Core:
                 desk.cancel(flight, now)
             self._forget_if_done(flight)
         for flight in list(self._flights.values()):
-            ends = flight.ends_ns(self._rules)
-            if ends is not None and now >= ends:
+            if now >= flight.ends_ns:
                 self._deliver(flight, *flight.ending(now))
             elif flight.retry_ns is not None and now >= flight.retry_ns:
                 flight.retry_ns = None
@@ -599,7 +601,7 @@ class Core:
 
     def _forget_if_done(self, flight: Flight) -> None:
         """Let go of a closed request once no lane and no crossing works for it."""
-        flight.wind(self._rules)  # it was closed, or an audit began or ended
-        done = flight.closed and not flight.job and not flight.audit and flight.primary is not Primary.CROSSING
-        if done and self._flights.pop(flight.request, None) is not None:
+        if not flight.closed or flight.job or flight.audit or flight.primary is Primary.CROSSING:
+            flight.wind(self._rules)  # it was closed, or an audit began or ended
+        elif self._flights.pop(flight.request, None) is not None:
             self._actions.append(r.Forget(flight.request))

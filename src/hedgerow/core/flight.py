@@ -130,7 +130,8 @@ class Flight:
     energy_mj: float = 0.0
     uplink_bytes: int = 0
     predicted_network_ns: float = 0.0
-    look_ns: int = NEVER_NS  # when its clocks want to be looked at again, as `wind` last set it
+    ends_ns: int = NEVER_NS  # when it ends although nothing happens
+    look_ns: int = NEVER_NS  # when its clocks want to be looked at again: that end, its next try, or the end of its audit
 
     @property
     def expires_ns(self) -> int:
@@ -167,16 +168,6 @@ class Flight:
         """How an answer that comes now is."""
         return Status.ANSWERED if now_ns <= self.deadline_ns else Status.LATE
 
-    def ends_ns(self, rules: Rules) -> int | None:
-        """When it ends although nothing happens; None: never."""
-        if self.closed:
-            return None
-        if self.stream.criticality is Criticality.BACKGROUND:
-            return self.expires_ns
-        if self.result is not None or self.stream.has_safe_value:
-            return self.deadline_ns - rules.margins.deliver_ns - rules.margins.timer_ns
-        return None if rules.uses_reserve else self.deadline_ns + rules.unanswered_wait_ns
-
     def ending(self, now_ns: int) -> Ending:
         """With the best there is: its own answer that was held, its safe value, else nothing."""
         if self.background:
@@ -190,7 +181,14 @@ class Flight:
         return Status.FAILED, Source.NONE, Reason.DEADLINE_PASSED
 
     def wind(self, rules: Rules) -> None:
-        """Set `look_ns` to its end, its next try, or the end of its audit; to be called when one of these may be another."""
-        ends = self.ends_ns(rules) if self.audit is None else self.audit.until_ns
-        look = ends if self.retry_ns is None or (ends is not None and ends < self.retry_ns) else self.retry_ns
-        self.look_ns = NEVER_NS if look is None else look
+        """Set `ends_ns` and `look_ns`; to be called whenever one of these may be another."""
+        ends = NEVER_NS
+        if not self.closed:
+            if self.stream.criticality is Criticality.BACKGROUND:
+                ends = self.expires_ns
+            elif self.result is not None or self.stream.has_safe_value:
+                ends = self.deadline_ns - rules.margins.deliver_ns - rules.margins.timer_ns
+            elif not rules.uses_reserve:
+                ends = self.deadline_ns + rules.unanswered_wait_ns
+        look = ends if self.audit is None else self.audit.until_ns
+        self.ends_ns, self.look_ns = ends, look if self.retry_ns is None or look < self.retry_ns else self.retry_ns
