@@ -44,6 +44,7 @@ class Choosing:
             link.belief.attach(self._beliefs[:, columns])
         self._products, self._beyond = np.zeros(self._amounts.shape), np.zeros((rows, len(table.arms)))
         self._nothing = np.zeros(len(table.arms))
+        self._fixed_ns: list[float] = (table.busy_ns + table.cloud_ns).tolist()
         self._even, self._samples = np.ones(1), self._beliefs[:, :width]
         self._busy_mj = table.busy_ns * (table.energy.active_mw * 1e-9) + table.is_remote * table.energy.radio_tail_mj
         money = table.up_bytes * (table.money_per_mb * 1e-6) + table.cloud_ns * (table.money_per_cloud_s * 1e-9)
@@ -137,7 +138,7 @@ class Choosing:
             factor = 1.0 if desk is None else desk.belief.factor()
             wait = max(wait, 0 if desk is None else desk.busy_for_ns(now_ns))
             total = amounts * factor if total is self._nothing else total + amounts * factor
-        return total + wait if wait else total
+        return total + float(wait) if wait else total
 
     def decision(
         self, flight: Flight, choice: Choice | None, view: View, own_start_ns: int | None, now_ns: int
@@ -147,22 +148,26 @@ class Choosing:
         median = p90 = bound = float(plan.median_ns if plan else 0)
         cost, probability, propensity = 0.0, 0.0, 1.0
         if choice is not None:
-            propensity = choice.propensity
+            arm, propensity = choice.arm, choice.propensity
             cost, probability = choice.cost_mj, choice.reserve_probability
-            crossing = self.table.arms[choice.arm].crossing
+            crossing = self.table.arms[arm].crossing
             if crossing is None:
-                median = p90 = bound = float(view.device_ns[choice.arm])
+                median = p90 = bound = float(view.device_ns[arm])
             else:
-                median, p90 = _quantiles(view.latency_ns(choice.arm).tolist(), view.weights.tolist(), 0.5, 0.9)
-                fixed = float(self.table.busy_ns[choice.arm] + self.table.cloud_ns[choice.arm])
+                own = float(view.device_ns[arm])
+                latency = [beyond + own for beyond in view.network_ns[:, arm].tolist()]
+                median, p90 = _quantiles(latency, view.weights.tolist(), 0.5, 0.9)
+                fixed = self._fixed_ns[arm]
                 flight.predicted_network_ns = max(1.0, median - fixed)
                 ratio = self._links[crossing.link].belief.bound.bound()
                 bound = min(fixed + flight.predicted_network_ns * ratio, LOST_NS)
         age = now_ns - flight.captured_ns
         slack = (flight.due_ns if own_start_ns is None else own_start_ns) - now_ns
-        figures = (slack / 1e6, cost, (age + median) / 1e6, (age + p90) / 1e6, (age + bound) / 1e6, probability)
-        rounded = [*[round(each, 4) if each else each for each in figures], round(propensity, 6)]
-        return Decision(flight.request, flight.arm_name, flight.decided, plan.name if plan else "", *rounded)
+        return Decision(
+            flight.request, flight.arm_name, flight.decided, plan.name if plan else "",
+            round(slack / 1e6, 4), round(cost, 4), round((age + median) / 1e6, 4), round((age + p90) / 1e6, 4),
+            round((age + bound) / 1e6, 4), round(probability, 4) if probability else probability, round(propensity, 6),
+        )  # fmt: skip
 
 
 def _is_whole(steps: tuple[object, ...], table: ArmTable) -> bool:
@@ -175,12 +180,13 @@ def _is_whole(steps: tuple[object, ...], table: ArmTable) -> bool:
 
 def _quantiles(values: list[float], weights: list[float], *shares: float) -> list[float]:
     """Quantiles at these shares, in ascending order; the weights have sum 1."""
+    wanted, found, reached = list(shares), [], 0.0
     pairs = sorted(zip(values, weights, strict=True))
-    coming = iter((*shares, 2.0))
-    reached, share, found = 0.0, next(coming), []
     for value, weight in pairs:
         reached += weight
-        while reached >= share:
+        while reached >= wanted[0]:
             found.append(value)
-            share = next(coming)
-    return found + [pairs[-1][0]] * (len(shares) - len(found))
+            del wanted[0]
+            if not wanted:
+                return found
+    return found + [pairs[-1][0]] * len(wanted)
