@@ -35,7 +35,9 @@ MS = r.MS
 PROFILE = importlib.resources.files("hedgerow.simulation") / "profiles" / "photographs.json"
 
 
-def photographs(requests: int, *, link: str = "drive-mixed", period_ms: int = 100, deadline_ms: int = 100, seed: int = 1) -> Setup:
+def photographs(
+    requests: int, *, link: str = "drive-mixed", period_ms: int = 100, deadline_ms: int = 100, seed: int = 1
+) -> Setup:
     """A camera on one device, its lane as measured on the machine of the shipped profile, a cloud as fast as that machine."""
     with importlib.resources.as_file(PROFILE) as path:
         profile = Profile.load(path)

@@ -28,7 +28,12 @@ def digest_of(seed: int, requests: int) -> str:
     body = build(scene, policy_of(scene.policy), see, disturb)
     try:
         body.clock.run(scene.end_ns)
-    except (LookupError, ValueError, RuntimeError, AssertionError) as error:  # a policy that is broken on purpose is guarded;
+    except (
+        LookupError,
+        ValueError,
+        RuntimeError,
+        AssertionError,
+    ) as error:  # a policy that is broken on purpose is guarded;
         found.update(f"{type(error).__name__}: {error}".encode())  # what still comes out belongs to the behaviour
     found.update(f"{body.tally!r} {body.core.next_wakeup_ns()}".encode())
     return found.hexdigest()

@@ -131,7 +131,9 @@ class Flight:
     uplink_bytes: int = 0
     predicted_network_ns: float = 0.0
     ends_ns: int = NEVER_NS  # when it ends although nothing happens
-    look_ns: int = NEVER_NS  # when its clocks want to be looked at again: that end, its next try, or the end of its audit
+    look_ns: int = (
+        NEVER_NS  # when its clocks want to be looked at again: that end, its next try, or the end of its audit
+    )
 
     @property
     def expires_ns(self) -> int:

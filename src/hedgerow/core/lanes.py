@@ -48,9 +48,7 @@ def backward_start(reservations: Jobs) -> int | None:
     return start
 
 
-def latest_start(
-    reservations: Jobs, forecasts: Sequence[Forecast], *, blocking_ns: int, now_ns: int
-) -> int | None:
+def latest_start(reservations: Jobs, forecasts: Sequence[Forecast], *, blocking_ns: int, now_ns: int) -> int | None:
     """The latest moment at which the lane must turn to the reservations; None without any, at least `now_ns`.
 
     `now_ns` means that nothing may be put off: the lane then works earliest deadline first, as a device alone would.
@@ -78,9 +76,7 @@ def fits_behind(
     return _worst_excess(reservations, forecasts, free_ns, blocking_ns, released_ns=now_ns) <= 0
 
 
-def latest_free(
-    reservations: Jobs, forecasts: Sequence[Forecast], *, blocking_ns: int, now_ns: int
-) -> int:
+def latest_free(reservations: Jobs, forecasts: Sequence[Forecast], *, blocking_ns: int, now_ns: int) -> int:
     """Until when something else may keep the lane from the reservations, whatever the streams send meanwhile."""
     free = now_ns
     for _ in range(2):  # the later it is free, the further one must look: so twice
@@ -97,11 +93,7 @@ def sustainable(forecasts: Sequence[Forecast], *, blocking_ns: int) -> bool:
 
 
 def _worst_excess(
-    jobs: Jobs,
-    forecasts: Sequence[Forecast],
-    start: int,
-    blocking_ns: int,
-    released_ns: int | None = None,
+    jobs: Jobs, forecasts: Sequence[Forecast], start: int, blocking_ns: int, released_ns: int | None = None
 ) -> int:
     """By how much the demand exceeds the supply at the worst moment, when the lane begins at `start`.
 
@@ -140,7 +132,11 @@ def _worst_excess(
 def _busy_until(jobs: Jobs, forecasts: Sequence[Forecast], begin: int, lost_ns: int) -> int:
     """When the lane has caught up at the latest, after `lost_ns` and with all arrivals at their densest: later moments
     cannot be missed on account of what is known now."""
-    work, load, last_due = lost_ns, 0.0, jobs[0][0] if jobs else begin  # plain loops: it is asked some ten times a request
+    work, load, last_due = (
+        lost_ns,
+        0.0,
+        jobs[0][0] if jobs else begin,
+    )  # plain loops: it is asked some ten times a request
     for due, bound in jobs:
         work += bound
         if due > last_due:
