@@ -74,7 +74,8 @@ class Desk:
         """The stream has sent: the next comes no sooner than its least distance from now."""
         forecast = self._forecasts.get(stream)
         if forecast is not None:
-            self._forecasts[stream] = forecast._replace(earliest_ns=now_ns + forecast.period_ns)
+            _, period_ns, within_ns, bound_ns = forecast
+            self._forecasts[stream] = Forecast(now_ns + period_ns, period_ns, within_ns, bound_ns)
             self._coming, self._asked = tuple(self._forecasts.values()), None
 
     def starts(self, allowed: Collection[str], others: Iterable[Flight], due_ns: int, now_ns: int) -> dict[str, int]:
@@ -176,14 +177,8 @@ class Desk:
     def _waiting(self, flights: Iterable[Flight], now_ns: int) -> list[Flight]:
         """Those whose plan is in the calendar and not yet started."""
         lane, counts = self.lane, self._counts
-        return [
-            each
-            for each in flights
-            if each.job is None
-            and (plan := each.plan) is not None
-            and plan.lane == lane
-            and (each.guaranteed or counts(each, now_ns))
-        ]
+        idle = [each for each in flights if each.job is None and each.plan is not None and each.plan.lane == lane]
+        return [each for each in idle if each.guaranteed or counts(each, now_ns)]
 
     def _waits(self, flight: Flight) -> bool:
         return flight.job is None and flight.plan is not None and flight.plan.lane == self.lane

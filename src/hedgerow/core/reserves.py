@@ -4,7 +4,6 @@ Only what the present mode allows a stream counts. Nothing here starts, stops or
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from operator import attrgetter
 
 from hedgerow.core.arms import ArmTable, LocalModel
 from hedgerow.core.budgets import Budgets
@@ -12,9 +11,6 @@ from hedgerow.core.desk import Desk
 from hedgerow.core.flight import Flight, Plan
 from hedgerow.core.modes import Modes
 from hedgerow.core.records import Prices
-
-_BY_MEDIAN = attrgetter("median_ns")
-
 
 class Reserves:
     """`flights` and `desks` are the core's own, by request and by lane."""
@@ -52,7 +48,12 @@ class Reserves:
 
     def quickest(self, fits: Iterable[str]) -> Plan | None:
         """Of models that fit, the one that leaves the network most time."""
-        return min([self._whole[name] for name in fits], key=_BY_MEDIAN, default=None)
+        best: Plan | None = None
+        for name in fits:
+            plan = self._whole[name]
+            if best is None or plan.median_ns < best.median_ns:
+                best = plan
+        return best
 
     def cheapest(self, plans: Collection[Plan]) -> Plan | None:
         """Of plans that fit, the one of least energy and disagreement."""
