@@ -64,13 +64,9 @@ class Audits:
     """The audits under way. `records` and `actions` are the core's lists of the present step."""
 
     def __init__(
-        self,
-        limits: r.Limits,
-        models: tuple[LocalModel, ...],
-        links: dict[str, Link],
-        records: list[r.Record],
+        self, limits: r.Limits, models: tuple[LocalModel, ...], links: dict[str, Link], records: list[r.Record],
         actions: list[r.Action],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._limits, self._models, self._links = limits, models, links
         self._records, self._actions = records, actions
         self._trust: dict[tuple[str, bool], Trust] = {}

@@ -59,15 +59,9 @@ class Choosing:
             self._admitted[column] = all(longest <= mode.blocking_ns(lane) for lane, longest in held if longest)
 
     def view(
-        self,
-        flight: Flight,
-        allowed: Collection[str],
-        fits: Mapping[str, int],
-        own_start_ns: int | None,
-        budgets: Budgets,
-        now_ns: int,
-        in_flight: int = 0,
-    ) -> View:
+        self, flight: Flight, allowed: Collection[str], fits: Mapping[str, int], own_start_ns: int | None,
+        budgets: Budgets, now_ns: int, in_flight: int = 0,
+    ) -> View:  # fmt: skip
         """Everything a policy may look at for this request. The arrays are valid until the next call.
 
         `allowed`: the local models that may answer it; `fits`: those that do so in time for sure, with their latest starts.
@@ -90,27 +84,15 @@ class Choosing:
                 admissible[column] = name in fits or (flight.guaranteed and name in allowed and admissible[column])
         plan = flight.plan
         return View(
-            table,
-            network_ns=self._network_ns(),
-            device_ns=self._device_ns(now_ns),
+            table, network_ns=self._network_ns(), device_ns=self._device_ns(now_ns),
             weights=self._even if link is None else np.array(link.belief.weights(now_ns)),
-            admissible=admissible,
-            energy_mj=energy,
-            cost_mj=cost,
-            available_ns=available,
-            time_left_ns=left,
+            admissible=admissible, energy_mj=energy, cost_mj=cost, available_ns=available, time_left_ns=left,
             reserve_energy_mj=table.energy.busy_mj(plan.median_ns) if plan else 0.0,
             reserve_quality=plan.model.quality if plan else 0.0,
-            prices=self.prices,
-            request=flight.request,
-            now_ns=now_ns,
-            deadline_ns=flight.deadline_ns,
-            samples=self._samples,
-            in_flight=in_flight,
-            battery_fraction=budgets.battery_fraction,
-            celsius=budgets.celsius,
-            seed=self._seed,
-        )
+            prices=self.prices, request=flight.request, now_ns=now_ns, deadline_ns=flight.deadline_ns,
+            samples=self._samples, in_flight=in_flight, battery_fraction=budgets.battery_fraction,
+            celsius=budgets.celsius, seed=self._seed,
+        )  # fmt: skip
 
     def _costs(self, link: Link | None, energy_price: float) -> tuple[float, float, Floats, Floats]:
         """(rate, energy price, energy, cost) of the arms at the link's present rate; made anew only when these change."""

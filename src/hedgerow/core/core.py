@@ -34,17 +34,10 @@ class Core:
     """Decides for one device. `table` is what can be done; all other settings have measured or modest defaults."""
 
     def __init__(
-        self,
-        table: ArmTable,
-        *,
-        policy: Policy,
-        streams: Iterable[r.Stream] = (),
-        limits: r.Limits | None = None,
-        margins: r.Margins | None = None,
-        prices: r.Prices | None = None,
-        budgets: BudgetSettings | None = None,
+        self, table: ArmTable, *, policy: Policy, streams: Iterable[r.Stream] = (), limits: r.Limits | None = None,
+        margins: r.Margins | None = None, prices: r.Prices | None = None, budgets: BudgetSettings | None = None,
         certificate: Certificate | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.table, self.policy = table, policy
         self.limits, self.margins = limits or r.Limits(), margins or r.Margins()
         self.prices = prices or r.Prices()
@@ -386,9 +379,8 @@ class Core:
         request, spent, took = job.flight.request, sum(event.segment_ns), self._now_ns - job.started_ns
         for segment, measured in enumerate(event.segment_ns, start=job.first):
             if measured > model.segment_bound_ns[segment] + NOISE_NS:
-                self._compare(
-                    request, f"segment {model.name}:{segment}", measured, model.segment_bound_ns[segment], took
-                )
+                what, bound_ns = f"segment {model.name}:{segment}", model.segment_bound_ns[segment]
+                self._compare(request, what, measured, bound_ns, took)
         if event.last == job.last and took > job.bound_ns:
             self._compare(request, f"run {model.name}", took, job.bound_ns)
         median = sum(model.segment_median_ns[job.first : event.last + 1])
@@ -582,12 +574,9 @@ class Core:
             model = flight.arm.model
         self._modes.ended(flight, status, reason, self._now_ns)
         age, energy = (self._now_ns - flight.captured_ns) / 1e6, round(flight.energy_mj, 4)
-        self._records.append(
-            r.Delivered(flight.request, status, source, flight.arm_name, reason, age, energy, flight.uplink_bytes)
-        )
-        self._actions.append(
-            r.Deliver(flight.request, status, source, flight.arm_name, model, reason, flight.advised, flight.promised)
-        )
+        request, arm = flight.request, flight.arm_name
+        self._records.append(r.Delivered(request, status, source, arm, reason, age, energy, flight.uplink_bytes))
+        self._actions.append(r.Deliver(request, status, source, arm, model, reason, flight.advised, flight.promised))
         for desk in self._desks.values():
             desk.cancel(flight, self._now_ns)
         if flight.primary is Primary.CROSSING and status in (Status.DROPPED, Status.SPOOLED):

@@ -22,13 +22,9 @@ class Desk:
     """One lane. `records` and `actions` are the core's lists of the present step; `wake_ns` is when to look again."""
 
     def __init__(
-        self,
-        lane: str,
-        models: Iterable[LocalModel],
-        margins: Margins,
-        records: list[r.Record],
+        self, lane: str, models: Iterable[LocalModel], margins: Margins, records: list[r.Record],
         actions: list[r.Action],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.lane = lane
         self.models = {model.name: model for model in models if model.lane == lane}
         self.belief = LaneBelief()

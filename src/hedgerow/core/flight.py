@@ -34,12 +34,9 @@ class Plan:
     median_ns: int = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        for name, value in (
-            ("lane", self.model.lane),
-            ("bound_ns", self.model.tail_bound_ns[self.first]),
-            ("median_ns", self.model.tail_median_ns[self.first]),
-        ):
-            object.__setattr__(self, name, value)
+        object.__setattr__(self, "lane", self.model.lane)
+        object.__setattr__(self, "bound_ns", self.model.tail_bound_ns[self.first])
+        object.__setattr__(self, "median_ns", self.model.tail_median_ns[self.first])
 
     @property
     def likely_ns(self) -> int:
@@ -131,9 +128,7 @@ class Flight:
     uplink_bytes: int = 0
     predicted_network_ns: float = 0.0
     ends_ns: int = NEVER_NS  # when it ends although nothing happens
-    look_ns: int = (
-        NEVER_NS  # when its clocks want to be looked at again: that end, its next try, or the end of its audit
-    )
+    look_ns: int = NEVER_NS  # the first of that end, its next try and the end of its audit
 
     @property
     def expires_ns(self) -> int:

@@ -132,11 +132,8 @@ def _worst_excess(
 def _busy_until(jobs: Jobs, forecasts: Sequence[Forecast], begin: int, lost_ns: int) -> int:
     """When the lane has caught up at the latest, after `lost_ns` and with all arrivals at their densest: later moments
     cannot be missed on account of what is known now."""
-    work, load, last_due = (
-        lost_ns,
-        0.0,
-        jobs[0][0] if jobs else begin,
-    )  # plain loops: it is asked some ten times a request
+    work, load = lost_ns, 0.0  # plain loops: it is asked some ten times a request
+    last_due = jobs[0][0] if jobs else begin
     for due, bound in jobs:
         work += bound
         if due > last_due:

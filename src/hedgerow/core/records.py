@@ -13,9 +13,7 @@ from hedgerow.core.quick import quicken
 
 MS: Final = 1_000_000
 SECOND: Final = 1_000_000_000
-NOISE_NS: Final = (
-    MS // 10
-)  # a single segment's excess up to this is lost in the handing over, which has a margin of its own
+NOISE_NS: Final = MS // 10  # a single segment's excess up to this is lost in the handing over, which has its own margin
 
 
 class Criticality(StrEnum):

@@ -12,18 +12,14 @@ from hedgerow.core.flight import Flight, Plan
 from hedgerow.core.modes import Modes
 from hedgerow.core.records import Prices
 
+
 class Reserves:
     """`flights` and `desks` are the core's own, by request and by lane."""
 
     def __init__(
-        self,
-        table: ArmTable,
-        prices: Prices,
-        budgets: Budgets,
-        modes: Modes,
-        flights: Mapping[int, Flight],
+        self, table: ArmTable, prices: Prices, budgets: Budgets, modes: Modes, flights: Mapping[int, Flight],
         desks: Mapping[str, Desk],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._table, self._prices, self._budgets, self._modes = table, prices, budgets, modes
         self._flights, self._desks = flights, tuple(desks.values())
         self._whole = {model.name: Plan(model, 0) for model in table.locals}
