@@ -317,7 +317,7 @@ def build(scene: Scene, policy: Policy, watch: Watch | None, on_excess: Callable
     withdrawing = kinds["withdraw"]
     for each in scene.disturbed_samples:
         event = r.RequestArrived(each.request, scene.streams[each.stream].name, each.captured_ns, each.deadline_ns)
-        clock.at(each.arrival_ns, body.post, event)
+        clock.line_up(each.arrival_ns, body.post, event)
         for fault in withdrawing:
             if fault.from_ns <= each.arrival_ns < fault.until_ns and chance(seed, each.request, 34) < 0.3:
                 after = int(chance(seed, each.request, 35) * 100 * MS)

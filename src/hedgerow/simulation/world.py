@@ -187,7 +187,7 @@ def build(
         watch=watch,
     )
     for number, each in enumerate(setup.arrivals):
-        clock.at(each.arrival_ns, body.post, r.RequestArrived(number, each.stream, each.captured_ns))
+        clock.line_up(each.arrival_ns, body.post, r.RequestArrived(number, each.stream, each.captured_ns))
     for moment, event in setup.events:
         clock.at(moment, body.post, event)
     return body
