@@ -35,7 +35,7 @@ ONE_LANE = [seed for seed in range(14) if len({model.lane for model in drawn_tab
 TABLES = {"small": small_table(), "wide": wide_table(40), **{f"seed {seed}": drawn_table(seed) for seed in ONE_LANE}}
 
 
-def moments(table: ArmTable, count: int, samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def moments(table: ArmTable, count: int, samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Samples of links good and dead, and times left around what the table's models take."""
     random = np.random.default_rng(seed)
     size = (count, samples)
@@ -64,7 +64,7 @@ class Single:
         self.choosing = Choosing(table, limits, prices, {"cloud": self.link}, self.desks)
         self.policy, self.names = by_name("ours"), tuple(model.name for model in table.locals)
 
-    def decide(self, samples: np.ndarray, left: float, weights: np.ndarray) -> tuple[int, float]:  # type: ignore[type-arg]
+    def decide(self, samples: np.ndarray, left: float, weights: np.ndarray) -> tuple[int, float]:
         """(arm or NO_ARM, its cost) by a view whose beliefs are these."""
         due = int(left)
         flight = Flight(0, Stream("camera", due), 0, due, due)

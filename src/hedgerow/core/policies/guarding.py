@@ -117,7 +117,8 @@ def _readable(view: View) -> View:
     if view.table.quality.flags.writeable:  # once a table: nothing writes to it after it is made
         for array in _arrays(view.table):
             array.flags.writeable = False
-    return View(*[_sealed(each) if isinstance(each, np.ndarray) else each for each in _PARTS(view)])
+    sealed: list[Any] = [_sealed(each) if isinstance(each, np.ndarray) else each for each in _PARTS(view)]
+    return View(*sealed)
 
 
 def _arrays(table: ArmTable) -> list[Floats]:
