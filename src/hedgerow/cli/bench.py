@@ -14,6 +14,7 @@ def register(app: typer.Typer) -> None:
     bench.command(name="overhead")(overhead)
     bench.command(name="determinism")(determinism)
     bench.command(name="guard")(guard)
+    bench.command(name="sweep")(sweep)
     app.add_typer(bench, name="bench")
 
 
@@ -66,6 +67,17 @@ def guard(
     _print(figures, as_json)
     if figures["safe_values_missed"] or figures["more_than_one_message"]:
         raise typer.Exit(1)
+
+
+def sweep(
+    arms: Annotated[int, typer.Option(min=3, max=4096, help="Arms to choose from.")] = 64,
+    moments: Annotated[int, typer.Option(min=100, help="Decisions to make, by one belief sample each.")] = 200_000,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Time very many decisions at once, as comparisons over whole planes of links and deadlines make them."""
+    from hedgerow.benchmarks.sweep import bench_sweep
+
+    _print(bench_sweep(arms, moments), as_json)
 
 
 def _print(figures: dict[str, float], as_json: bool) -> None:

@@ -62,16 +62,17 @@ Step = RunStep | CrossStep | GateStep
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One complete way to answer; `quality` is its calibrated agreement with the task's reference (share)."""
+    """One complete way to answer; `quality` is its calibrated agreement with the task's reference (share), `crossing` the first
+    link crossing, or None for a local arm."""
 
     name: str
     steps: tuple[Step, ...]
     quality: float
+    crossing: CrossStep | None = field(init=False, repr=False, compare=False)
 
-    @property
-    def crossing(self) -> CrossStep | None:
-        """The first link crossing, or None for a local arm."""
-        return next((step for step in self.steps if isinstance(step, CrossStep)), None)
+    def __post_init__(self) -> None:
+        crossing = next((step for step in self.steps if isinstance(step, CrossStep)), None)
+        object.__setattr__(self, "crossing", crossing)
 
     @property
     def model(self) -> str:
@@ -80,11 +81,15 @@ class Arm:
 
     def sends(self, position: int) -> tuple[str, int]:
         """(model, joint) whose living tensors the crossing at `position` carries; joint -1 is the raw sample."""
-        return self.beyond(position).model, self.beyond(position).first - 1
+        run = self.beyond(position)
+        return run.model, run.first - 1
 
     def beyond(self, position: int) -> RunStep:
         """The run on the other side of the crossing at `position`."""
-        return next(step for step in self.steps[position:] if isinstance(step, RunStep))
+        for step in self.steps[position:]:
+            if isinstance(step, RunStep):
+                return step
+        raise LookupError(f"arm '{self.name}' runs nothing after its step {position}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,13 +64,9 @@ class Audits:
     """The audits under way. `records` and `actions` are the core's lists of the present step."""
 
     def __init__(
-        self,
-        limits: r.Limits,
-        models: tuple[LocalModel, ...],
-        links: dict[str, Link],
-        records: list[r.Record],
+        self, limits: r.Limits, models: tuple[LocalModel, ...], links: dict[str, Link], records: list[r.Record],
         actions: list[r.Action],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._limits, self._models, self._links = limits, models, links
         self._records, self._actions = records, actions
         self._trust: dict[tuple[str, bool], Trust] = {}
@@ -88,9 +84,10 @@ class Audits:
         trust = self._trust[link.name, alone]
         models = [each for each in self._models if each.name not in flight.failed]
         model = flight.result or min(models, key=lambda each: each.tail_bound_ns[0], default=None)
-        drawn = not alone or draw(limits.seed, "audit", flight.request) < limits.audit_share * RANGE
-        wanted = drawn and limits.audit_share > 0 and link.trusted
+        wanted = limits.audit_share > 0 and link.trusted
         if model is None or not wanted or len(self.flights) >= limits.audits_max or now_ns < trust.next_ns:
+            return
+        if alone and draw(limits.seed, "audit", flight.request) >= limits.audit_share * RANGE:
             return
         expected = max(limits.audit_allowance + (1.0 - arm.quality) + (1.0 - model.quality), _LEAST)
         if expected < 1.0:  # else no answer could be unexpected

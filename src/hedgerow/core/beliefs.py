@@ -116,6 +116,7 @@ class LinkBelief:
         self._at_ns = [0] * rows
         self._base = [_PRIOR_WEIGHT] + [0.0] * (rows - 1)
         self._newest = 0
+        self._latest: tuple[float, float, float] | None = None
         self.changed = set(range(rows))  # rows that a decision has not read yet
         self.bound = QuantileBound(window_max=limits.belief_window_max)
 
@@ -128,7 +129,9 @@ class LinkBelief:
     def observe(self, *, now_ns: int, trip_ns: float, ns_per_byte: float, factor: float, queue_ns: float) -> None:
         """One crossing or probe that came back; `factor`: cloud time over what was planned."""
         row = self._newest = self._newest % (len(self._base) - 1) + 1
-        self.samples[row] = (trip_ns + queue_ns, ns_per_byte, factor)
+        new = self._latest = (float(trip_ns + queue_ns), float(ns_per_byte), float(factor))
+        samples = self.samples
+        samples[row, 0], samples[row, 1], samples[row, 2] = new
         self.changed.add(row)
         self._queue_ns[row], self._at_ns[row], self._base[row] = queue_ns, now_ns, 1.0
 
@@ -139,29 +142,34 @@ class LinkBelief:
 
     def forgive_losses(self) -> None:
         """The link is back after an outage: what was lost during it says nothing about now."""
+        self._latest = None
         self._base = [
             0.0 if trip >= LOST_NS else base for trip, base in zip(self.samples[:, 0], self._base, strict=True)
         ]
 
     def latest(self) -> tuple[float, float, float]:
         """(trip in ns, ns per byte, cloud factor) of the newest sample, or the prior."""
-        trip, rate, factor = self.samples[self._newest if self._base[self._newest] > 0 else 0].tolist()
-        return trip, rate, factor
+        if self._latest is None:
+            trip, rate, factor = self.samples[self._newest if self._base[self._newest] > 0 else 0].tolist()
+            self._latest = (trip, rate, factor)
+        return self._latest
 
     def weights(self, now_ns: int) -> list[float]:
         """Weight of each sample, in sum 1: a quarter after 2 s; the prior's stays."""
-        total = 0.0
-        found: list[float] = []
-        for base, at in zip(self._base, self._at_ns, strict=True):
+        total, found = _PRIOR_WEIGHT, [_PRIOR_WEIGHT]
+        rows = zip(self._base, self._at_ns, strict=True)
+        next(rows)
+        for base, at in rows:
             late = 1.0 + (now_ns - at) / _HALF_AGE_NS
-            found.append(base / (late * late) if found else _PRIOR_WEIGHT)
-            total += found[-1]
+            weight = base / (late * late)
+            found.append(weight)
+            total += weight
         return [weight / total for weight in found]
 
     def set_queue(self, queue_ns: float) -> None:
         """The cloud told of its queue: it holds for whatever sample the network will resemble."""
         self.samples[:, 0] += queue_ns - np.array(self._queue_ns)
-        self._queue_ns = [queue_ns] * len(self._queue_ns)
+        self._queue_ns, self._latest = [queue_ns] * len(self._queue_ns), None
         self.changed = set(range(len(self.samples)))
 
 

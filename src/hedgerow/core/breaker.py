@@ -29,12 +29,16 @@ from hedgerow.core.records import Limits
 
 
 class State(StrEnum):
+    __hash__ = str.__hash__  # they are looked up at every message: an enum's own is a Python call
+
     CLOSED = "closed"
     OPEN = "open"
     PROBING = "probing"
 
 
 class Signal(StrEnum):
+    __hash__ = str.__hash__
+
     ANSWERED = "answered"
     FAILED = "failed"
     DOWN = "down"
@@ -72,9 +76,9 @@ class Breaker:
     def signal(self, signal: Signal, *, now_ns: int) -> tuple[State, State]:
         """Take one signal; returns (state before, state after). An unlisted pair raises LookupError naming both."""
         before = self.state
-        if (before, signal) not in TABLE:
+        after = TABLE.get((before, signal))
+        if after is None:
             raise LookupError(f"the breaker has no rule for {signal} while {before}")
-        after = TABLE[before, signal]
         if signal in _FAILURES:
             self._failures += 1
         elif signal in _SUCCESSES:

@@ -33,6 +33,8 @@ class Budgets:
 
     def fill(self, now_ns: int) -> None:
         """Let the buckets fill up to `now_ns`."""
+        if not (self._bytes_per_s or self._energy_mw):
+            return
         passed_s = max(0, now_ns - self._filled_ns) / SECOND
         self._filled_ns = max(now_ns, self._filled_ns)
         self._bytes = min(self._bytes + self._bytes_per_s * passed_s, self._bytes_per_s * _BURST_S)

@@ -26,7 +26,7 @@ class Choosing:
         self, table: ArmTable, limits: Limits, prices: Prices, links: Mapping[str, Link], desks: Mapping[str, Desk]
     ) -> None:
         self.table, self.prices, self._seed = table, prices, limits.seed
-        self._links, self._desks = links, desks
+        self._links, self._desks, self._first = links, desks, next(iter(links.values()), None)
         self.whole = {
             column: table.local(arm.model) for column, arm in enumerate(table.arms) if _is_whole(arm.steps, table)
         }
@@ -44,7 +44,8 @@ class Choosing:
             link.belief.attach(self._beliefs[:, columns])
         self._products, self._beyond = np.zeros(self._amounts.shape), np.zeros((rows, len(table.arms)))
         self._nothing = np.zeros(len(table.arms))
-        self._even = np.ones(1)
+        self._fixed_ns: list[float] = (table.busy_ns + table.cloud_ns).tolist()
+        self._even, self._samples = np.ones(1), self._beliefs[:, :width]
         self._busy_mj = table.busy_ns * (table.energy.active_mw * 1e-9) + table.is_remote * table.energy.radio_tail_mj
         money = table.up_bytes * (table.money_per_mb * 1e-6) + table.cloud_ns * (table.money_per_cloud_s * 1e-9)
         self._priced: Floats = money * prices.money_mj + table.disagreement * prices.disagreement_mj
@@ -58,15 +59,9 @@ class Choosing:
             self._admitted[column] = all(longest <= mode.blocking_ns(lane) for lane, longest in held if longest)
 
     def view(
-        self,
-        flight: Flight,
-        allowed: Collection[str],
-        fits: Mapping[str, int],
-        own_start_ns: int | None,
-        budgets: Budgets,
-        now_ns: int,
-        in_flight: int = 0,
-    ) -> View:
+        self, flight: Flight, allowed: Collection[str], fits: Mapping[str, int], own_start_ns: int | None,
+        budgets: Budgets, now_ns: int, in_flight: int = 0,
+    ) -> View:  # fmt: skip
         """Everything a policy may look at for this request. The arrays are valid until the next call.
 
         `allowed`: the local models that may answer it; `fits`: those that do so in time for sure, with their latest starts.
@@ -74,9 +69,10 @@ class Choosing:
         table = self.table
         left = float((flight.expires_ns if flight.background else flight.due_ns) - now_ns)
         available = left if own_start_ns is None else float(own_start_ns - now_ns)
-        link = next(iter(self._links.values()), None)
+        link = self._first
         _, _, energy, cost = self._costs(link, budgets.energy_price)
-        admissible = self._admitted & (table.busy_ns <= available)
+        admissible = table.busy_ns <= available
+        admissible &= self._admitted
         for name, each in self._links.items():
             if not each.open_for_requests:
                 admissible &= ~self._needs[name]
@@ -84,31 +80,19 @@ class Choosing:
             admissible &= table.up_bytes <= budgets.bytes_left
         if not flight.background:
             for column, model in self.whole.items():
-                tried = flight.guaranteed and model.name in allowed and admissible[column]
-                admissible[column] = model.name in fits or tried
+                name = model.name
+                admissible[column] = name in fits or (flight.guaranteed and name in allowed and admissible[column])
         plan = flight.plan
         return View(
-            table,
-            network_ns=self._network_ns(),
-            device_ns=self._device_ns(now_ns),
+            table, network_ns=self._network_ns(), device_ns=self._device_ns(now_ns),
             weights=self._even if link is None else np.array(link.belief.weights(now_ns)),
-            admissible=admissible,
-            energy_mj=energy,
-            cost_mj=cost,
-            available_ns=available,
-            time_left_ns=left,
+            admissible=admissible, energy_mj=energy, cost_mj=cost, available_ns=available, time_left_ns=left,
             reserve_energy_mj=table.energy.busy_mj(plan.median_ns) if plan else 0.0,
             reserve_quality=plan.model.quality if plan else 0.0,
-            prices=self.prices,
-            request=flight.request,
-            now_ns=now_ns,
-            deadline_ns=flight.deadline_ns,
-            samples=self._beliefs[:, : len(LinkBelief.COLUMNS)],
-            in_flight=in_flight,
-            battery_fraction=budgets.battery_fraction,
-            celsius=budgets.celsius,
-            seed=self._seed,
-        )
+            prices=self.prices, request=flight.request, now_ns=now_ns, deadline_ns=flight.deadline_ns,
+            samples=self._samples, in_flight=in_flight, battery_fraction=budgets.battery_fraction,
+            celsius=budgets.celsius, seed=self._seed,
+        )  # fmt: skip
 
     def _costs(self, link: Link | None, energy_price: float) -> tuple[float, float, Floats, Floats]:
         """(rate, energy price, energy, cost) of the arms at the link's present rate; made anew only when these change."""
@@ -123,7 +107,7 @@ class Choosing:
         """Time that each arm spends beyond the device in each belief sample, (samples, arms); only new samples are made."""
         for link in self._links.values():
             for row in link.belief.changed:
-                np.multiply(self._beliefs[row][:, None], self._amounts, out=self._products)
+                np.multiply(self._beliefs[row, :, None], self._amounts, out=self._products)
                 np.add.reduce(self._products, axis=0, out=self._beyond[row])
             link.belief.changed.clear()
         return self._beyond
@@ -136,7 +120,7 @@ class Choosing:
             factor = 1.0 if desk is None else desk.belief.factor()
             wait = max(wait, 0 if desk is None else desk.busy_for_ns(now_ns))
             total = amounts * factor if total is self._nothing else total + amounts * factor
-        return total + wait if wait else total
+        return total + float(wait) if wait else total
 
     def decision(
         self, flight: Flight, choice: Choice | None, view: View, own_start_ns: int | None, now_ns: int
@@ -146,22 +130,26 @@ class Choosing:
         median = p90 = bound = float(plan.median_ns if plan else 0)
         cost, probability, propensity = 0.0, 0.0, 1.0
         if choice is not None:
-            propensity = choice.propensity
+            arm, propensity = choice.arm, choice.propensity
             cost, probability = choice.cost_mj, choice.reserve_probability
-            crossing = self.table.arms[choice.arm].crossing
+            crossing = self.table.arms[arm].crossing
             if crossing is None:
-                median = p90 = bound = float(view.device_ns[choice.arm])
+                median = p90 = bound = float(view.device_ns[arm])
             else:
-                median, p90 = _quantiles(view.latency_ns(choice.arm).tolist(), view.weights.tolist(), 0.5, 0.9)
-                fixed = float(self.table.busy_ns[choice.arm] + self.table.cloud_ns[choice.arm])
+                own = float(view.device_ns[arm])
+                latency = [beyond + own for beyond in view.network_ns[:, arm].tolist()]
+                median, p90 = _quantiles(latency, view.weights.tolist(), 0.5, 0.9)
+                fixed = self._fixed_ns[arm]
                 flight.predicted_network_ns = max(1.0, median - fixed)
                 ratio = self._links[crossing.link].belief.bound.bound()
                 bound = min(fixed + flight.predicted_network_ns * ratio, LOST_NS)
         age = now_ns - flight.captured_ns
         slack = (flight.due_ns if own_start_ns is None else own_start_ns) - now_ns
-        figures = (slack / 1e6, cost, (age + median) / 1e6, (age + p90) / 1e6, (age + bound) / 1e6, probability)
-        rounded = [*(round(each, 4) for each in figures), round(propensity, 6)]
-        return Decision(flight.request, flight.arm_name, flight.decided, plan.name if plan else "", *rounded)
+        return Decision(
+            flight.request, flight.arm_name, flight.decided, plan.name if plan else "",
+            round(slack / 1e6, 4), round(cost, 4), round((age + median) / 1e6, 4), round((age + p90) / 1e6, 4),
+            round((age + bound) / 1e6, 4), round(probability, 4) if probability else probability, round(propensity, 6),
+        )  # fmt: skip
 
 
 def _is_whole(steps: tuple[object, ...], table: ArmTable) -> bool:
@@ -174,11 +162,13 @@ def _is_whole(steps: tuple[object, ...], table: ArmTable) -> bool:
 
 def _quantiles(values: list[float], weights: list[float], *shares: float) -> list[float]:
     """Quantiles at these shares, in ascending order; the weights have sum 1."""
+    wanted, found, reached = list(shares), [], 0.0
     pairs = sorted(zip(values, weights, strict=True))
-    reached = 0.0
-    found: list[float] = []
     for value, weight in pairs:
         reached += weight
-        while len(found) < len(shares) and reached >= shares[len(found)]:
+        while reached >= wanted[0]:
             found.append(value)
-    return found + [pairs[-1][0]] * (len(shares) - len(found))
+            del wanted[0]
+            if not wanted:
+                return found
+    return found + [pairs[-1][0]] * len(wanted)

@@ -21,7 +21,7 @@ from hedgerow.core.budgets import Budgets, BudgetSettings
 from hedgerow.core.certificate import Certificate, Governor
 from hedgerow.core.choosing import Choosing
 from hedgerow.core.desk import Desk
-from hedgerow.core.flight import Flight, Job, Primary, Rules
+from hedgerow.core.flight import NEVER_NS, Flight, Job, Primary, Rules
 from hedgerow.core.link import Attempt, Link
 from hedgerow.core.modes import Modes
 from hedgerow.core.policies import Choice, Learns, Policy
@@ -34,17 +34,10 @@ class Core:
     """Decides for one device. `table` is what can be done; all other settings have measured or modest defaults."""
 
     def __init__(
-        self,
-        table: ArmTable,
-        *,
-        policy: Policy,
-        streams: Iterable[r.Stream] = (),
-        limits: r.Limits | None = None,
-        margins: r.Margins | None = None,
-        prices: r.Prices | None = None,
-        budgets: BudgetSettings | None = None,
+        self, table: ArmTable, *, policy: Policy, streams: Iterable[r.Stream] = (), limits: r.Limits | None = None,
+        margins: r.Margins | None = None, prices: r.Prices | None = None, budgets: BudgetSettings | None = None,
         certificate: Certificate | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.table, self.policy = table, policy
         self.limits, self.margins = limits or r.Limits(), margins or r.Margins()
         self.prices = prices or r.Prices()
@@ -54,7 +47,7 @@ class Core:
         self._actions: list[r.Action] = []
         self._now_ns = 0
         self._wake_ns: int | None = None
-        self._clocks_ns: int | None = None  # when `_look_at_clocks` has something to do
+        self._clocks_ns = NEVER_NS  # when `_look_at_clocks` has something to do
         self._flights: dict[int, Flight] = {}
         self._last_request = -1
         self._rules = Rules(self.margins, policy.uses_reserve, self.limits.unanswered_wait_ns)
@@ -77,21 +70,22 @@ class Core:
         """Take one event at `now_ns` (never less than before: UsageError); returns what was decided and what to do."""
         if now_ns < self._now_ns:
             raise UsageError(f"time ran back from {self._now_ns} to {now_ns} ns")
-        self._now_ns = now_ns
-        self._records.clear()
-        self._actions.clear()
+        self._now_ns, records, actions = now_ns, self._records, self._actions
+        records.clear()
+        actions.clear()
         self._take(event)  # what it refuses has changed nothing but the time
-        if self._wake_ns:
+        if self._wake_ns and now_ns > self._wake_ns:
             self._compare(-1, "timer", now_ns - self._wake_ns, self.margins.timer_ns)
         self._look_at_clocks()
         if self._modes.governor is not None:
             self._look_at_modes(self._modes.governor)
+        flights = self._flights.values()
         for desk in self._desks.values():
-            desk.dispatch(self._flights.values(), now_ns)
+            desk.dispatch(flights, now_ns)
             if desk.stranded:
                 self._end_stranded(desk)
         self._wake_ns = self._next_wake_ns()
-        return r.Outcome(tuple(self._records), tuple(self._actions))
+        return r.Outcome(tuple(records), tuple(actions))
 
     def next_wakeup_ns(self) -> int | None:
         """The moment at which `TimerFired` must come, or None; the only timer there is."""
@@ -110,23 +104,22 @@ class Core:
     def _next_wake_ns(self) -> int | None:
         wake = self._clocks_ns
         for desk in self._desks.values():
-            if desk.wake_ns is not None and (wake is None or desk.wake_ns < wake):
+            if desk.wake_ns is not None and desk.wake_ns < wake:
                 wake = desk.wake_ns
         if self._modes.governor is not None:
             due = self._modes.governor.due_ns()
-            wake = due if wake is None or (due is not None and due < wake) else wake
-        return wake
+            wake = due if due is not None and due < wake else wake
+        return None if wake == NEVER_NS else wake
 
-    def _next_clock_ns(self) -> int | None:
+    def _next_clock_ns(self) -> int:
         """The first moment at which a link or a request wants to be looked at although nothing happens."""
-        first: int | None = None
+        first = NEVER_NS
+        for flight in self._flights.values():
+            if flight.look_ns < first:
+                first = flight.look_ns
         for link in self._links.values():
             moment = link.look_ns()
-            if moment is not None and (first is None or moment < first):
-                first = moment
-        for flight in self._flights.values():
-            moment = flight.look_ns(self._rules)
-            if moment is not None and (first is None or moment < first):
+            if moment is not None and moment < first:
                 first = moment
         return first
 
@@ -227,7 +220,8 @@ class Core:
         self._last_request = event.request
         deadline = event.captured_ns + (stream.deadline_ns if event.deadline_ns is None else event.deadline_ns)
         flight = Flight(event.request, stream, event.captured_ns, deadline, deadline - self.margins.before(stream))
-        for what, measured_ns, bound_ns in self._modes.assumptions(event, self._now_ns):
+        flight.wind(self._rules)
+        for what, measured_ns, bound_ns in self._modes.assumptions(event, self._now_ns) if self._modes.governor else ():
             self._compare(event.request, what, measured_ns, bound_ns)
         taken, flight.promised = self._modes.arrived(event, self._now_ns), self._modes.promises(stream)
         self._flights[event.request] = flight
@@ -373,6 +367,7 @@ class Core:
             if flight.result is None or model.quality >= flight.result.quality:
                 flight.result = model
             flight.plan = None  # a local answer stands: the reserve has done its work
+            flight.wind(self._rules)
         else:
             self._replan(flight)
         if flight.primary is Primary.WAITING or (flight.primary is Primary.ON_LANE and job.step is not None):
@@ -384,10 +379,9 @@ class Core:
         request, spent, took = job.flight.request, sum(event.segment_ns), self._now_ns - job.started_ns
         for segment, measured in enumerate(event.segment_ns, start=job.first):
             if measured > model.segment_bound_ns[segment] + NOISE_NS:
-                self._compare(
-                    request, f"segment {model.name}:{segment}", measured, model.segment_bound_ns[segment], took
-                )
-        if event.last == job.last:
+                what, bound_ns = f"segment {model.name}:{segment}", model.segment_bound_ns[segment]
+                self._compare(request, what, measured, bound_ns, took)
+        if event.last == job.last and took > job.bound_ns:
             self._compare(request, f"run {model.name}", took, job.bound_ns)
         median = sum(model.segment_median_ns[job.first : event.last + 1])
         if median > 0:
@@ -432,8 +426,11 @@ class Core:
 
     def _from_afar(self, event: r.ChunkAcked | r.AnswerArrived | r.RemoteFailed) -> None:
         """Its link learns, then what waits for it goes on. Ignored if the attempt is over (late, duplicate, unknown)."""
-        attempt, now = (event.request, event.attempt), self._now_ns
-        link = next((each for each in self._links.values() if attempt in each.attempts), None)
+        attempt, now, link = (event.request, event.attempt), self._now_ns, None
+        for each in self._links.values():
+            if attempt in each.attempts:
+                link = each
+                break
         flight = self._crossing(*attempt)
         if link is None:
             self._records.append(r.Ignored(type(event).__name__, event.request))
@@ -488,6 +485,7 @@ class Core:
             flight.primary, flight.arm, flight.arm_name, flight.step = Primary.NONE, None, "", 0
             flight.joints.clear()  # the next arm begins at the sample
             flight.retry_ns = self._now_ns + self.limits.retry_background_ns
+            flight.wind(self._rules)
         else:
             reason = flight.decided if flight.decided is Reason.SAFE_VALUE_ONLY else Reason.REMOTE_FAILED
             self._end_without(flight, reason)
@@ -515,7 +513,7 @@ class Core:
     def _look_at_clocks(self) -> None:
         """Take up what is due by now, and note when to look again."""
         self._clocks_ns = self._next_clock_ns()
-        if self._clocks_ns is not None and self._now_ns >= self._clocks_ns:
+        if self._now_ns >= self._clocks_ns:
             self._take_up_clocks()
             self._clocks_ns = self._next_clock_ns()
             return
@@ -540,18 +538,18 @@ class Core:
                 desk.cancel(flight, now)
             self._forget_if_done(flight)
         for flight in list(self._flights.values()):
-            ends = flight.ends_ns(self._rules)
-            if ends is not None and now >= ends:
+            if now >= flight.ends_ns:
                 self._deliver(flight, *flight.ending(now))
             elif flight.retry_ns is not None and now >= flight.retry_ns:
                 flight.retry_ns = None
+                flight.wind(self._rules)
                 self._decide(flight)
 
     def _stop_waiting_for(self, link: Link) -> None:
         """Dead or distrusted: reserves of what still waits for it need not be put off, and a liar's advice is none."""
         for flight in self._flights.values():
-            crossing = flight.arm.crossing if flight.arm else None
-            if crossing is not None and crossing.link == link.name:
+            arm = flight.arm
+            if arm is not None and arm.crossing is not None and arm.crossing.link == link.name:
                 flight.advised = flight.advised and link.trusted
                 if flight.remote_pending and flight.plan is not None:
                     flight.eager = flight.eager or Reason.LINK_CLOSED
@@ -576,12 +574,9 @@ class Core:
             model = flight.arm.model
         self._modes.ended(flight, status, reason, self._now_ns)
         age, energy = (self._now_ns - flight.captured_ns) / 1e6, round(flight.energy_mj, 4)
-        self._records.append(
-            r.Delivered(flight.request, status, source, flight.arm_name, reason, age, energy, flight.uplink_bytes)
-        )
-        self._actions.append(
-            r.Deliver(flight.request, status, source, flight.arm_name, model, reason, flight.advised, flight.promised)
-        )
+        request, arm = flight.request, flight.arm_name
+        self._records.append(r.Delivered(request, status, source, arm, reason, age, energy, flight.uplink_bytes))
+        self._actions.append(r.Deliver(request, status, source, arm, model, reason, flight.advised, flight.promised))
         for desk in self._desks.values():
             desk.cancel(flight, self._now_ns)
         if flight.primary is Primary.CROSSING and status in (Status.DROPPED, Status.SPOOLED):
@@ -595,6 +590,7 @@ class Core:
 
     def _forget_if_done(self, flight: Flight) -> None:
         """Let go of a closed request once no lane and no crossing works for it."""
-        done = flight.closed and not flight.job and not flight.audit and flight.primary is not Primary.CROSSING
-        if done and self._flights.pop(flight.request, None) is not None:
+        if not flight.closed or flight.job or flight.audit or flight.primary is Primary.CROSSING:
+            flight.wind(self._rules)  # it was closed, or an audit began or ended
+        elif self._flights.pop(flight.request, None) is not None:
             self._actions.append(r.Forget(flight.request))

@@ -12,15 +12,7 @@ from hedgerow.core import records as r
 from hedgerow.core.arms import CrossStep, GateStep, LocalModel, RunStep
 from hedgerow.core.beliefs import LaneBelief
 from hedgerow.core.flight import Flight, Job, Primary
-from hedgerow.core.lanes import (
-    Forecast,
-    Reservation,
-    backward_start,
-    fits_behind,
-    latest_free,
-    latest_start,
-    sustainable,
-)
+from hedgerow.core.lanes import Forecast, backward_start, fits_behind, latest_free, latest_start, sustainable
 from hedgerow.core.records import Criticality, Margins, Reason, Stream
 
 _BY_DUE = attrgetter("due_ns")
@@ -30,13 +22,9 @@ class Desk:
     """One lane. `records` and `actions` are the core's lists of the present step; `wake_ns` is when to look again."""
 
     def __init__(
-        self,
-        lane: str,
-        models: Iterable[LocalModel],
-        margins: Margins,
-        records: list[r.Record],
+        self, lane: str, models: Iterable[LocalModel], margins: Margins, records: list[r.Record],
         actions: list[r.Action],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.lane = lane
         self.models = {model.name: model for model in models if model.lane == lane}
         self.belief = LaneBelief()
@@ -46,7 +34,7 @@ class Desk:
         self._margins, self._records, self._actions = margins, records, actions
         self._forecasts: dict[str, Forecast] = {}
         self._coming: tuple[Forecast, ...] = ()  # the same
-        self._asked: list[Reservation] | None = None  # of which `_put_off_ns` is the latest start, as all is now
+        self._asked: list[tuple[int, int]] | None = None  # of which `_put_off_ns` is the latest start, as all is now
         self._put_off_ns: int | None = None
         self._jobs = 0
         self._longest_ns = max(model.segment_longest_ns() for model in self.models.values())
@@ -82,7 +70,8 @@ class Desk:
         """The stream has sent: the next comes no sooner than its least distance from now."""
         forecast = self._forecasts.get(stream)
         if forecast is not None:
-            self._forecasts[stream] = forecast._replace(earliest_ns=now_ns + forecast.period_ns)
+            _, period_ns, within_ns, bound_ns = forecast
+            self._forecasts[stream] = Forecast(now_ns + period_ns, period_ns, within_ns, bound_ns)
             self._coming, self._asked = tuple(self._forecasts.values()), None
 
     def starts(self, allowed: Collection[str], others: Iterable[Flight], due_ns: int, now_ns: int) -> dict[str, int]:
@@ -91,12 +80,12 @@ class Desk:
         if not bounds:
             return {}
         promised = self._reservations(others, now_ns)
-        behind = backward_start([each for each in promised if each.due_ns > due_ns])
+        behind = backward_start([each for each in promised if each[0] > due_ns])
         end = due_ns if behind is None else min(due_ns, behind)
         shortest = min(bounds.values())
         found: dict[str, int] = {}
         for name, bound in bounds.items():
-            jobs = [*promised, Reservation(due_ns, bound)]
+            jobs = [*promised, (due_ns, bound)]
             fits = self._fits(jobs, now_ns)
             if fits and bound > shortest:  # a longer plan may not take the room of those that will come
                 fits = self._may_block(jobs, 0, now_ns)
@@ -104,7 +93,7 @@ class Desk:
                 found[name] = end - bound
         return found
 
-    def _fits(self, jobs: list[Reservation], now_ns: int) -> bool:
+    def _fits(self, jobs: list[tuple[int, int]], now_ns: int) -> bool:
         """Whether these can all be done in time, behind what the lane cannot leave before its next joint."""
         together, job = backward_start(jobs), self.running
         if together is None or job is None:
@@ -114,7 +103,7 @@ class Desk:
         if not job.mandatory or not job.flight.guaranteed or job.flight.closed:
             return together >= free  # what is only likely may take its whole bound, what is answered all until its end
         # else it is one of `jobs`, and delays only those due before it
-        first = backward_start([each for each in jobs if each.due_ns < job.flight.due_ns])
+        first = backward_start([each for each in jobs if each[0] < job.flight.due_ns])
         return together >= now_ns and (first is None or first >= free)
 
     def busy_for_ns(self, now_ns: int) -> int:
@@ -124,17 +113,17 @@ class Desk:
             return 0
         return max(0, job.started_ns + job.bound_ns - now_ns)
 
-    def _reservations(self, flights: Iterable[Flight], now_ns: int) -> list[Reservation]:
+    def _reservations(self, flights: Iterable[Flight], now_ns: int) -> list[tuple[int, int]]:
         """Mandatory work not yet done: the plans that wait, and what is left of the one that runs."""
-        found = []
+        lane, found = self.lane, []
         for flight in flights:
             plan, job = flight.plan, flight.job
-            if plan is None or plan.lane != self.lane or not self._counts(flight, now_ns):
+            if plan is None or plan.lane != lane or not (flight.guaranteed or self._counts(flight, now_ns)):
                 continue
             bound = plan.bound_ns if flight.guaranteed else plan.likely_ns
             if job is not None and job.mandatory:
                 bound = max(bound - (now_ns - job.started_ns), 0)
-            found.append(Reservation(flight.due_ns, bound))
+            found.append((flight.due_ns, bound))
         return found
 
     def _counts(self, flight: Flight, now_ns: int) -> bool:
@@ -153,7 +142,7 @@ class Desk:
         start = self._put_off_ns  # the same at every later moment until it is past
         return start if start is None or start > now_ns else now_ns
 
-    def _may_block(self, promised: list[Reservation], busy_ns: int, now_ns: int) -> bool:
+    def _may_block(self, promised: list[tuple[int, int]], busy_ns: int, now_ns: int) -> bool:
         """Whether every promise still holds if the lane is taken for so long from now; never for longer than is certified."""
         if self._certified and busy_ns > self._longest_ns:
             return False
@@ -162,24 +151,30 @@ class Desk:
 
     def dispatch(self, flights: Collection[Flight], now_ns: int) -> None:
         """Start what may start, stop what must give way, and note when to look again."""
-        self.wake_ns = None
+        self.wake_ns, job = None, self.running
+        if job is not None and (job.preempting or job.cancelling or isinstance(job.step, CrossStep)):
+            return  # it gives way already, or cannot
         mine = [flight for flight in flights if not flight.closed]
         if len(mine) > 1:
             mine.sort(key=_BY_DUE)
-        if self.running is None and mine and not self._start_mandatory(mine, now_ns):
-            for flight in mine:
-                if self._start_optional(flight, mine, now_ns):
-                    break
-        if self.running is None and len(mine) < len(flights) and not any(map(self._wants, mine)):
-            for flight in flights:
-                if flight.audit is not None and self._start_audit(flight, mine, now_ns):
-                    break
-        if self.running is not None:
-            self._give_way(self.running, mine, now_ns)
+        if job is None:
+            if mine and not self._start_mandatory(mine, now_ns):
+                for flight in mine:
+                    if self._start_optional(flight, mine, now_ns):
+                        break
+            if self.running is None and len(mine) < len(flights) and not any(map(self._wants, mine)):
+                for flight in flights:
+                    if flight.audit is not None and self._start_audit(flight, mine, now_ns):
+                        break
+            job = self.running
+        if job is not None and not isinstance(job.step, CrossStep):
+            self._give_way(job, mine, now_ns)
 
     def _waiting(self, flights: Iterable[Flight], now_ns: int) -> list[Flight]:
         """Those whose plan is in the calendar and not yet started."""
-        return [each for each in flights if self._waits(each) and self._counts(each, now_ns)]
+        lane, counts = self.lane, self._counts
+        idle = [each for each in flights if each.job is None and each.plan is not None and each.plan.lane == lane]
+        return [each for each in idle if each.guaranteed or counts(each, now_ns)]
 
     def _waits(self, flight: Flight) -> bool:
         return flight.job is None and flight.plan is not None and flight.plan.lane == self.lane
@@ -189,6 +184,9 @@ class Desk:
         waiting = self._waiting(flights, now_ns)
         if not waiting:
             return False
+        first = waiting[0]
+        if first.eager is not None and first.guaranteed and first.primary is not Primary.WAITING:
+            return self._start_plan(first, first.eager, now_ns)  # whatever the calendar says, it is its turn
         start = self._start_ns(flights, now_ns)
         if start is None:
             return False
@@ -305,8 +303,6 @@ class Desk:
 
     def _give_way(self, job: Job, flights: list[Flight], now_ns: int) -> None:
         """Preempt the running job at its next joint if waiting work with an earlier claim would else start late."""
-        if job.preempting or job.cancelling or isinstance(job.step, CrossStep):
-            return
         waiting = self._waiting(flights, now_ns)
         if job.mandatory:
             sure = job.flight.guaranteed  # what is only likely gives way to all that is promised

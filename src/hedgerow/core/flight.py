@@ -5,9 +5,12 @@ These are the core's own mutable notes; nothing outside `core/` sees them.
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Final
 
 from hedgerow.core.arms import Arm, CrossStep, LocalModel, RunStep
 from hedgerow.core.records import Criticality, Margins, Reason, Source, Status, Stream
+
+NEVER_NS: Final = 1 << 62
 
 
 class Primary(Enum):
@@ -31,12 +34,9 @@ class Plan:
     median_ns: int = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        for name, value in (
-            ("lane", self.model.lane),
-            ("bound_ns", self.model.tail_bound_ns[self.first]),
-            ("median_ns", self.model.tail_median_ns[self.first]),
-        ):
-            object.__setattr__(self, name, value)
+        object.__setattr__(self, "lane", self.model.lane)
+        object.__setattr__(self, "bound_ns", self.model.tail_bound_ns[self.first])
+        object.__setattr__(self, "median_ns", self.model.tail_median_ns[self.first])
 
     @property
     def likely_ns(self) -> int:
@@ -127,6 +127,8 @@ class Flight:
     energy_mj: float = 0.0
     uplink_bytes: int = 0
     predicted_network_ns: float = 0.0
+    ends_ns: int = NEVER_NS  # when it ends although nothing happens
+    look_ns: int = NEVER_NS  # the first of that end, its next try and the end of its audit
 
     @property
     def expires_ns(self) -> int:
@@ -163,16 +165,6 @@ class Flight:
         """How an answer that comes now is."""
         return Status.ANSWERED if now_ns <= self.deadline_ns else Status.LATE
 
-    def ends_ns(self, rules: Rules) -> int | None:
-        """When it ends although nothing happens; None: never."""
-        if self.closed:
-            return None
-        if self.stream.criticality is Criticality.BACKGROUND:
-            return self.expires_ns
-        if self.result is not None or self.stream.has_safe_value:
-            return self.deadline_ns - rules.margins.deliver_ns - rules.margins.timer_ns
-        return None if rules.uses_reserve else self.deadline_ns + rules.unanswered_wait_ns
-
     def ending(self, now_ns: int) -> Ending:
         """With the best there is: its own answer that was held, its safe value, else nothing."""
         if self.background:
@@ -185,9 +177,15 @@ class Flight:
             return Status.SAFE_VALUE, Source.SAFE_VALUE, reason
         return Status.FAILED, Source.NONE, Reason.DEADLINE_PASSED
 
-    def look_ns(self, rules: Rules) -> int | None:
-        """When its clocks want to be looked at again: its end, its next try, or the end of its audit."""
-        if self.audit is not None:
-            return self.audit.until_ns
-        ends = self.ends_ns(rules)
-        return ends if self.retry_ns is None or (ends is not None and ends < self.retry_ns) else self.retry_ns
+    def wind(self, rules: Rules) -> None:
+        """Set `ends_ns` and `look_ns`; to be called whenever one of these may be another."""
+        ends = NEVER_NS
+        if not self.closed:
+            if self.stream.criticality is Criticality.BACKGROUND:
+                ends = self.expires_ns
+            elif self.result is not None or self.stream.has_safe_value:
+                ends = self.deadline_ns - rules.margins.deliver_ns - rules.margins.timer_ns
+            elif not rules.uses_reserve:
+                ends = self.deadline_ns + rules.unanswered_wait_ns
+        look = ends if self.audit is None else self.audit.until_ns
+        self.ends_ns, self.look_ns = ends, look if self.retry_ns is None or look < self.retry_ns else self.retry_ns

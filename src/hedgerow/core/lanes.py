@@ -8,21 +8,25 @@ stream counts as silent; a certificate demands it.
 """
 
 from collections.abc import Sequence
-from operator import attrgetter
+from operator import itemgetter
 from typing import NamedTuple
 
 from hedgerow.core.records import MS
 
 _ROUNDS_MAX = 24
 _ARRIVALS_MAX = 32
-_BY_DUE = attrgetter("due_ns")
+_BY_DUE = itemgetter(0)
 
 
 class Reservation(NamedTuple):
-    """Work that must be done by `due_ns` (a moment) and takes at most `bound_ns`."""
+    """Work that must be done by `due_ns` (a moment) and takes at most `bound_ns`; a bare pair, quicker made, does as well."""
 
     due_ns: int
     bound_ns: int
+
+
+Jobs = Sequence[tuple[int, int]]
+"""Reservations."""
 
 
 class Forecast(NamedTuple):
@@ -34,7 +38,7 @@ class Forecast(NamedTuple):
     bound_ns: int
 
 
-def backward_start(reservations: Sequence[Reservation]) -> int | None:
+def backward_start(reservations: Jobs) -> int | None:
     """The latest moment from which these alone fit (exactly, as all are released already); None without any."""
     if len(reservations) > 1:
         reservations = sorted(reservations, key=_BY_DUE, reverse=True)
@@ -44,9 +48,7 @@ def backward_start(reservations: Sequence[Reservation]) -> int | None:
     return start
 
 
-def latest_start(
-    reservations: Sequence[Reservation], forecasts: Sequence[Forecast], *, blocking_ns: int, now_ns: int
-) -> int | None:
+def latest_start(reservations: Jobs, forecasts: Sequence[Forecast], *, blocking_ns: int, now_ns: int) -> int | None:
     """The latest moment at which the lane must turn to the reservations; None without any, at least `now_ns`.
 
     `now_ns` means that nothing may be put off: the lane then works earliest deadline first, as a device alone would.
@@ -65,7 +67,7 @@ def latest_start(
 
 
 def fits_behind(
-    reservations: Sequence[Reservation], forecasts: Sequence[Forecast], *, blocking_ns: int, free_ns: int, now_ns: int
+    reservations: Jobs, forecasts: Sequence[Forecast], *, blocking_ns: int, free_ns: int, now_ns: int
 ) -> bool:
     """Whether everything promised, and what the streams may yet send, still fits if the lane is free from then only."""
     if not forecasts:
@@ -74,9 +76,7 @@ def fits_behind(
     return _worst_excess(reservations, forecasts, free_ns, blocking_ns, released_ns=now_ns) <= 0
 
 
-def latest_free(
-    reservations: Sequence[Reservation], forecasts: Sequence[Forecast], *, blocking_ns: int, now_ns: int
-) -> int:
+def latest_free(reservations: Jobs, forecasts: Sequence[Forecast], *, blocking_ns: int, now_ns: int) -> int:
     """Until when something else may keep the lane from the reservations, whatever the streams send meanwhile."""
     free = now_ns
     for _ in range(2):  # the later it is free, the further one must look: so twice
@@ -93,11 +93,7 @@ def sustainable(forecasts: Sequence[Forecast], *, blocking_ns: int) -> bool:
 
 
 def _worst_excess(
-    jobs: Sequence[Reservation],
-    forecasts: Sequence[Forecast],
-    start: int,
-    blocking_ns: int,
-    released_ns: int | None = None,
+    jobs: Jobs, forecasts: Sequence[Forecast], start: int, blocking_ns: int, released_ns: int | None = None
 ) -> int:
     """By how much the demand exceeds the supply at the worst moment, when the lane begins at `start`.
 
@@ -112,7 +108,8 @@ def _worst_excess(
         first = (earliest if earliest > begin else begin) + within
         if first <= horizon:  # else it is due after all that matters
             firsts.append((first, period, bound))
-            moments.update(range(first, min(horizon, first + _ARRIVALS_MAX * period) + 1, period))
+            last = first + _ARRIVALS_MAX * period
+            moments.update(range(first, (last if last < horizon else horizon) + 1, period))
     worst: int | None = None
     for moment in moments:
         known = coming = later = 0
@@ -132,10 +129,18 @@ def _worst_excess(
     return -1 if worst is None else worst
 
 
-def _busy_until(jobs: Sequence[Reservation], forecasts: Sequence[Forecast], begin: int, lost_ns: int) -> int:
+def _busy_until(jobs: Jobs, forecasts: Sequence[Forecast], begin: int, lost_ns: int) -> int:
     """When the lane has caught up at the latest, after `lost_ns` and with all arrivals at their densest: later moments
     cannot be missed on account of what is known now."""
-    work = lost_ns + sum(job.bound_ns for job in jobs) + sum(each.bound_ns for each in forecasts)
-    spare = 1.0 - sum(each.bound_ns / each.period_ns for each in forecasts)
-    last_due = max((job.due_ns for job in jobs), default=begin)
-    return max(last_due, begin + int(work / max(spare, 0.01)))
+    work, load = lost_ns, 0.0  # plain loops: it is asked some ten times a request
+    last_due = jobs[0][0] if jobs else begin
+    for due, bound in jobs:
+        work += bound
+        if due > last_due:
+            last_due = due
+    for _, period, _, bound in forecasts:
+        work += bound
+        load += bound / period
+    spare = 1.0 - load
+    until = begin + int(work / (spare if spare > 0.01 else 0.01))
+    return until if until > last_due else last_due

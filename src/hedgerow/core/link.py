@@ -6,20 +6,10 @@ An attempt ends once: answered, failed or lost. What comes after that is an obse
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hedgerow.core import records as r
 from hedgerow.core.beliefs import LinkBelief
 from hedgerow.core.breaker import Breaker, Signal, State
 from hedgerow.core.policies import Feedback
-from hedgerow.core.records import (
-    Action,
-    BreakerMoved,
-    Limits,
-    Probe,
-    ProbeAnswered,
-    ProbeLost,
-    Record,
-    RemoteObserved,
-    StopSending,
-)
 
 _ACTIVE_NS = 5_000_000_000
 OVERLOADED = "overloaded"  # the wire's word for a queue that is full
@@ -48,14 +38,9 @@ class Link:
     ended, for a policy that learns; `place`: which link it is, for no two links' probes may have one number."""
 
     def __init__(
-        self,
-        name: str,
-        limits: Limits,
-        records: list[Record],
-        actions: list[Action],
-        learn: Callable[[Feedback], None] | None = None,
-        place: int = 0,
-    ) -> None:
+        self, name: str, limits: r.Limits, records: list[r.Record], actions: list[r.Action],
+        learn: Callable[[Feedback], None] | None = None, place: int = 0,
+    ) -> None:  # fmt: skip
         self.name, self._limits, self._learn_from = name, limits, learn
         self._records, self._actions = records, actions
         self.belief = LinkBelief(limits)
@@ -76,7 +61,7 @@ class Link:
         full = len(self.attempts) >= self._limits.late_answers_kept_max
         given_up = self.attempts.pop(next(iter(self.attempts))) if full else None
         if given_up is not None:
-            self._actions.append(StopSending(given_up.request, given_up.attempt))
+            self._actions.append(r.StopSending(given_up.request, given_up.attempt))
         self.attempts[attempt.request, attempt.attempt] = attempt
         return given_up
 
@@ -126,7 +111,7 @@ class Link:
 
     def _lose(self, now_ns: int) -> None:
         self.belief.lost(now_ns)
-        self._records.append(RemoteObserved(self.name, 0.0, 0.0, 0.0, late=True, lost=True))
+        self._records.append(r.RemoteObserved(self.name, 0.0, 0.0, 0.0, late=True, lost=True))
         self.signal(Signal.FAILED, now_ns)
 
     def _learn(self, found: Attempt, network_ns: int, factor: float, queue_ns: int, *, late: bool, now_ns: int) -> None:
@@ -146,7 +131,7 @@ class Link:
     ) -> None:
         self.belief.observe(now_ns=now_ns, trip_ns=trip, ns_per_byte=per_byte, factor=factor, queue_ns=queue_ns)
         rate, cloud_ms = 8e3 / per_byte if per_byte > 0 else 0.0, factor * cloud_ns / 1e6
-        self._records.append(RemoteObserved(self.name, trip / 1e6, rate, cloud_ms, late=late, lost=False))
+        self._records.append(r.RemoteObserved(self.name, trip / 1e6, rate, cloud_ms, late=late, lost=False))
 
     def look_ns(self) -> int | None:
         """When to look at it again: a probe is due, or the silence of an attempt becomes a loss."""
@@ -169,7 +154,7 @@ class Link:
     def probe_if_due(self, now_ns: int) -> int:
         """Probe if it is time; returns the bytes that this costs. A probe of which nothing is heard is lost."""
         if self._probe is not None and now_ns >= self._probe_ends_ns:
-            self.probed(ProbeLost(self._probe), now_ns)
+            self.probed(r.ProbeLost(self._probe), now_ns)
         due = self.probe_due_ns()
         if self._probe is not None or due is None or now_ns < due:
             return 0
@@ -180,15 +165,15 @@ class Link:
         fresh = self.breaker.state is not State.CLOSED
         self.signal(Signal.PROBE_SENT, now_ns)
         limits = self._limits
-        self._actions.append(Probe(self._probe, self.name, limits.probe_bytes, fresh, limits.probe_timeout_ns))
+        self._actions.append(r.Probe(self._probe, self.name, limits.probe_bytes, fresh, limits.probe_timeout_ns))
         return limits.probe_bytes
 
-    def probed(self, event: ProbeAnswered | ProbeLost, now_ns: int) -> bool:
+    def probed(self, event: r.ProbeAnswered | r.ProbeLost, now_ns: int) -> bool:
         """Learn from a probe's end; False if it is not the one under way."""
         if event.probe != self._probe:
             return False
         self._probe = None
-        if isinstance(event, ProbeLost):
+        if isinstance(event, r.ProbeLost):
             if self.open_for_requests:  # in an outage, lost probes would only push out what is known of the good days
                 self.belief.lost(now_ns)
             self.signal(Signal.PROBE_LOST, now_ns)
@@ -211,4 +196,4 @@ class Link:
             return
         if after is State.CLOSED:
             self.belief.forgive_losses()
-        self._records.append(BreakerMoved(self.name, before.value, after.value, signal.value))
+        self._records.append(r.BreakerMoved(self.name, before.value, after.value, signal.value))

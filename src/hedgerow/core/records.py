@@ -7,13 +7,13 @@ part's name is a moment, the others are lengths, as each docstring says.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, get_args
+
+from hedgerow.core.quick import quicken
 
 MS: Final = 1_000_000
 SECOND: Final = 1_000_000_000
-NOISE_NS: Final = (
-    MS // 10
-)  # a single segment's excess up to this is lost in the handing over, which has a margin of its own
+NOISE_NS: Final = MS // 10  # a single segment's excess up to this is lost in the handing over, which has its own margin
 
 
 class Criticality(StrEnum):
@@ -550,3 +550,7 @@ class Outcome:
 
     records: tuple[Record, ...] = ()
     actions: tuple[Action, ...] = ()
+
+
+for _kind in (*get_args(Event), *get_args(Action), *get_args(Record), Outcome):
+    quicken(_kind)

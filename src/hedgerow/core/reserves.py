@@ -17,14 +17,9 @@ class Reserves:
     """`flights` and `desks` are the core's own, by request and by lane."""
 
     def __init__(
-        self,
-        table: ArmTable,
-        prices: Prices,
-        budgets: Budgets,
-        modes: Modes,
-        flights: Mapping[int, Flight],
+        self, table: ArmTable, prices: Prices, budgets: Budgets, modes: Modes, flights: Mapping[int, Flight],
         desks: Mapping[str, Desk],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._table, self._prices, self._budgets, self._modes = table, prices, budgets, modes
         self._flights, self._desks = flights, tuple(desks.values())
         self._whole = {model.name: Plan(model, 0) for model in table.locals}
@@ -40,6 +35,8 @@ class Reserves:
     def starts(self, flight: Flight, others: Collection[Flight], now_ns: int) -> dict[str, int]:
         """The latest start for this request of each local model that fits with the others."""
         allowed, due_ns = self._modes.allowance(flight.stream.name).reserves, flight.due_ns
+        if len(self._desks) == 1:
+            return self._desks[0].starts(allowed, others, due_ns, now_ns)
         found: dict[str, int] = {}
         for desk in self._desks:
             found.update(desk.starts(allowed, others, due_ns, now_ns))
@@ -47,7 +44,12 @@ class Reserves:
 
     def quickest(self, fits: Iterable[str]) -> Plan | None:
         """Of models that fit, the one that leaves the network most time."""
-        return min((self._whole[name] for name in fits), key=lambda plan: plan.median_ns, default=None)
+        best: Plan | None = None
+        for name in fits:
+            plan = self._whole[name]
+            if best is None or plan.median_ns < best.median_ns:
+                best = plan
+        return best
 
     def cheapest(self, plans: Collection[Plan]) -> Plan | None:
         """Of plans that fit, the one of least energy and disagreement."""

@@ -116,7 +116,7 @@ class Body:
     ) -> None:
         self.core, self.clock, self._lanes = core, clock, lanes
         self._links, self._servers, self.device = links, servers, device
-        self._timer_late, self._agrees, self._cancel_ns, self._watch = timer_late_ns, agrees, cancel_ns, watch
+        self._timer_late, self._agrees, self._cancel_ns, self.watch = timer_late_ns, agrees, cancel_ns, watch
         self.tally = Tally()
         self._energy = core.table.energy
         self._jobs: dict[str, _Job] = {}
@@ -124,7 +124,7 @@ class Body:
         self._wake_at: int | None = None
         self._ended: set[tuple[int, int]] = set()
         self._connected: dict[str, bool] = {}
-        self._carry: dict[type, Callable[..., None]] = {
+        self._carry: dict[type, Callable[..., None] | None] = {  # None: told to the outside by whoever watches
             r.Run: self._run,
             r.Encode: self._encode,
             r.Preempt: self._preempt,
@@ -133,9 +133,9 @@ class Body:
             r.StopSending: self._stop,
             r.Probe: self._probe,
             r.Compare: self._compare,
-            r.Deliver: _nothing,
-            r.Advise: _nothing,
-            r.Forget: _nothing,
+            r.Deliver: None,
+            r.Advise: None,
+            r.Forget: None,
         }
         self.on_deliver: Callable[[r.Deliver, int], None] | None = None
         self.post_steps = 0
@@ -145,11 +145,13 @@ class Body:
         now = self.clock.now_ns
         outcome = self.core.step(event, now_ns=now)
         self.post_steps += 1
-        if self._watch is not None:
-            self._watch(now, event, outcome)
+        if self.watch is not None:
+            self.watch(now, event, outcome)
         carry = self._carry
         for action in outcome.actions:
-            carry[type(action)](action)
+            carry_out = carry[type(action)]
+            if carry_out is not None:
+                carry_out(action)
         wake = self.core.next_wakeup_ns()
         if wake is not None and (self._wake_at is None or wake < self._wake_at):
             self._wake_at = wake
@@ -338,7 +340,3 @@ class Body:
         self.clock.at(
             self.clock.now_ns + r.MS, self.post, r.Compared(action.request, action.model, self._agrees(action))
         )
-
-
-def _nothing(action: r.Action) -> None:
-    """Told to the outside by whoever watches."""

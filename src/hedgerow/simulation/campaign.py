@@ -132,15 +132,11 @@ def try_scene(scene: Scene, *, line: str = "", plant: Callable[[Any], None] | No
     tried = Tried(scene.seed, len(scene.samples), kinds=dict(Counter(fault.kind for fault in scene.faults)))
     checkers: list[Checker] = []
     try:
-        body = build(
-            scene,
-            policy_of(scene.policy),
-            lambda *step: checkers[0].see(*step),
-            lambda until_ns: checkers[0].disturb(until_ns),
-        )
+        body = build(scene, policy_of(scene.policy), None, lambda until_ns: checkers[0].disturb(until_ns))
         if plant is not None:
             plant(body)
         checkers.append(Checker(scene, body.core, body.payload_bytes))
+        body.watch = checkers[0].see
         body.clock.run(scene.end_ns)
         checkers[0].finish()
         _ask_twin(scene, checkers[0].suspects, tried)

@@ -69,7 +69,7 @@ class Scene:
     @cached_property
     def disturbed_samples(self) -> list[Sample]:
         """The samples as the faults make them, in the order of arrival; numbered anew by it where it changed."""
-        samples = [replace(each) for each in self.samples]
+        samples = [Sample(s.request, s.stream, s.captured_ns, s.arrival_ns, s.deadline_ns) for s in self.samples]
         deadlines = [stream.deadline_ns for stream in self.streams]
         for fault in self.faults:
             disturb_samples(samples, fault, deadlines)
@@ -287,7 +287,7 @@ def _budgets(random: np.random.Generator) -> BudgetSettings:
     return BudgetSettings(bytes_per_s if wanted[0] else None, power if wanted[1] else None)
 
 
-def build(scene: Scene, policy: Policy, watch: Watch, on_excess: Callable[[int], None]) -> FaultyBody:
+def build(scene: Scene, policy: Policy, watch: Watch | None, on_excess: Callable[[int], None]) -> FaultyBody:
     """A device in this world under this policy; everything that will come by itself is planned on its clock."""
     clock, kinds, seed = Clock(), Kinds(scene.faults), scene.seed
     core = Core(
@@ -317,7 +317,7 @@ def build(scene: Scene, policy: Policy, watch: Watch, on_excess: Callable[[int],
     withdrawing = kinds["withdraw"]
     for each in scene.disturbed_samples:
         event = r.RequestArrived(each.request, scene.streams[each.stream].name, each.captured_ns, each.deadline_ns)
-        clock.at(each.arrival_ns, body.post, event)
+        clock.line_up(each.arrival_ns, body.post, event)
         for fault in withdrawing:
             if fault.from_ns <= each.arrival_ns < fault.until_ns and chance(seed, each.request, 34) < 0.3:
                 after = int(chance(seed, each.request, 35) * 100 * MS)

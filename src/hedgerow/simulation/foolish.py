@@ -41,14 +41,21 @@ class Broken:
     def choose(self, view: View) -> Choice | None:
         drawn = draw(view.seed, "broken", view.request) % 14
         good = Foolish().choose(view) or Choice(0, Reason.POLICY_FIXED)
-        refused = np.flatnonzero(~view.admissible)
-        wrong: tuple[Any, ...] = (
-            "an arm", replace(good, arm=10**6), replace(good, arm=-1), replace(good, cost_mj=float("nan")),
-            replace(good, propensity=0.0), replace(good, arm=int(refused[0])) if len(refused) else 7,
-        )  # fmt: skip
         if drawn == 13:
             raise ZeroDivisionError("by lot")
-        return cast(Choice, wrong[drawn]) if drawn < len(wrong) else Foolish().choose(view)
+        return cast(Choice, _wrong(drawn, good, view)) if drawn < 6 else Foolish().choose(view)
+
+
+def _wrong(drawn: int, good: Choice, view: View) -> Any:
+    """What is no choice in this view: the one of six that was drawn."""
+    if drawn == 0:
+        return "an arm"
+    if drawn < 3:
+        return replace(good, arm=(10**6, -1)[drawn - 1])
+    if drawn < 5:
+        return replace(good, cost_mj=float("nan")) if drawn == 3 else replace(good, propensity=0.0)
+    refused = np.flatnonzero(~view.admissible)
+    return replace(good, arm=int(refused[0])) if len(refused) else 7
 
 
 def policy_of(name: str) -> Policy:

@@ -149,7 +149,8 @@ class Checker:
         limits = scene.limits
         self._probing_max_ns = limits.probe_timeout_ns + limits.probe_margin_ns
         self._open_max_ns = max(limits.reopen_last_ns * 5 // 4, self._probing_max_ns)
-        self._attempts = [link.attempts for link in core._links.values()]
+        self._attempts, self._flights = [link.attempts for link in core._links.values()], core._flights
+        self._in_flight_max = limits.requests_in_flight_max + limits.audits_max
         self._events: dict[type, Callable[[Any], object]] = {
             r.RequestArrived: self._arrived, r.RunDone: self._run_done, r.EncodeDone: self._job_over, r.JobEnded: self._job_over,
             r.AnswerArrived: self._answer, r.ChunkAcked: self._heard, r.LinkUp: self._up,
@@ -184,14 +185,10 @@ class Checker:
         happened, told = self._events.get(type(event)), self._told
         if happened is not None:
             happened(event)
-        for record in outcome.records:
-            seen = told.get(type(record))
+        for each in (*outcome.records, *outcome.actions):
+            seen = told.get(type(each))
             if seen is not None:
-                seen(record)
-        for action in outcome.actions:
-            seen = told.get(type(action))
-            if seen is not None:
-                seen(action)
+                seen(each)
         if self._ended:
             self._check_ended()
         if self._fresh:
@@ -202,9 +199,8 @@ class Checker:
             self._fail("time", f"the core wants to be woken at {wake} ns, which is past, after {type(event).__name__}")
         if now_ns > self._links_due or self._probed is not None:
             self._check_links()
-        limits = self._limits
-        self._in_flight = self._core.in_flight
-        if self._in_flight > limits.requests_in_flight_max + limits.audits_max:
+        self._in_flight, limits = len(self._flights), self._limits
+        if self._in_flight > self._in_flight_max:
             self._fail(
                 "limits", f"{self._in_flight} requests in flight, at most {limits.requests_in_flight_max} may be"
             )

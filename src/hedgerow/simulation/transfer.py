@@ -41,16 +41,22 @@ class Direction:
         self._whole = self._positions.pop()
         self._taken = 0.0
         self._last_due = 0
+        self._from, self._until, self._here = 0, 0, (0, 0)  # the row that was last looked up, and its moments
 
     def _locate(self, now_ns: int) -> tuple[int, int]:
         """(row, start of the round) at a moment."""
-        base = 0
-        if now_ns >= self._end:
-            if self._loops:
-                base = now_ns - now_ns % self._end
-            else:
-                return len(self._starts) - 1, 0
-        return bisect_right(self._starts, now_ns - base) - 1, base
+        if self._from <= now_ns < self._until:
+            return self._here  # mostly it is asked for moments close to the last
+        base, starts = 0, self._starts
+        if now_ns >= self._end and self._loops:
+            base = now_ns - now_ns % self._end
+        row = bisect_right(starts, now_ns - base) - 1
+        self._from, self._here = base + starts[row], (row, base)
+        if row + 1 < len(starts):
+            self._until = base + starts[row + 1]
+        else:
+            self._until = base + self._end if self._loops else NEVER_NS
+        return self._here
 
     def _position(self, now_ns: int) -> float:
         row, base = self._locate(now_ns)
@@ -79,20 +85,18 @@ class Direction:
         """When what left the bottleneck at this moment is at the far side."""
         if out_ns >= NEVER_NS:
             return NEVER_NS
-        row, _ = self._locate(out_ns)
-        due = out_ns + self._delays[row]
+        due = out_ns + self._delays[self._locate(out_ns)[0]]
         row, base = self._locate(due)
-        if self._frozen[row]:
-            due = self._thaw(row, base)
-        return due
+        return self._thaw(row, base) if self._frozen[row] else due
 
     def pass_by(self, now_ns: int) -> int:
         """When something too small to queue (an acknowledgement) that leaves now is at the far side."""
         return self._arrival(now_ns)
 
     def _in_order(self, due_ns: int) -> int:
-        self._last_due = due_ns = max(due_ns, self._last_due)
-        return due_ns
+        if due_ns > self._last_due:
+            self._last_due = due_ns
+        return self._last_due
 
     def _thaw(self, row: int, base: int) -> int:
         """The moment at which the stretch that is frozen in this row ends."""

@@ -18,6 +18,7 @@ from hedgerow.core.policies import Policy
 from hedgerow.simulation.body import Body, LaneTimes, Link, Server, Watch
 from hedgerow.simulation.clock import Clock
 from hedgerow.simulation.course import Course
+from hedgerow.simulation.resting import collector_at_rest
 from hedgerow.simulation.transfer import Direction
 
 Ints = NDArray[np.int64]
@@ -96,7 +97,7 @@ class Recorder:
 
     def __init__(self, setup: Setup, policy: Policy) -> None:
         count = len(setup.arrivals)
-        self._setup = setup
+        self._setup, self._is_remote = setup, setup.table.is_remote.tolist()
         self._columns = {arm.name: column for column, arm in enumerate(setup.table.arms)}
         self.told = np.full(count, -1, np.int64)
         self.chosen = np.full(count, NO_ARM, np.int64)
@@ -113,7 +114,7 @@ class Recorder:
                 self.chosen[record.request] = self._columns.get(record.arm, NO_ARM)  # type: ignore[union-attr]
             elif kind is r.ReserveStarted:
                 column = self.chosen[record.request]  # type: ignore[union-attr]
-                self.reserve[record.request] = column >= 0 and self._setup.table.is_remote[column]  # type: ignore[union-attr]
+                self.reserve[record.request] = column >= 0 and self._is_remote[column]  # type: ignore[union-attr]
             elif kind is r.BoundExceeded:
                 self.exceeded.append(now_ns)
         for action in outcome.actions:
@@ -121,7 +122,7 @@ class Recorder:
                 request = action.request
                 self.delivered[request] += 1
                 self.told[request] = now_ns
-                self.status[request], self.source[request] = action.status.value, action.source.value
+                self.status[request], self.source[request] = action.status._value_, action.source._value_
                 self.arm[request], self.model[request] = action.arm, action.model
 
     def run(self, policy: str, body: Body) -> Run:
@@ -186,7 +187,7 @@ def build(
         watch=watch,
     )
     for number, each in enumerate(setup.arrivals):
-        clock.at(each.arrival_ns, body.post, r.RequestArrived(number, each.stream, each.captured_ns))
+        clock.line_up(each.arrival_ns, body.post, r.RequestArrived(number, each.stream, each.captured_ns))
     for moment, event in setup.events:
         clock.at(moment, body.post, event)
     return body
@@ -202,5 +203,6 @@ def run(setup: Setup, policy: Policy, prices: r.Prices, *, watch: Watch | None =
             watch(now_ns, event, outcome)
 
     body = build(setup, policy, prices, watch=recorder.see if watch is None else see)
-    body.clock.run((setup.arrivals[-1].arrival_ns if setup.arrivals else 0) + SETTLE_NS)
+    with collector_at_rest():
+        body.clock.run((setup.arrivals[-1].arrival_ns if setup.arrivals else 0) + SETTLE_NS)
     return recorder.run(policy.name, body)

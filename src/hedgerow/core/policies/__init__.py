@@ -17,6 +17,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from hedgerow.core.arms import ArmTable, Flags, Floats
+from hedgerow.core.quick import quicken
 from hedgerow.core.records import Prices, Reason
 from hedgerow.errors import UsageError
 
@@ -70,6 +71,9 @@ class Choice:
     cost_mj: float = 0.0
     reserve_probability: float = 0.0
     propensity: float = 1.0
+
+
+quicken(Choice)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ policy decides the same. What cannot be guarded from within a process: a policy 
 from collections.abc import Callable
 from dataclasses import fields, replace
 from math import isfinite
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from hedgerow.core.records import Reason
 from hedgerow.errors import UsageError
 
 _TEXT_MAX = 300
+_PARTS = attrgetter(*(each.name for each in fields(View)))
 
 
 def fault(choice: object, admissible: Flags) -> str:
@@ -112,12 +114,11 @@ def _plain(choice: Choice) -> Choice:
 
 def _readable(view: View) -> View:
     """The view with arrays that refuse to be written: they are the core's own memory."""
-    every: dict[str, Any] = {each.name: getattr(view, each.name) for each in fields(view)}
     if view.table.quality.flags.writeable:  # once a table: nothing writes to it after it is made
         for array in _arrays(view.table):
             array.flags.writeable = False
-    sealed = {name: _sealed(each) for name, each in every.items() if isinstance(each, np.ndarray)}
-    return View(**{**every, **sealed})
+    sealed: list[Any] = [_sealed(each) if isinstance(each, np.ndarray) else each for each in _PARTS(view)]
+    return View(*sealed)
 
 
 def _arrays(table: ArmTable) -> list[Floats]:

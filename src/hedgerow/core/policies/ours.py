@@ -31,8 +31,8 @@ class LeastExpectedCost:
     def choose(self, view: View) -> Choice | None:
         """The admissible arm of least expected cost; ties go to the earlier row of the table."""
         table, prices = view.table, view.prices
-        limits = np.array(((view.available_ns,), (view.time_left_ns,))) - view.device_ns
-        needed, missed = np.add.reduce((view.network_ns > limits[:, None, :]) * view.weights[:, None], axis=1)
+        limits = np.array((view.available_ns, view.time_left_ns))[:, None, None] - view.device_ns
+        needed, missed = np.add.reduce((view.network_ns > limits) * view.weights[:, None], axis=1)
         needed *= table.is_remote
         missed *= (table.quality - view.reserve_quality) * prices.disagreement_mj
         missed += needed * (prices.reserve_mj + view.reserve_energy_mj)

@@ -1,0 +1,22 @@
+"""`hedgerow bench sweep`: the figures it gives, by what they must be to each other. How fast it is, no test says."""
+
+import json
+import subprocess
+import sys
+
+from hedgerow.benchmarks.sweep import bench_sweep
+
+
+def test_json_is_one_object_with_every_figure() -> None:
+    command = [sys.executable, "-m", "hedgerow.cli.main", "bench", "sweep", "--json", "--arms", "8", "--moments", "600"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    assert (found["arms"], found["moments"]) == (8, 600)
+    assert found["one_sample_per_s"] > 0
+    assert found["12_samples_per_s"] > 0
+
+
+def test_it_decides_among_many_arms_and_not_for_one_alone() -> None:
+    figures = bench_sweep(arms=16, moments=3000)
+    assert figures["one_sample_arms_chosen"] > 3
