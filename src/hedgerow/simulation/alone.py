@@ -1,0 +1,504 @@
+"""One request alone on an idle device, link and cloud, under one arm: what the core would do, told again in closed form.
+
+Nothing is stepped: the moments follow from one another (a head, its preemption at a joint, the encoder, the crossing, the latest
+start, the hold), so a table of every request under every arm takes a second. `tests/simulation/test_oracles.py` holds each
+row equal to a run of the real core.
+
+Rules: it follows `core/` for one device lane, punctual timers, no certificate, no budgets and no audits; a gate is passed (no
+confidence is told here); a background request has its first try followed, and what a later one might save is not counted.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+
+from hedgerow.core import records as r
+from hedgerow.core.arms import Arm, CrossStep, GateStep, LocalModel, RunStep
+from hedgerow.core.flight import Plan
+from hedgerow.core.lanes import Forecast, Reservation, fits_behind, latest_free, latest_start, sustainable
+from hedgerow.core.records import Criticality
+from hedgerow.errors import UsageError
+from hedgerow.simulation.body import ACK_BYTES, OPENING_BYTES, OVERTIME_NS, Ended, Work
+from hedgerow.simulation.clock import Clock
+from hedgerow.simulation.servers import QueueServer
+from hedgerow.simulation.transfer import NEVER_NS, Direction
+from hedgerow.simulation.world import Arrival, Setup
+
+_Step = RunStep | CrossStep
+
+
+@dataclass(slots=True)
+class Told:
+    """What came of one request under one arm; `told_ns` is a moment, NEVER_NS when it was never told.
+
+    `priced`: the price of disagreement decided something on the way (which plan goes on from a joint), so that it may be
+    another at another price.
+    """
+
+    energy_mj: float = 0.0
+    up_bytes: int = 0
+    cloud_ns: int = 0
+    quality: float = 0.0
+    reserve: bool = False
+    told_ns: int = NEVER_NS
+    late: bool = True
+    priced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Crossed:
+    """What becomes of a payload sent: `answered` or a fault at the moment `ends_ns`."""
+
+    ends_ns: int
+    answered: bool
+    radio_mj: float
+    up_bytes: int
+    cloud_ns: int
+
+
+@dataclass(slots=True)
+class Asked:
+    """One request as the core sees it when it arrives, and what was already worked out for it."""
+
+    number: int
+    now_ns: int
+    deadline_ns: int
+    due_ns: int
+    hold_ns: int
+    stream: r.Stream
+    coming: tuple[Forecast, ...]
+    fits: tuple[Plan, ...] = ()
+    plan: Plan | None = None
+    guaranteed: bool = True
+    likely: bool = False
+    available_ns: int = 0
+    starts: dict[int, int] = field(default_factory=dict)
+    blocks: dict[tuple[int, int, int], bool] = field(default_factory=dict)
+    times: dict[tuple[str, int, int, int], tuple[int, ...]] = field(default_factory=dict)
+    crossings: dict[tuple[str, int, str, int, int, int], Crossed] = field(default_factory=dict)
+
+    @property
+    def background(self) -> bool:
+        return self.stream.criticality is Criticality.BACKGROUND
+
+    @property
+    def safety(self) -> bool:
+        return self.stream.criticality is Criticality.SAFETY
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """An arm prepared: its steps up to the first crossing, the model that it is when it is one whole local run, and what crosses."""
+
+    column: int
+    steps: tuple[_Step, ...]
+    whole: LocalModel | None
+    remote: bool
+    sends: tuple[str, int] = ("", 0)
+    last: int = 0
+    quality: float = 0.0
+
+    @classmethod
+    def of(cls, setup: Setup, column: int, arm: Arm) -> "Way":
+        steps: list[_Step] = []
+        for position, step in enumerate(arm.steps):
+            if isinstance(step, GateStep):
+                continue
+            steps.append(step)
+            if isinstance(step, CrossStep):
+                there = arm.beyond(position)
+                return cls(column, tuple(steps), None, True, arm.sends(position), there.last, arm.quality)
+        only = steps[0]
+        is_whole = len(arm.steps) == 1 and isinstance(only, RunStep) and only.first == 0
+        model = setup.table.local(arm.model)
+        whole = model if is_whole and isinstance(only, RunStep) and only.last == model.last else None
+        return cls(column, tuple(steps), whole, False, quality=arm.quality)
+
+
+class Alone:
+    """A setup's device, link and cloud, always idle."""
+
+    def __init__(self, setup: Setup) -> None:
+        table = setup.table
+        if len({model.lane for model in table.locals}) > 1:
+            raise UsageError("the clairvoyants know devices of one lane: leave the models of the others out")
+        self.setup, self.table, self.energy, self.lanes = setup, table, table.energy, setup.lanes()
+        self.timer_ns, self.cancel_ns = setup.margins.timer_ns, setup.cancel_ns
+        self.whole = {model.name: Plan(model, 0) for model in table.locals}
+        self.ways = [Way.of(setup, column, arm) for column, arm in enumerate(table.arms)]
+        self.blocking_ns = max(model.segment_longest_ns() for model in table.locals)
+        self._up, self._down = Direction(setup.course, up=True), Direction(setup.course, up=False)
+        self._streams = {stream.name: stream for stream in setup.streams}
+        self._coming = self._forecasts()
+        server = setup.server()
+        self._server = server if isinstance(server, QueueServer) and server.is_plain else None
+
+    def _forecasts(self) -> dict[str, Forecast]:
+        """What the desk keeps room for, by stream (`core.desk.Desk.expect`)."""
+        bound = min(model.tail_bound_ns[0] for model in self.table.locals)
+        found = {
+            each.name: Forecast(
+                0, each.period_ns, each.deadline_ns - each.capture_delay_ns - self.setup.margins.before(each), bound
+            )
+            for each in self._streams.values()
+            if each.period_ns and each.criticality is not Criticality.BACKGROUND
+        }
+        return found if sustainable(list(found.values()), blocking_ns=self.blocking_ns + self.timer_ns) else {}
+
+    def arrive(self, number: int, arrival: Arrival) -> Asked:
+        """The next request in order of arrival, with its reserve chosen as the core does."""
+        stream, margins, now = self._streams[arrival.stream], self.setup.margins, arrival.arrival_ns
+        if stream.name in self._coming:
+            forecast = self._coming[stream.name]
+            self._coming[stream.name] = forecast._replace(earliest_ns=now + forecast.period_ns)
+        deadline = arrival.captured_ns + stream.deadline_ns
+        due = deadline - margins.before(stream)
+        hold = deadline - margins.deliver_ns - margins.timer_ns
+        asked = Asked(number, now, deadline, due, hold, stream, tuple(self._coming.values()))
+        if asked.background:
+            asked.available_ns = arrival.captured_ns + stream.expiry_ns - now
+            return asked
+        asked.fits = tuple(self.fitting(asked, now))
+        asked.plan = min(asked.fits, key=lambda plan: plan.median_ns, default=None)
+        asked.available_ns = due - now
+        if asked.plan is not None:
+            asked.available_ns -= asked.plan.bound_ns
+            return asked
+        asked.plan, asked.guaranteed = min(self.whole.values(), key=lambda plan: plan.bound_ns), False
+        asked.likely = now + asked.plan.likely_ns <= due
+        asked.available_ns -= asked.plan.likely_ns if asked.likely else 0
+        return asked
+
+    def fitting(self, asked: Asked, now: int) -> list[Plan]:
+        """The whole models that fit from then on (`core.desk.Desk.starts`)."""
+        shortest = min(plan.bound_ns for plan in self.whole.values())
+        found = []
+        for plan in self.whole.values():
+            fits = now + plan.bound_ns <= asked.due_ns
+            if fits and (plan.bound_ns == shortest or self.may_block(asked, plan.bound_ns, 0, now)):
+                found.append(plan)
+        return found
+
+    def may_block(self, asked: Asked, bound_ns: int, busy_ns: int, now: int) -> bool:
+        """Whether the lane may be taken for so long; `bound_ns` of the plan that counts, 0 for none."""
+        key = (bound_ns, busy_ns, now)
+        if key not in asked.blocks:
+            jobs = [Reservation(asked.due_ns, bound_ns)] if bound_ns else []
+            free = now + busy_ns + self.timer_ns
+            asked.blocks[key] = fits_behind(jobs, asked.coming, blocking_ns=self.blocking_ns, free_ns=free, now_ns=now)
+        return asked.blocks[key]
+
+    def start_ns(self, asked: Asked, bound_ns: int, now: int) -> int:
+        """The calendar's latest start of a plan."""
+        if bound_ns not in asked.starts:
+            jobs = [Reservation(asked.due_ns, bound_ns)]
+            found = latest_start(jobs, asked.coming, blocking_ns=self.blocking_ns, now_ns=now)
+            assert found is not None
+            asked.starts[bound_ns] = found
+        return asked.starts[bound_ns]
+
+    def turn_ns(self, asked: Asked, bound_ns: int, segment_ns: int, now: int) -> int:
+        """When a head is told to give way to its own reserve (`core.desk.Desk._give_way`)."""
+        jobs = [Reservation(asked.due_ns, bound_ns)]
+        while True:
+            free = latest_free(jobs, asked.coming, blocking_ns=self.blocking_ns, now_ns=now)
+            turn = free - segment_ns - 2 * self.timer_ns
+            if turn <= now:
+                return now
+            now = turn
+
+    def cheapest(self, plans: Sequence[Plan], disagreement_mj: float) -> Plan:
+        def cost(plan: Plan) -> float:
+            return self.energy.busy_mj(plan.median_ns) + disagreement_mj * (1.0 - plan.model.quality)
+
+        return min(plans, key=cost)
+
+    def segments_ns(self, asked: Asked, model: str, first: int, last: int, now: int) -> tuple[int, ...]:
+        key = (model, first, last, now)
+        if key not in asked.times:
+            asked.times[key] = self.lanes.segments_ns(asked.number, model, first, last, now)
+        return asked.times[key]
+
+    def cross(self, asked: Asked, way: Way, now: int, useful_ns: int) -> Crossed:
+        """Send what this arm sends now; after `useful_ns` nobody wants its answer."""
+        codec = way.steps[-1].codec  # type: ignore[union-attr]
+        key = (*way.sends, codec, way.last, now, useful_ns)
+        if key not in asked.crossings:
+            asked.crossings[key] = self._cross(asked.number, *key)
+        return asked.crossings[key]
+
+    def _cross(self, number: int, model: str, joint: int, codec: str, last: int, now: int, useful_ns: int) -> Crossed:
+        size = self.lanes.payload_bytes(number, model, joint, codec)
+        gives_up = useful_ns + OVERTIME_NS
+        sending, done = self._up.alone(size + OPENING_BYTES, now, ACK_BYTES + OPENING_BYTES)
+        radio = self.energy.radio_mj(min(sending, gives_up - now))
+        if done >= gives_up:
+            return Crossed(gives_up, False, radio, size, 0)
+        moment, what = self._serve(Work(0, number, 1, model, joint, last, codec, done, useful_ns))
+        if what.fault:
+            arrival = min(self._down.pass_by(moment), max(gives_up, moment))
+            return Crossed(arrival, False, radio, size, 0)
+        used, arrival = what.decode_ns + what.compute_ns, self._down.alone(what.answer_bytes, moment)[1]
+        answered = arrival <= gives_up
+        return Crossed(arrival if answered else max(gives_up, moment), answered, radio, size, used)
+
+    def _serve(self, work: Work) -> tuple[int, Ended]:
+        """(when, how) an idle server ends it."""
+        if self._server is not None:
+            return self._server.alone(work)
+        server, clock, ended = self.setup.server(), Clock(), []
+        clock.now_ns = work.arrival_ns
+        if not server.alive:
+            return work.arrival_ns, Ended("unavailable")
+        server.submit(work, clock, lambda what: ended.append((clock.now_ns, what)))
+        clock.run(NEVER_NS)
+        return ended[0]
+
+    def own(self, asked: Asked, disagreement_mj: float) -> Told | None:
+        """What the core does when its policy wants no arm: its own plan, at once. None for background, which waits."""
+        if asked.plan is None:
+            return None
+        plan = self.cheapest([asked.plan, *asked.fits], disagreement_mj) if asked.guaranteed else asked.plan
+        told = self.run_whole(asked, plan)
+        return replace(told, priced=len(asked.fits) > 1)
+
+    def run_whole(self, asked: Asked, plan: Plan) -> Told:
+        """A local plan from arrival to answer."""
+        path = Path(self, asked, Way(-1, (), plan.model, False), 0.0)
+        path.plan, path.eager = plan, True
+        return path.insure()
+
+    def follow(self, asked: Asked, way: Way, disagreement_mj: float) -> Told | None:
+        """One request under one arm; None where the core does not offer it."""
+        offered = bool(self.table.busy_ns[way.column] <= asked.available_ns)
+        if way.whole is not None and not asked.background:
+            if not asked.guaranteed:  # only what the core itself would run stands here
+                stands = asked.plan is not None and way.whole is asked.plan.model
+                return self.run_whole(asked, self.whole[way.whole.name]) if stands else None
+            if any(plan.model is way.whole for plan in asked.fits):
+                return self.run_whole(asked, self.whole[way.whole.name])
+        return Path(self, asked, way, disagreement_mj).walk() if offered else None
+
+    def free(self, asked: Asked, way: Way) -> Told | None:
+        """The same with nothing held in reserve and all the time there is; None if the answer is not in time."""
+        now, told = asked.now_ns, Told(quality=way.quality)
+        for step in way.steps:
+            if isinstance(step, CrossStep):
+                break
+            now += sum(self.segments_ns(asked, step.model, step.first, step.last, now))
+        else:
+            told.energy_mj = self.energy.busy_mj(now - asked.now_ns)
+            return told if now <= asked.deadline_ns else None
+        now += self.lanes.encode_ns(asked.number, *way.sends, step.codec, now)
+        crossed = self.cross(asked, way, now, asked.due_ns)
+        if not crossed.answered and crossed.ends_ns <= asked.deadline_ns:  # refused for want of time: it had some yet
+            crossed = self.cross(asked, way, now, asked.due_ns + self.setup.limits.unanswered_wait_ns)
+        told.energy_mj = self.energy.busy_mj(now - asked.now_ns) + crossed.radio_mj
+        told.up_bytes, told.cloud_ns = crossed.up_bytes, crossed.cloud_ns
+        return told if crossed.answered and crossed.ends_ns <= asked.deadline_ns else None
+
+
+class Path:
+    """The way of one request under one arm; `at` is the moment up to which it is told, the lane being free then."""
+
+    __slots__ = ("alone", "asked", "at", "disagreement_mj", "eager", "joints", "place", "plan", "result", "told", "way")
+
+    def __init__(self, alone: Alone, asked: Asked, way: Way, disagreement_mj: float) -> None:
+        self.alone, self.asked, self.way, self.disagreement_mj = alone, asked, way, disagreement_mj
+        self.at, self.place, self.told = asked.now_ns, 0, Told()
+        self.plan = asked.plan
+        self.eager = asked.safety or asked.likely or (asked.plan is not None and not asked.guaranteed)
+        self.joints: dict[str, int] = {}
+        self.result: LocalModel | None = None
+
+    # ------------------------------------------------------------------------------------------------------ how it ends
+
+    def _local(self, moment: int) -> Told:
+        """Told its own answer, or the safe value where there is none yet."""
+        told = self.told
+        told.told_ns, told.late = moment, self.result is None or moment > self.asked.deadline_ns
+        told.quality = 0.0 if told.late or self.result is None else self.result.quality
+        return told
+
+    def _remote(self, moment: int) -> Told:
+        told = self.told
+        told.told_ns, told.late = moment, moment > self.asked.deadline_ns
+        told.quality = 0.0 if told.late else self.way.quality
+        return told
+
+    def _busy(self, took_ns: int) -> None:
+        self.told.energy_mj += self.alone.energy.busy_mj(took_ns)
+
+    def _cancelled(self, times: Collection[int], moment: int) -> None:
+        """A job that began at `at` is cancelled: until its next joint, within the cancellation's own time."""
+        end = self.at
+        for took in times:
+            end += took
+            if end >= moment:
+                break
+        self._busy(min(max(end, moment), moment + self.alone.cancel_ns(self.asked.number)) - self.at)
+
+    @property
+    def _ends_ns(self) -> int:
+        """When it ends although nothing happens."""
+        held = self.result is not None or self.asked.stream.has_safe_value
+        return self.asked.hold_ns if held and not self.asked.background else NEVER_NS
+
+    # -------------------------------------------------------------------------------------------------- what may start
+
+    def _counted_ns(self) -> int:
+        """The bound with which its plan is in the calendar; 0 if it is not there."""
+        plan, asked = self.plan, self.asked
+        if plan is None:
+            return 0
+        if asked.guaranteed:
+            return plan.bound_ns
+        return plan.likely_ns if asked.likely and self.at + plan.median_ns <= asked.due_ns else 0
+
+    def _may_block(self, busy_ns: int) -> bool:
+        return self.asked.background or self.alone.may_block(self.asked, self._counted_ns(), busy_ns, self.at)
+
+    def _step(self) -> _Step | None:
+        """The arm's next step that is not done already; None behind the last."""
+        while self.place < len(self.way.steps):
+            step = self.way.steps[self.place]
+            if not (isinstance(step, RunStep) and self.joints.get(step.model, -1) >= step.last):
+                return step
+            self.place += 1
+        return None
+
+    # ---------------------------------------------------------------------------------------------------- from step to step
+
+    def walk(self) -> Told:
+        """Heads and encoder, each if the calendar lets it; else the reserve first."""
+        while (step := self._step()) is not None:
+            if self.at >= self._ends_ns:
+                return self._local(self.at)
+            counted = self._counted_ns()
+            latest = self.alone.start_ns(self.asked, counted, self.at) - self.alone.timer_ns if counted else NEVER_NS
+            if counted and self.at >= latest:
+                return self.insure()
+            if isinstance(step, RunStep):
+                first = max(step.first, self.joints.get(step.model, -1) + 1)
+                bounds = self.alone.table.local(step.model).segment_bound_ns[first : step.last + 1]
+                longest = max(bounds)
+            else:
+                first, longest = 0, step.encode_bound_ns
+                if self.way.sends[1] >= 0 and self.joints.get(self.way.sends[0], -1) != self.way.sends[1]:
+                    return self._local(self.at)  # the reserve went past this joint
+            if not self._may_block(longest):
+                if not counted:
+                    return self.told if self.result is None else self._local(self._ends_ns)
+                self.at = self.at if self.eager else latest
+                return self.insure()
+            ended = self._run(step, first, longest) if isinstance(step, RunStep) else self._encode(step)
+            if ended is not None:
+                return ended
+        if self.result is not None:
+            return self._local(self.at)
+        return self.insure() if self.plan is not None else self.told
+
+    def _run(self, step: RunStep, first: int, longest: int) -> Told | None:
+        """A head, until its end or the joint at which it gives way to its own reserve."""
+        asked, counted, plan = self.asked, self._counted_ns(), self.plan
+        times = self.alone.segments_ns(asked, step.model, first, step.last, self.at)
+        end, last = self.at + sum(times), step.last
+        if counted and plan is not None and plan.model.name != step.model:
+            turn = self.alone.turn_ns(asked, counted, longest, self.at)
+            if turn < end:
+                end, last = self.at, first - 1
+                for took in times:
+                    end, last = end + took, last + 1
+                    if end >= turn:
+                        break
+        if (limit := self._ends_ns) < end:
+            self._cancelled(times[: last - first + 1], limit)
+            return self._local(limit)
+        self._busy(end - self.at)
+        self.at, self.joints[step.model] = end, last
+        model = self.alone.table.local(step.model)
+        if last == model.last:
+            if self.result is None or model.quality >= self.result.quality:
+                self.result = model
+            self.plan = None
+        elif plan is not None:
+            self._replan(plan)
+        return self._local(self.at) if self.result is not None and asked.safety else None
+
+    def _replan(self, plan: Plan) -> None:
+        """`core.reserves.Reserves.at_joint`."""
+        candidates = [plan]
+        for name, joint in self.joints.items():
+            model = self.alone.table.local(name)
+            if joint < model.last and model.tail_bound_ns[joint + 1] <= plan.bound_ns:
+                candidates.insert(0, Plan(model, joint + 1))
+        if len(candidates) > 1:
+            self.told.priced = True
+            self.plan = self.alone.cheapest(candidates, self.disagreement_mj)
+
+    def _encode(self, step: CrossStep) -> Told:
+        """The encoder, which nothing stops, and the crossing behind it."""
+        asked, alone = self.asked, self.alone
+        took = alone.lanes.encode_ns(asked.number, *self.way.sends, step.codec, self.at)
+        if (limit := self._ends_ns) < self.at + took:
+            self._cancelled((took,), limit)
+            return self._local(limit)
+        self._busy(took)
+        self.at += took
+        useful = self.at + asked.available_ns - (self.at - asked.now_ns) if asked.background else asked.due_ns
+        crossed = alone.cross(asked, self.way, self.at, useful)
+        self.told.energy_mj += crossed.radio_mj
+        self.told.up_bytes, self.told.cloud_ns = crossed.up_bytes, crossed.cloud_ns
+        return self._await(crossed)
+
+    def _await(self, crossed: Crossed) -> Told:
+        """It has been sent: its answer, or the reserve at its latest start."""
+        asked, moment = self.asked, crossed.ends_ns
+        if self.plan is None:
+            if min(moment, self._ends_ns) == moment and crossed.answered:
+                return self._remote(moment)
+            if self.result is not None or asked.stream.has_safe_value:
+                return self._local(max(self.at, min(moment, self._ends_ns)) if self.result else self._ends_ns)
+            self.told.quality = 1.0  # a background request tries again: what that costs is left out
+            return self.told
+        counted, start = self._counted_ns(), self.at
+        if counted and not self.eager:
+            start = max(start, self.alone.start_ns(asked, counted, self.at) - self.alone.timer_ns)
+        elif not counted and not self._may_block(self.plan.model.segment_longest_ns(self.plan.first)):
+            start = moment
+        if moment < start or (moment == start and not counted):
+            if crossed.answered:
+                return self._remote(moment)
+            if asked.guaranteed:
+                found = self.alone.fitting(asked, moment)
+                self.told.priced = self.told.priced or bool(found)
+                self.plan = self.alone.cheapest([self.plan, *found], self.disagreement_mj)
+            self.at = moment
+            return self.insure(crossed)
+        self.at = start
+        return self.insure(crossed)
+
+    def insure(self, crossed: Crossed | None = None) -> Told:
+        """The local plan now, to its end or until the remote answer comes; then the hold."""
+        asked, plan = self.asked, self.plan
+        assert plan is not None
+        self.told.reserve = self.way.remote
+        times = self.alone.segments_ns(asked, plan.model.name, plan.first, plan.model.last, self.at)
+        done = self.at + sum(times)
+        moment = NEVER_NS if crossed is None else crossed.ends_ns
+        answers = crossed is not None and crossed.answered and moment > self.at and not asked.safety
+        if answers and moment < min(done, self._ends_ns):
+            self._cancelled(times, moment)
+            return self._remote(moment)
+        if (limit := self._ends_ns) < done:
+            self._cancelled(times, limit)
+            return self._local(limit)
+        self._busy(done - self.at)
+        self.at, self.result, self.plan = done, plan.model, None
+        self.joints[plan.model.name] = plan.model.last
+        waits = crossed is None and self._step() is not None
+        pending = waits or (crossed is not None and moment > done)
+        if asked.safety or done >= asked.hold_ns or not pending:
+            return self._local(done)
+        if waits:
+            return self.walk()
+        return self._remote(moment) if answers and moment < asked.hold_ns else self._local(min(moment, asked.hold_ns))
