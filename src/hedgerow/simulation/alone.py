@@ -42,6 +42,7 @@ class Told:
     told_ns: int = NEVER_NS
     late: bool = True
     priced: bool = False
+    sent_ns: int = -1  # when the payload was sent, if nothing came before it but the arm's own work
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,6 @@ class Asked:
     likely: bool = False
     available_ns: int = 0
     starts: dict[int, int] = field(default_factory=dict)
-    blocks: dict[tuple[int, int, int], bool] = field(default_factory=dict)
     times: dict[tuple[str, int, int, int], tuple[int, ...]] = field(default_factory=dict)
     crossings: dict[tuple[str, int, str, int, int, int], Crossed] = field(default_factory=dict)
 
@@ -129,6 +129,10 @@ class Alone:
         self._up, self._down = Direction(setup.course, up=True), Direction(setup.course, up=False)
         self._streams = {stream.name: stream for stream in setup.streams}
         self._coming = self._forecasts()
+        self._alone_with: tuple[int, float] | None = None
+        if len(self._coming) == 1:
+            (only,) = self._coming.values()
+            self._alone_with = only.period_ns, max(1.0 - only.bound_ns / only.period_ns, 0.01)
         server = setup.server()
         self._server = server if isinstance(server, QueueServer) and server.is_plain else None
 
@@ -178,14 +182,45 @@ class Alone:
                 found.append(plan)
         return found
 
+    def _excess_ns(self, asked: Asked, bound_ns: int, start: int, now: int) -> int | None:
+        """`core.lanes._worst_excess` of one plan beside one stream whose next request is due later; None: ask there.
+
+        Each further request adds no more than its distance, so the first one's moment is the worst of all.
+        """
+        if self._alone_with is None or not bound_ns:
+            return None
+        period, share = self._alone_with
+        earliest, _, within, next_ns = asked.coming[0]
+        first = max(earliest, now) + within
+        if first <= asked.due_ns or next_ns > period:
+            return None
+        found = bound_ns - (asked.due_ns - start)
+        work = start - now + self.blocking_ns + bound_ns + next_ns
+        if first <= max(asked.due_ns, now + int(work / share)):
+            found = max(found, bound_ns + next_ns - (first - start))
+        return found
+
     def may_block(self, asked: Asked, bound_ns: int, busy_ns: int, now: int) -> bool:
         """Whether the lane may be taken for so long; `bound_ns` of the plan that counts, 0 for none."""
-        key = (bound_ns, busy_ns, now)
-        if key not in asked.blocks:
-            jobs = [Reservation(asked.due_ns, bound_ns)] if bound_ns else []
-            free = now + busy_ns + self.timer_ns
-            asked.blocks[key] = fits_behind(jobs, asked.coming, blocking_ns=self.blocking_ns, free_ns=free, now_ns=now)
-        return asked.blocks[key]
+        free = now + busy_ns + self.timer_ns
+        if not asked.coming:
+            return not bound_ns or asked.due_ns - bound_ns >= free
+        excess = self._excess_ns(asked, bound_ns, free, now)
+        if excess is not None:
+            return excess <= 0
+        jobs = [Reservation(asked.due_ns, bound_ns)] if bound_ns else []
+        return fits_behind(jobs, asked.coming, blocking_ns=self.blocking_ns, free_ns=free, now_ns=now)
+
+    def _latest_free_ns(self, asked: Asked, bound_ns: int, now: int) -> int:
+        """`core.lanes.latest_free`."""
+        free = now
+        for _ in range(2):
+            excess = self._excess_ns(asked, bound_ns, free, now)
+            if excess is None:
+                jobs = [Reservation(asked.due_ns, bound_ns)]
+                return latest_free(jobs, asked.coming, blocking_ns=self.blocking_ns, now_ns=now)
+            free -= excess
+        return free
 
     def start_ns(self, asked: Asked, bound_ns: int, now: int) -> int:
         """The calendar's latest start of a plan."""
@@ -198,10 +233,10 @@ class Alone:
 
     def turn_ns(self, asked: Asked, bound_ns: int, segment_ns: int, now: int) -> int:
         """When a head is told to give way to its own reserve (`core.desk.Desk._give_way`)."""
-        jobs = [Reservation(asked.due_ns, bound_ns)]
+        if not asked.coming:
+            return max(now, asked.due_ns - bound_ns - segment_ns - 2 * self.timer_ns)
         while True:
-            free = latest_free(jobs, asked.coming, blocking_ns=self.blocking_ns, now_ns=now)
-            turn = free - segment_ns - 2 * self.timer_ns
+            turn = self._latest_free_ns(asked, bound_ns, now) - segment_ns - 2 * self.timer_ns
             if turn <= now:
                 return now
             now = turn
@@ -278,33 +313,44 @@ class Alone:
                 return self.run_whole(asked, self.whole[way.whole.name])
         return Path(self, asked, way, disagreement_mj).walk() if offered else None
 
-    def free(self, asked: Asked, way: Way) -> Told | None:
-        """The same with nothing held in reserve and all the time there is; None if the answer is not in time."""
-        now, told = asked.now_ns, Told(quality=way.quality)
-        for step in way.steps:
-            if isinstance(step, CrossStep):
-                break
-            now += sum(self.segments_ns(asked, step.model, step.first, step.last, now))
-        else:
-            told.energy_mj = self.energy.busy_mj(now - asked.now_ns)
-            return told if now <= asked.deadline_ns else None
-        now += self.lanes.encode_ns(asked.number, *way.sends, step.codec, now)
-        crossed = self.cross(asked, way, now, asked.due_ns)
+    def free(self, asked: Asked, way: Way, held: Told | None) -> Told | None:
+        """The same with nothing held in reserve and all the time there is; None if the answer is not in time.
+
+        `held`: the way with the reserve, for what it has worked out already.
+        """
+        sent = -1 if held is None else held.sent_ns
+        if sent < 0:
+            sent = self._straight_ns(asked, way)
+        told = Told(self.energy.busy_mj(sent - asked.now_ns))
+        if not way.remote:
+            return told if sent <= asked.deadline_ns else None
+        crossed = self.cross(asked, way, sent, asked.due_ns)
         if not crossed.answered and crossed.ends_ns <= asked.deadline_ns:  # refused for want of time: it had some yet
-            crossed = self.cross(asked, way, now, asked.due_ns + self.setup.limits.unanswered_wait_ns)
-        told.energy_mj = self.energy.busy_mj(now - asked.now_ns) + crossed.radio_mj
+            crossed = self.cross(asked, way, sent, asked.due_ns + self.setup.limits.unanswered_wait_ns)
+        told.energy_mj += crossed.radio_mj
         told.up_bytes, told.cloud_ns = crossed.up_bytes, crossed.cloud_ns
         return told if crossed.answered and crossed.ends_ns <= asked.deadline_ns else None
+
+    def _straight_ns(self, asked: Asked, way: Way) -> int:
+        """When the arm's own work on the lane is done if nothing is in its way."""
+        now = asked.now_ns
+        for step in way.steps:
+            if isinstance(step, CrossStep):
+                return now + self.lanes.encode_ns(asked.number, *way.sends, step.codec, now)
+            now += sum(self.segments_ns(asked, step.model, step.first, step.last, now))
+        return now
 
 
 class Path:
     """The way of one request under one arm; `at` is the moment up to which it is told, the lane being free then."""
 
-    __slots__ = ("alone", "asked", "at", "disagreement_mj", "eager", "joints", "place", "plan", "result", "told", "way")
+    __slots__ = (
+        "alone", "asked", "at", "disagreement_mj", "eager", "joints", "place", "plan", "result", "straight", "told", "way",
+    )  # fmt: skip
 
     def __init__(self, alone: Alone, asked: Asked, way: Way, disagreement_mj: float) -> None:
         self.alone, self.asked, self.way, self.disagreement_mj = alone, asked, way, disagreement_mj
-        self.at, self.place, self.told = asked.now_ns, 0, Told()
+        self.at, self.place, self.told, self.straight = asked.now_ns, 0, Told(), True
         self.plan = asked.plan
         self.eager = asked.safety or asked.likely or (asked.plan is not None and not asked.guaranteed)
         self.joints: dict[str, int] = {}
@@ -405,6 +451,7 @@ class Path:
         if counted and plan is not None and plan.model.name != step.model:
             turn = self.alone.turn_ns(asked, counted, longest, self.at)
             if turn < end:
+                self.straight = False
                 end, last = self.at, first - 1
                 for took in times:
                     end, last = end + took, last + 1
@@ -444,6 +491,8 @@ class Path:
             return self._local(limit)
         self._busy(took)
         self.at += took
+        if self.straight:
+            self.told.sent_ns = self.at
         useful = self.at + asked.available_ns - (self.at - asked.now_ns) if asked.background else asked.due_ns
         crossed = alone.cross(asked, self.way, self.at, useful)
         self.told.energy_mj += crossed.radio_mj
@@ -481,7 +530,7 @@ class Path:
         """The local plan now, to its end or until the remote answer comes; then the hold."""
         asked, plan = self.asked, self.plan
         assert plan is not None
-        self.told.reserve = self.way.remote
+        self.told.reserve, self.straight = self.way.remote, False
         times = self.alone.segments_ns(asked, plan.model.name, plan.first, plan.model.last, self.at)
         done = self.at + sum(times)
         moment = NEVER_NS if crossed is None else crossed.ends_ns

@@ -123,10 +123,12 @@ def tables_of(setup: Setup, prices: Sequence[r.Prices]) -> list[Table]:
 def _put_all(tables: dict[float, Table], alone: Alone, asked: Asked, way: Way, captured_ns: int) -> None:
     """One request under one arm into every table; worked out again only where a price decided something."""
     told: Told | None = None
-    free = alone.free(asked, way)
+    free: Told | None = None
     for place, (disagreement_mj, table) in enumerate(tables.items()):
         if place == 0 or (told is not None and told.priced):
             told = alone.follow(asked, way, disagreement_mj)
+        if place == 0:
+            free = alone.free(asked, way, told)
         if told is not None:
             _put(table, asked.number, way.column, told, captured_ns)
         if free is not None:
