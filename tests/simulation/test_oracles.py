@@ -175,27 +175,38 @@ def test_an_idle_links_closed_form_is_what_sending_on_it_gives() -> None:
                     assert link.alone(size, now, first) == expected
 
 
+def submitted(setup: Setup, work: Work) -> tuple[int, Ended]:
+    """(when, how) a fresh server ends it."""
+    clock, ended = Clock(), list[tuple[int, Ended]]()
+    clock.now_ns = work.arrival_ns
+
+    def done(what: Ended) -> None:
+        ended.append((clock.now_ns, what))
+
+    setup.server().submit(work, clock, done)
+    clock.run(work.arrival_ns + 1000 * MS)
+    (found,) = ended
+    return found
+
+
 def test_an_idle_servers_closed_form_is_what_submitting_to_it_gives() -> None:
     setup = standard("wifi-site", 0)
-    draw = np.random.default_rng(6)
-    crossing = [
-        (arm, arm.crossing, at) for arm in setup.table.arms for at, step in enumerate(arm.steps) if step is arm.crossing
-    ]
+    draw, server = np.random.default_rng(6), setup.server()
+    assert isinstance(server, QueueServer)
+    assert server.is_plain
+    remote = [arm for arm in setup.table.arms if arm.crossing is not None]
     faults = set()
     for request in range(300):
-        arm, cross, at = crossing[int(draw.integers(len(crossing)))]
-        assert cross is not None
-        model, joint = arm.sends(at)
-        clock, server, ended = Clock(), setup.server(), list[tuple[int, Ended]]()
-        clock.now_ns = now = int(draw.integers(0, 10**10))
+        arm = remote[int(draw.integers(len(remote)))]
+        assert arm.crossing is not None
+        place = arm.steps.index(arm.crossing)
+        model, joint = arm.sends(place)
+        now = int(draw.integers(0, 10**10))
         due = now + int(draw.integers(-1, 12) * MS)
-        work = Work(0, request, 1, model, joint, arm.beyond(at).last, cross.codec, now, due)
-        server.submit(work, clock, lambda what, ended=ended, clock=clock: ended.append((clock.now_ns, what)))
-        clock.run(now + 10**9)
-        assert isinstance(server, QueueServer)
-        moment, what = server.alone(work)
-        assert (moment, what.fault) == (ended[0][0], ended[0][1].fault)
-        assert what.fault or what == ended[0][1]
+        work = Work(0, request, 1, model, joint, arm.beyond(place).last, arm.crossing.codec, now, due)
+        (moment, what), (expected, wanted) = server.alone(work), submitted(setup, work)
+        assert (moment, what.fault) == (expected, wanted.fault)
+        assert what.fault or what == wanted
         faults.add(what.fault)
     assert faults == {"", "too_late"}
 
