@@ -9,7 +9,7 @@ confidence is told here); a background request has its first try followed, and w
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hedgerow.core import records as r
 from hedgerow.core.arms import Arm, CrossStep, GateStep, LocalModel, RunStep
@@ -73,6 +73,7 @@ class Asked:
     likely: bool = False
     available_ns: int = 0
     starts: dict[int, int] = field(default_factory=dict)
+    frees: dict[tuple[int, int], int] = field(default_factory=dict)
     times: dict[tuple[str, int, int, int], tuple[int, ...]] = field(default_factory=dict)
     crossings: dict[tuple[str, int, str, int, int, int], Crossed] = field(default_factory=dict)
 
@@ -117,17 +118,18 @@ class Way:
 class Alone:
     """A setup's device, link and cloud, always idle."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, disagreement_mj: Sequence[float]) -> None:
         table = setup.table
         if len({model.lane for model in table.locals}) > 1:
             raise UsageError("the clairvoyants know devices of one lane: leave the models of the others out")
         self.setup, self.table, self.energy, self.lanes = setup, table, table.energy, setup.lanes()
-        self.timer_ns, self.cancel_ns = setup.margins.timer_ns, setup.cancel_ns
+        self.timer_ns, self.cancel_ns, self._prices = setup.margins.timer_ns, setup.cancel_ns, tuple(disagreement_mj)
         self.whole = {model.name: Plan(model, 0) for model in table.locals}
         self.ways = [Way.of(setup, column, arm) for column, arm in enumerate(table.arms)]
         self.blocking_ns = max(model.segment_longest_ns() for model in table.locals)
         self._up, self._down = Direction(setup.course, up=True), Direction(setup.course, up=False)
         self._streams = {stream.name: stream for stream in setup.streams}
+        self._longest: dict[tuple[str, int, int], int] = {}
         self._coming = self._forecasts()
         self._alone_with: tuple[int, float] | None = None
         if len(self._coming) == 1:
@@ -213,13 +215,18 @@ class Alone:
 
     def _latest_free_ns(self, asked: Asked, bound_ns: int, now: int) -> int:
         """`core.lanes.latest_free`."""
+        free = asked.frees.get((bound_ns, now))
+        if free is not None:
+            return free
         free = now
         for _ in range(2):
             excess = self._excess_ns(asked, bound_ns, free, now)
             if excess is None:
                 jobs = [Reservation(asked.due_ns, bound_ns)]
-                return latest_free(jobs, asked.coming, blocking_ns=self.blocking_ns, now_ns=now)
+                free = latest_free(jobs, asked.coming, blocking_ns=self.blocking_ns, now_ns=now)
+                break
             free -= excess
+        asked.frees[bound_ns, now] = free
         return free
 
     def start_ns(self, asked: Asked, bound_ns: int, now: int) -> int:
@@ -241,11 +248,26 @@ class Alone:
                 return now
             now = turn
 
-    def cheapest(self, plans: Sequence[Plan], disagreement_mj: float) -> Plan:
-        def cost(plan: Plan) -> float:
-            return self.energy.busy_mj(plan.median_ns) + disagreement_mj * (1.0 - plan.model.quality)
+    def cheapest(self, plans: Sequence[Plan], disagreement_mj: float) -> tuple[Plan, bool]:
+        """(the plan of least energy and disagreement, whether another would be so at another of the prices)."""
+        if len(plans) == 1:
+            return plans[0], False
+        energy = [self.energy.busy_mj(plan.median_ns) for plan in plans]
+        wrong = [1.0 - plan.model.quality for plan in plans]
 
-        return min(plans, key=cost)
+        def at(price: float) -> int:
+            costs = [mj + price * share for mj, share in zip(energy, wrong, strict=True)]
+            return costs.index(min(costs))
+
+        found = at(disagreement_mj)
+        return plans[found], any(at(price) != found for price in self._prices)
+
+    def longest_ns(self, model: str, first: int, last: int) -> int:
+        """How long these segments hold the lane between two joints."""
+        key = (model, first, last)
+        if key not in self._longest:
+            self._longest[key] = max(self.table.local(model).segment_bound_ns[first : last + 1])
+        return self._longest[key]
 
     def segments_ns(self, asked: Asked, model: str, first: int, last: int, now: int) -> tuple[int, ...]:
         key = (model, first, last, now)
@@ -292,9 +314,8 @@ class Alone:
         """What the core does when its policy wants no arm: its own plan, at once. None for background, which waits."""
         if asked.plan is None:
             return None
-        plan = self.cheapest([asked.plan, *asked.fits], disagreement_mj) if asked.guaranteed else asked.plan
-        told = self.run_whole(asked, plan)
-        return replace(told, priced=len(asked.fits) > 1)
+        plan = self.cheapest([asked.plan, *asked.fits], disagreement_mj)[0] if asked.guaranteed else asked.plan
+        return self.run_whole(asked, plan)
 
     def run_whole(self, asked: Asked, plan: Plan) -> Told:
         """A local plan from arrival to answer."""
@@ -425,8 +446,7 @@ class Path:
                 return self.insure()
             if isinstance(step, RunStep):
                 first = max(step.first, self.joints.get(step.model, -1) + 1)
-                bounds = self.alone.table.local(step.model).segment_bound_ns[first : step.last + 1]
-                longest = max(bounds)
+                longest = self.alone.longest_ns(step.model, first, step.last)
             else:
                 first, longest = 0, step.encode_bound_ns
                 if self.way.sends[1] >= 0 and self.joints.get(self.way.sends[0], -1) != self.way.sends[1]:
@@ -479,8 +499,8 @@ class Path:
             if joint < model.last and model.tail_bound_ns[joint + 1] <= plan.bound_ns:
                 candidates.insert(0, Plan(model, joint + 1))
         if len(candidates) > 1:
-            self.told.priced = True
-            self.plan = self.alone.cheapest(candidates, self.disagreement_mj)
+            self.plan, priced = self.alone.cheapest(candidates, self.disagreement_mj)
+            self.told.priced |= priced
 
     def _encode(self, step: CrossStep) -> Told:
         """The encoder, which nothing stops, and the crossing behind it."""
@@ -519,8 +539,8 @@ class Path:
                 return self._remote(moment)
             if asked.guaranteed:
                 found = self.alone.fitting(asked, moment)
-                self.told.priced = self.told.priced or bool(found)
-                self.plan = self.alone.cheapest([self.plan, *found], self.disagreement_mj)
+                self.plan, priced = self.alone.cheapest([self.plan, *found], self.disagreement_mj)
+                self.told.priced |= priced
             self.at = moment
             return self.insure(crossed)
         self.at = start

@@ -107,7 +107,7 @@ def tables_of(setup: Setup, prices: Sequence[r.Prices]) -> list[Table]:
     """The same under each of several prices, of which only that of disagreement matters here; equal ones share a table."""
     worth = list(dict.fromkeys(each.disagreement_mj for each in prices))
     tables = {each: Table.empty(len(setup.arrivals), len(setup.table.arms)) for each in worth}
-    alone = Alone(setup)
+    alone = Alone(setup, worth)
     for number, arrival in enumerate(setup.arrivals):
         asked = alone.arrive(number, arrival)
         for way in alone.ways:
