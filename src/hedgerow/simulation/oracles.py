@@ -7,7 +7,7 @@ idle for every request, which only favours them:
 - free: holds nothing in reserve and still answers in time; what is below the rule-bound one only where no reserve is held.
 
 Rules: lane, link and server times are those that the policies meet; an arm is judged by the same calibrated quality and the
-same sum. What the core would do with an arm is told again in closed form (`alone.py`), and held equal to the real core,
+same sum. What the core would do with an arm is told again in closed form (`alone.py`, `path.py`), and held equal to the real core,
 request by request, by tests.
 """
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from hedgerow.core import records as r
 from hedgerow.core.arms import Floats
 from hedgerow.simulation.alone import Alone, Asked, Told, Way
+from hedgerow.simulation.path import follow, own
 from hedgerow.simulation.transfer import NEVER_NS
 from hedgerow.simulation.world import NO_ARM, Setup
 
@@ -113,10 +114,10 @@ def tables_of(setup: Setup, prices: Sequence[r.Prices]) -> list[Table]:
         for way in alone.ways:
             _put_all(tables, alone, asked, way, arrival.captured_ns)
         for disagreement_mj, table in tables.items():
-            own = alone.own(asked, disagreement_mj)
-            if own is not None:
-                table.own_energy_mj[number], table.own_quality[number] = own.energy_mj, own.quality
-                table.own_late[number] = own.late
+            mine = own(alone, asked, disagreement_mj)
+            if mine is not None:
+                table.own_energy_mj[number], table.own_quality[number] = mine.energy_mj, mine.quality
+                table.own_late[number] = mine.late
     return [tables[each.disagreement_mj] for each in prices]
 
 
@@ -126,7 +127,7 @@ def _put_all(tables: dict[float, Table], alone: Alone, asked: Asked, way: Way, c
     free: Told | None = None
     for place, (disagreement_mj, table) in enumerate(tables.items()):
         if place == 0 or (told is not None and told.priced):
-            told = alone.follow(asked, way, disagreement_mj)
+            told = follow(alone, asked, way, disagreement_mj)
         if place == 0:
             free = alone.free(asked, way, told)
         if told is not None:
