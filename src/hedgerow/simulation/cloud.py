@@ -310,14 +310,14 @@ class Cloud:
         done_ns, fault = now_ns + request.decode_ns + compute_ns, ""
         joint_ns = done_ns - request.segments_ns[-1]  # the last moment at which it is asked
         if len(request.segments_ns) > 1 and request.deadline_ns is not None and joint_ns >= request.deadline_ns:
-            done_ns, fault = _stop_ns(request, now_ns, request.deadline_ns), TOO_LATE
+            done_ns, fault = stop_ns(now_ns + request.decode_ns, request.segments_ns, request.deadline_ns), TOO_LATE
         answer = CloudAnswer(request.key, done_ns, queue_ns, request.decode_ns, compute_ns, 1, fault)
         return _Batch([item], now_ns, done_ns, [answer], request.expected_ns)
 
     def _stopped(self, number: int, batch: _Batch, now_ns: int) -> tuple[int, int, _Batch]:
         """The batch as it ends when its only item is cancelled now: before the next segment, or answered if none is left."""
         request = batch.items[0].request
-        done_ns = min(_stop_ns(request, batch.started_ns, now_ns), batch.done_ns)
+        done_ns = min(stop_ns(batch.started_ns + request.decode_ns, request.segments_ns, now_ns), batch.done_ns)
         if done_ns < batch.done_ns:
             batch.done_ns = done_ns
             batch.answers = [CloudAnswer(request.key, done_ns, batch.answers[0].queue_ns, fault=CANCELLED)]
@@ -331,15 +331,15 @@ class Cloud:
         self._next_ns = None if moment == _FAR_NS else moment
 
 
-def _stop_ns(request: CloudRequest, started_ns: int, stop_ns: int) -> int:
-    """When it ends if it is to stop from `stop_ns` on: at the first joint from then, the last segment's end if none is left.
+def stop_ns(decoded_ns: int, segments_ns: Iterable[int], until_ns: int) -> int:
+    """When work ends if it is to stop from `until_ns` on: at the first joint from then, the last segment's end if none is left.
 
     The first segment runs in any case: nothing is asked between decoding and it.
     """
-    moment = started_ns + request.decode_ns
-    for duration_ns in request.segments_ns:
+    moment = decoded_ns
+    for duration_ns in segments_ns:
         moment += duration_ns
-        if moment >= stop_ns:
+        if moment >= until_ns:
             break
     return moment
 

@@ -29,7 +29,7 @@ from hedgerow.simulation.cells import Cell, Unit, build, profile_of
 from hedgerow.simulation.oracles import Table, tables_of
 from hedgerow.simulation.scenario import Scenario
 from hedgerow.simulation.spread import spread
-from hedgerow.simulation.world import Run, Setup, run
+from hedgerow.simulation.world import NO_ARM, Run, Setup, run
 
 DEVICE_ONLY: Final = "device-only"
 CANDIDATES: Final = 3
@@ -159,17 +159,16 @@ def judge(task: _Judge) -> Judged:
         costs.append(_single(table, each, setup).sum(axis=0))
         cost, arm = table.rule_bound(each, setup)
         bound.append(float(cost.sum()))
-        taken.append(np.bincount(arm, minlength=len(setup.table.arms)))
+        taken.append(np.bincount(arm[arm != NO_ARM], minlength=len(setup.table.arms)))
         free.append(float(table.free(each, setup)[0].sum()))
     names = tuple(arm.name for arm in setup.table.arms)
     return Judged(names, len(setup.arrivals), tuple(costs), tuple(bound), tuple(free), tuple(taken))
 
 
 def _single(table: Table, prices: r.Prices, setup: Setup) -> Floats:
-    """(requests, arms): one arm for all; where it is not allowed, the cheapest local arm answers in its place."""
+    """(requests, arms): one arm for all; where it is not allowed, the core's own plan answers in its place."""
     cost = table.cost_mj(prices, setup)
-    instead = np.where(setup.table.is_remote, np.inf, cost).min(axis=1)
-    found: Floats = np.where(np.isfinite(cost), cost, instead[:, None])
+    found: Floats = np.where(np.isfinite(cost), cost, table.own_cost_mj(prices)[:, None])
     return found
 
 

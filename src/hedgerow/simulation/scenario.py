@@ -246,7 +246,10 @@ def _check(scenario: Scenario, name: str) -> None:
         raise UsageError(f"{name}: [cloud] has no replicas and may start none: give replicas or replicas_max")
     for group in scenario.group:
         for part in scenario.streams():
-            sensor = part.sensor(group.period_ms, group.deadlines_ms[0])
+            try:
+                sensor = part.sensor(group.period_ms, group.deadlines_ms[0])
+            except UsageError as error:
+                raise UsageError(f"{name}: {error}") from None
             if sensor.period_ns > span_ns(scenario, group):
                 raise UsageError(f"{name}: stream '{part.name}' has a period longer than the world of '{group.name}'")
     cells = sum(len(group.deadlines_ms) * len(group.device_factors) for group in scenario.group) * len(scenario.price)

@@ -11,7 +11,7 @@ from hedgerow.planning.arms import cloud_segments_ns
 from hedgerow.profiling.profile import Profile
 from hedgerow.simulation.body import Ended, Work
 from hedgerow.simulation.clock import Clock
-from hedgerow.simulation.cloud import Cloud, CloudAnswer, CloudRequest
+from hedgerow.simulation.cloud import OVERLOADED, TOO_LATE, Cloud, CloudAnswer, CloudRequest, stop_ns
 from hedgerow.simulation.lanes import LaneTimes
 
 Done = Callable[[Ended], None]
@@ -54,6 +54,31 @@ class QueueServer:
     def alive(self) -> bool:
         """Whether it takes connections, as of the last moment that it was told of."""
         return self._now_ns >= self._down_until_ns
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether one work that finds it idle meets nothing but a free lane: no start of a replica, no wait for a batch."""
+        settings = self.cloud.settings
+        return settings.replicas > 0 and not settings.is_cold and settings.batch_max == 1
+
+    def alone(self, work: Work) -> tuple[int, Ended]:
+        """(when, how) a plain server that is idle ends a work; as `submit` to a fresh one would, without the clock."""
+        times, now = self._times(work.device), work.arrival_ns
+        first, settings = work.joint + 1, self.cloud.settings
+        left = work.deadline_ns - now
+        if settings.checks_time and (left <= 0 or sum(self._expected_ns[work.model][first : work.last + 1]) > left):
+            return now, Ended(TOO_LATE)
+        if settings.queue_length_max == 0:
+            return now, Ended(OVERLOADED)
+        if left <= 0:
+            return now, Ended(TOO_LATE)
+        decode = times.decode_ns(work.request, work.model, work.joint, work.codec)
+        segments = times.segments_ns(work.request, work.model, first, work.last)
+        compute = sum(segments)
+        done = now + decode + compute
+        if len(segments) > 1 and done - segments[-1] >= work.deadline_ns:
+            return stop_ns(now + decode, segments, work.deadline_ns), Ended(TOO_LATE)
+        return done, Ended("", 0, decode, compute, self._answer_bytes[work.model])
 
     def submit(self, work: Work, clock: Clock, done: Done) -> None:
         """Take a crossing that is here whole; `done` is called once, in the clock's time."""

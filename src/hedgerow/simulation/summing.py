@@ -81,7 +81,7 @@ def _cell(found: Compared, cell: Cell, price: int) -> CellSums:
         np.array([each.free_mj[price] for each in judged]),
         choices[name],
         name.strip(),
-        float(taken.max() / taken.sum()),
+        float(taken.max() / sum(each.requests for each in judged)),
         arms[int(taken.argmax())],
         policies,
     )

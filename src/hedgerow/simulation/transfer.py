@@ -121,6 +121,20 @@ class Direction:
         """How long the bottleneck alone would take for so many bytes from now, nothing else being sent."""
         return min(self._moment(self._position(now_ns) + size) - now_ns, NEVER_NS)
 
+    def alone(self, size: int, now_ns: int, first: int = 1024) -> tuple[int, int]:
+        """(`sending_ns`, when all is at the far side by `send`) of a transfer on an idle link; nothing is remembered of it."""
+        row, base = place = self._locate(now_ns)
+        begin = (base // self._end) * self._whole + self._positions[row]
+        begin += self._rates[row] * (now_ns - base - self._starts[row])
+        out = self._moment(begin + size)
+        if out >= NEVER_NS:
+            return min(out - now_ns, NEVER_NS), NEVER_NS
+        arrival = self._arrival(out)
+        if self._locate(out) != place and size > first:
+            first_out = self._moment(begin + first)
+            arrival = max(arrival, self._arrival(first_out), self._held_up(first_out, out))
+        return out - now_ns, arrival
+
     def send(self, size: int, now_ns: int, first: int = 1024, *, fresh: bool = False) -> tuple[int, int]:
         """Send `size` bytes; returns when the first `first` of them and when all of them are at the far side."""
         begin = max(self._position(now_ns), self._taken)
