@@ -21,9 +21,12 @@ from hedgerow.core.arms import Floats
 from hedgerow.core.records import Limits
 
 LOST_NS = 10_000_000_000.0
-_HALF_AGE_NS = 2_000_000_000.0
+_HALF_AGE_NS = 1_000_000_000.0
 _LN2 = 0.6931471805599453
 _PRIOR_WEIGHT = 0.05
+_FLOOR = 0.02
+_FIRST = 2  # the first row of what was observed
+SILENCE = 1.3  # how many usual trips an attempt may be silent before that says something
 _ODD_PARTS = (1 / 13, 1 / 11, 1 / 9, 1 / 7, 1 / 5, 1 / 3, 1.0)
 
 
@@ -102,19 +105,19 @@ class LinkBelief:
     """Joint recent samples of one link and the cloud behind it.
 
     `samples` (samples, 3) has the columns of `COLUMNS` (a trip includes the cloud's queue): what one unit of each resource of
-    the arm matrix takes, in ns. Row 0 is the prior, the others a ring of what was observed. `attach` moves them into a larger
-    matrix, so that a decision reads all beliefs in one piece.
+    the arm matrix takes, in ns. Row 0 is the prior, row 1 what an attempt that is silent for longer than usual gives to
+    expect, the others a ring of what was observed. `attach` moves them into a larger matrix, so that a decision reads all beliefs
+    in one piece.
     """
 
     COLUMNS = ("trips", "bytes", "tier")
 
     def __init__(self, limits: Limits) -> None:
-        rows = limits.belief_samples_max
+        rows = max(limits.belief_samples_max, _FIRST + 1)
         self.samples: Floats = np.zeros((rows, len(self.COLUMNS)))
         self.samples[0] = (60e6, 2000.0, 1.0)  # 60 ms, 4 Mbit/s: weak, and gone with the first observations
         self._queue_ns = [0.0] * rows
-        self._at_ns = [0] * rows
-        self._base = [_PRIOR_WEIGHT] + [0.0] * (rows - 1)
+        self._at_ns, self._base = np.zeros(rows), np.zeros(rows)
         self._newest = 0
         self._latest: tuple[float, float, float] | None = None
         self.changed = set(range(rows))  # rows that a decision has not read yet
@@ -128,7 +131,7 @@ class LinkBelief:
 
     def observe(self, *, now_ns: int, trip_ns: float, ns_per_byte: float, factor: float, queue_ns: float) -> None:
         """One crossing or probe that came back; `factor`: cloud time over what was planned."""
-        row = self._newest = self._newest % (len(self._base) - 1) + 1
+        row = self._newest = self._newest + 1 if _FIRST <= self._newest < len(self._queue_ns) - 1 else _FIRST
         new = self._latest = (float(trip_ns + queue_ns), float(ns_per_byte), float(factor))
         samples = self.samples
         samples[row, 0], samples[row, 1], samples[row, 2] = new
@@ -143,9 +146,7 @@ class LinkBelief:
     def forgive_losses(self) -> None:
         """The link is back after an outage: what was lost during it says nothing about now."""
         self._latest = None
-        self._base = [
-            0.0 if trip >= LOST_NS else base for trip, base in zip(self.samples[:, 0], self._base, strict=True)
-        ]
+        self._base[self.samples[:, 0] >= LOST_NS] = 0.0
 
     def latest(self) -> tuple[float, float, float]:
         """(trip in ns, ns per byte, cloud factor) of the newest sample, or the prior."""
@@ -154,17 +155,28 @@ class LinkBelief:
             self._latest = (trip, rate, factor)
         return self._latest
 
-    def weights(self, now_ns: int) -> list[float]:
-        """Weight of each sample, in sum 1: a quarter after 2 s; the prior's stays."""
-        total, found = _PRIOR_WEIGHT, [_PRIOR_WEIGHT]
-        rows = zip(self._base, self._at_ns, strict=True)
-        next(rows)
-        for base, at in rows:
-            late = 1.0 + (now_ns - at) / _HALF_AGE_NS
-            weight = base / (late * late)
-            found.append(weight)
-            total += weight
-        return [weight / total for weight in found]
+    def weights(self, now_ns: int, silent_ns: int = 0) -> Floats:
+        """(samples,): the weight of each, in sum 1: a quarter after 1 s, but never less than a fiftieth of a new one; the
+        prior's stays. `silent_ns`: for how long the oldest attempt that is still unacknowledged has been; where that is
+        more than usual, half of the weight goes to a trip of half as much again.
+        """
+        late = (now_ns - self._at_ns) / _HALF_AGE_NS + 1.0
+        found: Floats = self._base * (1.0 / (late * late) + _FLOOR)
+        found[0] = _PRIOR_WEIGHT
+        total = float(np.add.reduce(found))
+        if silent_ns > 0 and silent_ns > SILENCE * self._usual_ns(found, total):
+            self.samples[1] = (min(silent_ns * 1.5, LOST_NS), *self.latest()[1:])
+            self.changed.add(1)
+            found[1] = total
+            total += total
+        found /= total
+        return found
+
+    def _usual_ns(self, weights: Floats, total: float) -> float:
+        """The median trip under these weights."""
+        order = self.samples[:, 0].argsort(kind="stable")
+        reached = weights[order].cumsum()
+        return float(self.samples[order[int(reached.searchsorted(0.5 * total))], 0])
 
     def set_queue(self, queue_ns: float) -> None:
         """The cloud told of its queue: it holds for whatever sample the network will resemble."""

@@ -13,7 +13,8 @@ from hedgerow.core.beliefs import LOST_NS, LinkBelief
 from hedgerow.core.budgets import Budgets
 from hedgerow.core.certificate import Mode
 from hedgerow.core.desk import Desk
-from hedgerow.core.flight import Flight
+from hedgerow.core.flight import Flight, Plan
+from hedgerow.core.insurance import Insurance, Insured, insurance, insured
 from hedgerow.core.link import Link
 from hedgerow.core.policies import Choice, View
 from hedgerow.core.records import Decision, Limits, Prices
@@ -23,9 +24,11 @@ class Choosing:
     """The arm table prepared for quick decisions; `fits` maps each local model that fits to its latest start."""
 
     def __init__(
-        self, table: ArmTable, limits: Limits, prices: Prices, links: Mapping[str, Link], desks: Mapping[str, Desk]
-    ) -> None:
-        self.table, self.prices, self._seed = table, prices, limits.seed
+        self, table: ArmTable, limits: Limits, prices: Prices, links: Mapping[str, Link], desks: Mapping[str, Desk],
+        timer_ns: int = 0,
+    ) -> None:  # fmt: skip
+        self.table, self.prices, self._seed, self._timer_ns = table, prices, limits.seed, timer_ns
+        self._insurances: dict[str, Insurance] = {}
         self._links, self._desks, self._first = links, desks, next(iter(links.values()), None)
         self.whole = {
             column: table.local(arm.model) for column, arm in enumerate(table.arms) if _is_whole(arm.steps, table)
@@ -85,14 +88,23 @@ class Choosing:
         plan = flight.plan
         return View(
             table, network_ns=self._network_ns(), device_ns=self._device_ns(now_ns),
-            weights=self._even if link is None else np.array(link.belief.weights(now_ns)),
+            weights=self._even if link is None else link.belief.weights(now_ns, link.silent_ns(now_ns)),
             admissible=admissible, energy_mj=energy, cost_mj=cost, available_ns=available, time_left_ns=left,
             reserve_energy_mj=table.energy.busy_mj(plan.median_ns) if plan else 0.0,
             reserve_quality=plan.model.quality if plan else 0.0,
             prices=self.prices, request=flight.request, now_ns=now_ns, deadline_ns=flight.deadline_ns,
             samples=self._samples, in_flight=in_flight, battery_fraction=budgets.battery_fraction,
-            celsius=budgets.celsius, seed=self._seed,
+            celsius=budgets.celsius, seed=self._seed, insured=self._insured(plan, available, left),
         )  # fmt: skip
+
+    def _insured(self, plan: Plan | None, available_ns: float, left_ns: float) -> Insured | None:
+        """What stands in for each arm; None where nothing does."""
+        if plan is None:
+            return None
+        found = self._insurances.get(plan.model.name)
+        if found is None:
+            found = self._insurances[plan.model.name] = insurance(self.table, self.prices, plan)
+        return insured(self.table, found, plan, available_ns - self._timer_ns, left_ns - self._timer_ns)
 
     def _costs(self, link: Link | None, energy_price: float) -> tuple[float, float, Floats, Floats]:
         """(rate, energy price, energy, cost) of the arms at the link's present rate; made anew only when these change."""

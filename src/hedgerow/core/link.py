@@ -48,6 +48,7 @@ class Link:
         self.attempts: dict[tuple[int, int], Attempt] = {}
         self.trusted = True  # that its answers are right, which no probe can tell
         self._probe: int | None = None
+        self._acknowledges = False
         self._probes, self._probe_ends_ns = place << 32, 0
         self._heard_ns = 0  # when something last came back, or was asked by a probe
         self.wanted_ns = 0  # when a request last came that might use this link: it is worth probing
@@ -67,7 +68,7 @@ class Link:
 
     def acked(self, request: int, attempt: int, bytes_received: int, *, now_ns: int) -> None:
         """Note what has crossed of an attempt under way."""
-        found, self._heard_ns = self.attempts[request, attempt], now_ns
+        found, self._heard_ns, self._acknowledges = self.attempts[request, attempt], now_ns, True
         if found.first_ack_ns is None:
             found.first_ack_ns = now_ns
         found.acked_bytes = max(found.acked_bytes, min(bytes_received, found.payload_bytes))
@@ -90,11 +91,17 @@ class Link:
             self._lose(now_ns)
         elif found.first_ack_ns is not None:  # stopped or too late: the time that passed still teaches
             crossed = found.first_ack_ns - found.sent_ns
-            per_byte = max(0, now_ns - found.first_ack_ns) / max(1, found.acked_bytes)
+            per_byte = max(0, now_ns - found.first_ack_ns) / max(1, found.payload_bytes)  # at least as slow as this
             self._observe(crossed, per_byte, factor, 0, found.cloud_median_ns, late=True, now_ns=now_ns)
         elif fault == OVERLOADED:
             waits_ns = self._limits.overload_queue_ns
             self.belief.observe(now_ns=now_ns, trip_ns=trip_ns, ns_per_byte=rate, factor=factor, queue_ns=waits_ns)
+
+    def silent_ns(self, now_ns: int) -> int:
+        """For how long the oldest attempt of which nothing is acknowledged has been under way; 0 where the server never does."""
+        if not self._acknowledges:
+            return 0
+        return max((now_ns - each.sent_ns for each in self.attempts.values() if each.first_ack_ns is None), default=0)
 
     def lose_silent(self, now_ns: int) -> list[Attempt]:
         """Attempts whose silence has lasted too long; each counts as a loss."""

@@ -120,7 +120,7 @@ class Limits:
     streams_max: int = 64
     requests_in_flight_max: int = 256
     arms_max: int = 4096
-    belief_samples_max: int = 12
+    belief_samples_max: int = 48
     belief_window_max: int = 300
     late_answers_kept_max: int = 256
     loss_after_ns: int = 100 * MS  # length past the deadline after which an unanswered attempt counts as lost

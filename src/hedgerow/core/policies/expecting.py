@@ -1,26 +1,48 @@
 """What each arm is expected to cost and how likely it is to need the reserve: the figures that the journal keeps of a choice.
 
-The formula is that of `ours.py`; a policy that chooses by other rules states by it what its choice is expected to cost, so that
-policies can be compared by what they say of themselves.
+Formula  cost = energy + money + price_disagreement * E[1 - quality of the answer that will be delivered]
+                + P(reserve needed) * price_reserve + E[time that the reserve runs] * active power
+         P and E over the belief's samples: the reserve runs from its latest start until the answer is there or it is done.
+         Reserve: the arm's own (`Insured`), which after a split arm's head may be the rest of its own model.
+
+`ours` takes the least; a policy that chooses by other rules states by it what its choice is expected to cost, so that policies can
+be compared by what they say of themselves.
 """
 
 import numpy as np
 
 from hedgerow.core.arms import Flags, Floats
+from hedgerow.core.insurance import Insured
 from hedgerow.core.policies import Choice, View
 from hedgerow.core.records import Reason
 
 _STEPS_PER_NS = 1e-3  # latencies are compared in microseconds
 
 
+def stand_in(view: View) -> Insured:
+    """What stands in for each arm: as the view says, or the one reserve for all."""
+    if view.insured is not None:
+        return view.insured
+    same, power = np.ones(len(view.table.arms)), view.table.energy.active_mw * 1e-9
+    median = view.reserve_energy_mj / power if power > 0 else 0.0
+    return Insured(same * view.available_ns, same * median, same * view.reserve_quality, same, view.time_left_ns)
+
+
 def expected(view: View) -> tuple[Floats, Floats]:
     """(expected cost in mJ, probability that the reserve is needed) of every arm, both (arms,)."""
-    table, prices, share = view.table, view.prices, view.weights[:, None]
+    table, prices, held, share = view.table, view.prices, stand_in(view), view.weights[:, None]
     latency = view.network_ns + view.device_ns
-    needed: Floats = np.add.reduce((latency > view.available_ns) * share, axis=0) * table.is_remote
-    missed = np.add.reduce((latency > view.time_left_ns) * share, axis=0)
-    cost: Floats = view.cost_mj + missed * (table.quality - view.reserve_quality) * prices.disagreement_mj
-    cost = cost + needed * (prices.reserve_mj + view.reserve_energy_mj)
+    over = latency - held.until_ns
+    needed = np.add.reduce((over > 0.0) * share, axis=0)
+    needed = np.maximum(needed, 1.0 - held.keeps_head) * table.is_remote
+    missed = np.add.reduce((latency > held.useful_ns) * share, axis=0)
+    missed = np.maximum(missed, (1.0 - held.keeps_head) * table.is_remote)
+    np.maximum(over, 0.0, out=over)
+    np.minimum(over, held.median_ns, out=over)
+    over *= share
+    runs_mj = np.add.reduce(over, axis=0) * (table.is_remote * (table.energy.active_mw * 1e-9))
+    cost: Floats = view.cost_mj + missed * (table.quality - held.quality) * prices.disagreement_mj
+    cost = cost + (needed * prices.reserve_mj + runs_mj)
     return cost, needed
 
 
