@@ -38,6 +38,7 @@ class QueueServer:
         self._now_ns = 0
         self.refused: dict[str, int] = {}
         self.answered = 0
+        self.lengthen: Callable[[tuple[int, ...], int], tuple[int, ...]] | None = None  # what a fault adds
 
     @classmethod
     def of_profile(
@@ -60,12 +61,15 @@ class QueueServer:
         self._now_ns = clock.now_ns
         times = self._times(work.device)
         expected = self._expected_ns[work.model][work.joint + 1 : work.last + 1]
+        segments = times.segments_ns(work.request, work.model, work.joint + 1, work.last)
+        if self.lengthen is not None:
+            segments = self.lengthen(segments, clock.now_ns)
         key = (work.device, work.request, work.attempt)
         request = CloudRequest(
             key,
             work.deadline_ns,
             times.decode_ns(work.request, work.model, work.joint, work.codec),
-            times.segments_ns(work.request, work.model, work.joint + 1, work.last),
+            segments,
             sum(expected),
             f"{work.model}@{work.joint + 1}",
         )
