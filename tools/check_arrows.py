@@ -101,6 +101,7 @@ PACKAGES: dict[str, list[str]] = {
         "campaigns/judging.py",
         "device",
         "profiling",
+        "simulation/parts.py",
         "simulation/scenario.py",
     ],  # files of records: journals, profiles, certificates, scenarios
     "psutil": ["profiling/host.py", "campaigns"],

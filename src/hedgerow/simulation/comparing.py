@@ -195,7 +195,7 @@ def _played(scenario: Scenario, setup: Setup, name: str, price: int, twins: dict
         price,
         count,
         late=int(made.late.sum()),
-        late_above=_late_above(setup, made, twins.get(price)),
+        late_above=late_above(setup, made, twins.get(price)),
         cost_mj=float(made.cost_mj(prices, table).sum()),
         energy_mj=float(made.energy_mj.sum()) + made.probe_mj,
         up_bytes=up_bytes,
@@ -207,7 +207,7 @@ def _played(scenario: Scenario, setup: Setup, name: str, price: int, twins: dict
     )
 
 
-def _late_above(setup: Setup, made: Run, twin: Run | None) -> int:
+def late_above(setup: Setup, made: Run, twin: Run | None) -> int:
     """Late, no device bound exceeded between capture and answer, and in time on the device alone."""
     if twin is None:
         return 0

@@ -6,6 +6,7 @@ told of exactly once, at the virtual moment at which the answer leaves.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Self
 
 from hedgerow.planning.arms import cloud_segments_ns
 from hedgerow.profiling.profile import Profile
@@ -43,7 +44,7 @@ class QueueServer:
     @classmethod
     def of_profile(
         cls, cloud: Cloud, profile: Profile, times: Callable[[int], LaneTimes], *, cloud_factor: float = 1.0
-    ) -> "QueueServer":
+    ) -> Self:
         """A server of the profile's models, its times multiplied by `cloud_factor`."""
         expected = {
             model.name: tuple(round(each * cloud_factor) for each in cloud_segments_ns(profile, model))
