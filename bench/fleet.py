@@ -24,9 +24,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     began_s, cpu_s = time.perf_counter(), time.process_time()
-    fleet(
-        load(chosen.scenario), policy=chosen.policy, seed=chosen.seed, picture=chosen.picture, as_json=chosen.json
-    )
+    fleet(load(chosen.scenario), policy=chosen.policy, seed=chosen.seed, picture=chosen.picture, as_json=chosen.json)
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     wall_s, cpu_s = time.perf_counter() - began_s, time.process_time() - cpu_s
     print(f"{wall_s:.0f} s, {cpu_s:.0f} s of one core, at most {memory_mb:.0f} MB", file=sys.stderr)

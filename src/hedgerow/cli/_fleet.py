@@ -8,7 +8,13 @@ from hedgerow.simulation.scenario import Scenario
 
 
 def fleet(
-    scenario: Scenario, *, policy: str = "ours", seed: int = 0, price: int = 0, picture: Path | None = None, as_json: bool
+    scenario: Scenario,
+    *,
+    policy: str = "ours",
+    seed: int = 0,
+    price: int = 0,
+    picture: Path | None = None,
+    as_json: bool,
 ) -> None:
     """Run the fleet and tell it; exit code 0 whatever came of it."""
     from hedgerow.simulation.fleet import run, steps_of

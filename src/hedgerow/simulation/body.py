@@ -138,7 +138,9 @@ class Body:
             r.Forget: _nothing,
         }
         self.on_deliver: Callable[[r.Deliver, int], None] | None = None
-        self.on_air: Callable[[int, int, int, int], None] | None = None  # request (-1: a probe), bytes up, down, ns on air
+        self.on_air: Callable[[int, int, int, int], None] | None = (
+            None  # request (-1: a probe), bytes up, down, ns on air
+        )
         self._worked: Callable[[int, int], None] | None = getattr(lanes, "worked", None)  # lanes that heat up want it
         self.dead = False
         self.post_steps = 0

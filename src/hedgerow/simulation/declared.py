@@ -128,7 +128,7 @@ def body(
 def withdrawn_ns(faults: Sequence[Fault], seed: int, request: int, arrival_ns: int) -> int | None:
     """The moment at which its caller withdraws this request, if it does."""
     for fault in faults:
-        if fault.kind == "withdraw" and fault.from_ns <= arrival_ns < fault.until_ns:
-            if chance(seed, request, 34) < WITHDRAWN_SHARE:
-                return arrival_ns + int(chance(seed, request, 35) * 100 * r.MS)
+        lasts = fault.kind == "withdraw" and fault.from_ns <= arrival_ns < fault.until_ns
+        if lasts and chance(seed, request, 34) < WITHDRAWN_SHARE:
+            return arrival_ns + int(chance(seed, request, 35) * 100 * r.MS)
     return None

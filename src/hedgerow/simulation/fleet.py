@@ -115,7 +115,9 @@ class Fleet:
         self.span_ns = span_ns(self.scenario, group)
         self.deadline_ns = round(group.deadlines_ms[0] * r.MS)
         base = [course.with_rtt_offset(group.rtt_offset_ms) for course in courses]
-        count = 1 + max(part.cell_of(number) for number in {0, self.devices - 1, min(self.devices, part.cells or 1) - 1})
+        count = 1 + max(
+            part.cell_of(number) for number in {0, self.devices - 1, min(self.devices, part.cells or 1) - 1}
+        )
         self.courses: list[Course] = [self._course(base, number) for number in range(count)]
         self.links: list[Link] = [
             Link(Shared(each, up=True, outage=part.outage), Shared(each, up=False, outage=part.outage))

@@ -125,6 +125,8 @@ class Recorder:
         self.delivered = [0] * count
 
     def see(self, now_ns: int, event: r.Event, outcome: r.Outcome) -> None:
+        if type(event) is r.DeliveryTook:  # handing it over ended only now
+            self.told[event.request] = now_ns
         for record in outcome.records:
             kind = type(record)
             if kind is r.Decision:

@@ -35,7 +35,9 @@ def fleet_table(found: dict[str, Any]) -> Table:
 def fleet_lines(found: dict[str, Any]) -> list[str]:
     """What the table does not hold: where the cloud saturates, and what came of the outage."""
     size = found["saturates_at"]
-    lines = [f"the cloud is saturated from {size:,} devices on" if size else "the cloud is not saturated at any of these"]
+    lines = [
+        f"the cloud is saturated from {size:,} devices on" if size else "the cloud is not saturated at any of these"
+    ]
     if found["outage"] is not None:
         lines.append(f"all cells dead at {found['outage']['at_s']:g} s for {found['outage']['for_s']:g} s; then arrive")
     for row in found["sizes"]:
