@@ -64,6 +64,11 @@ class Gauges:
         """All that the radio took up to now, its tails and idle time included; 0 without one."""
         return 0.0 if self.radio is None else self.radio.at(now_ns)
 
+    @property
+    def battery_left(self) -> float | None:
+        """What the battery held at its last reading, 0 to 1; None without one."""
+        return None if self.battery is None else self.battery.fraction
+
     def traffic_money(self, requests: int) -> Floats | None:
         """What each request's traffic cost under the allowance, probes spread over all; None without an allowance."""
         if self._bill is None:

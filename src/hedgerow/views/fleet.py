@@ -78,7 +78,7 @@ def draw_fleet(found: dict[str, Any], path: Path) -> None:
     cost.set_ylabel("mJ a request")
     cost.set_ylim(bottom=0)
     handles = [*shares.get_legend_handles_labels()[0], *cost.get_legend_handles_labels()[0]]
-    shares.legend(handles=handles, loc="upper right")
+    shares.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=3)
     for of, word in (("utilisation", "computing"), ("refused_share", "requests refused")):
         cloud.plot(sizes, [100 * row["cloud"][of] for row in rows], marker="o", label=word)
     cloud.set(title="the cloud", ylabel="%", ylim=(0, 100))
@@ -113,4 +113,4 @@ def _arrivals(axes: Any, found: dict[str, Any]) -> None:
             axes.step(moments, values, where="post", linewidth=1, label=f"{row['devices']:,} devices")
     axes.axhline(1.0, color="black", linestyle=":", linewidth=1)
     axes.set_ylim(bottom=0)
-    axes.legend(loc="upper left", fontsize="small")
+    axes.legend(loc="lower right", fontsize="small")
