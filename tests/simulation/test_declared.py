@@ -35,7 +35,10 @@ def test_every_kind_runs_answers_once_and_nothing_is_late_that_the_device_alone_
 
 
 def test_a_fault_beyond_the_worlds_end_changes_nothing() -> None:
-    plain, faulty = ran(), ran('[[fault]]\nkind = "stray"\nat_s = 9.99\nfor_s = 0\n[[fault]]\nkind = "heat"\nat_s = 11\n')
+    plain, faulty = (
+        ran(),
+        ran('[[fault]]\nkind = "stray"\nat_s = 9.99\nfor_s = 0\n[[fault]]\nkind = "heat"\nat_s = 11\n'),
+    )
     assert np.array_equal(plain.told_ns, faulty.told_ns)
     assert np.array_equal(plain.energy_mj, faulty.energy_mj)
 

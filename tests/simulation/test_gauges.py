@@ -16,7 +16,7 @@ def _gauges(made: Run) -> Gauges:
 
 
 def test_the_battery_falls_by_what_was_spent_and_by_what_the_rest_takes() -> None:
-    made = ran('[battery]\nwh = 0.05\nidle_mw = 500\n[device]\nreading_ms = 500\n', policy="device-only")
+    made = ran("[battery]\nwh = 0.05\nidle_mw = 500\n[device]\nreading_ms = 500\n", policy="device-only")
     readings = _gauges(made).readings
     assert [each.now_ns // 500_000_000 for each in readings] == list(range(1, len(readings) + 1))
     assert all(each.celsius is None for each in readings)
@@ -27,7 +27,7 @@ def test_the_battery_falls_by_what_was_spent_and_by_what_the_rest_takes() -> Non
 
 
 def test_an_empty_battery_ends_the_device() -> None:
-    made = ran('[battery]\nwh = 0.01\nidle_mw = 9000\n', policy="device-only")
+    made = ran("[battery]\nwh = 0.01\nidle_mw = 9000\n", policy="device-only")
     dead = _gauges(made).dead_ns
     assert dead is not None
     assert 3 * r.SECOND <= dead <= 5 * r.SECOND
@@ -38,16 +38,21 @@ def test_an_empty_battery_ends_the_device() -> None:
 
 
 def test_a_voltage_cliff_comes_before_the_end_of_the_charge() -> None:
-    weak = _gauges(ran('[battery]\nwh = 0.01\nidle_mw = 9000\nresistance_ohm = 0.25\n', policy="device-only"))
-    sound = _gauges(ran('[battery]\nwh = 0.01\nidle_mw = 9000\nresistance_ohm = 0\n', policy="device-only"))
+    weak = _gauges(ran("[battery]\nwh = 0.01\nidle_mw = 9000\nresistance_ohm = 0.25\n", policy="device-only"))
+    sound = _gauges(ran("[battery]\nwh = 0.01\nidle_mw = 9000\nresistance_ohm = 0\n", policy="device-only"))
     assert weak.dead_ns is not None
     assert sound.dead_ns is not None
     assert weak.dead_ns < sound.dead_ns
 
 
 def test_the_core_is_told_and_energy_gets_dearer() -> None:
-    world, told = setup('[battery]\nwh = 1\nfraction = 0.1\n'), []
-    run(world, by_name("ours", world.table), scenario().price[0].prices(), watch=lambda now, event, outcome: told.append(event))
+    world, told = setup("[battery]\nwh = 1\nfraction = 0.1\n"), []
+    run(
+        world,
+        by_name("ours", world.table),
+        scenario().price[0].prices(),
+        watch=lambda now, event, outcome: told.append(event),
+    )
     levels = [each.fraction for each in told if isinstance(each, r.BatteryLevel)]
     assert len(levels) >= 19
     assert levels == sorted(levels, reverse=True)
@@ -75,7 +80,12 @@ def test_a_lane_that_does_little_stays_cool() -> None:
 
 def test_heat_reaches_the_core_as_temperature_and_throttling() -> None:
     world, told = setup(HOT), []
-    run(world, by_name("only:local:small", world.table), r.Prices(), watch=lambda now, event, outcome: told.append(event))
+    run(
+        world,
+        by_name("only:local:small", world.table),
+        r.Prices(),
+        watch=lambda now, event, outcome: told.append(event),
+    )
     assert max(each.celsius for each in told if isinstance(each, r.Temperature)) > 46
     shares = [each.share for each in told if isinstance(each, r.Throttled)]
     assert max(shares) > 0.1
