@@ -67,8 +67,10 @@ class Shared(Direction):
 class CountingServer(QueueServer):
     """Notes when requests come, and how long those that were answered had waited."""
 
-    came: dict[int, int]
-    waits_ns: list[int]
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.came: dict[int, int] = {}
+        self.waits_ns: list[int] = []
 
     def submit(self, work: Work, clock: Clock, done: Done) -> None:
         bucket = clock.now_ns // BUCKET_NS
@@ -127,7 +129,6 @@ class Fleet:
         self.server = self.parts[0].server(self._times, CountingServer)
         inner = self.server.inner if isinstance(self.server, DisturbedServer) else self.server
         assert isinstance(inner, CountingServer)
-        inner.came, inner.waits_ns = {}, []
         self.counting: CountingServer = inner
 
     def _course(self, base: list[Course], number: int) -> Course:

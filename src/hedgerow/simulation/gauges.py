@@ -62,7 +62,7 @@ class Gauges:
 
     def radio_mj(self, now_ns: int) -> float:
         """All that the radio took up to now, its tails and idle time included; 0 without one."""
-        return 0.0 if self.radio is None else self.radio.at(now_ns)
+        return 0.0 if self.radio is None else self.radio.at(now_ns if self.dead_ns is None else self.dead_ns)
 
     @property
     def battery_left(self) -> float | None:
@@ -81,6 +81,8 @@ class Gauges:
 
     def _air(self, body: Body, request: int, up_bytes: int, down_bytes: int, air_ns: int) -> None:
         now = body.clock.now_ns
+        if self.dead_ns is not None:
+            return
         if up_bytes:
             self.core_radio_mj += body.core.table.energy.radio_mj(air_ns)
         if self.radio is not None:

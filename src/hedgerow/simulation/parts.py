@@ -22,7 +22,7 @@ Moment = Annotated[float, Meta(ge=0.0, le=1e6)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Mj = Annotated[float, Meta(ge=0.0, le=1e12)]
 Celsius = Annotated[float, Meta(ge=-60.0, le=200.0)]
-SPELLS_MAX: Final = 10_000
+SPELLS_MAX: Final = 1_000
 DEVICES_MAX: Final = 100_000
 
 
@@ -36,8 +36,8 @@ class FaultPart(Struct, frozen=True, forbid_unknown_fields=True):
     stage: str | None = None
     every_s: Seconds | None = None
 
-    def check(self) -> None:
-        """UsageError for a kind, a stage or a repetition that cannot be."""
+    def check(self, span_ns: int) -> None:
+        """UsageError for a kind, a stage or a repetition that cannot be, in worlds of up to this length."""
         kind = KINDS.get(self.kind)
         if kind is None:
             raise UsageError(f"[[fault]] kind '{self.kind}' is none of {', '.join(KINDS)}")
@@ -47,13 +47,14 @@ class FaultPart(Struct, frozen=True, forbid_unknown_fields=True):
         if self.every_s is not None and self.every_s <= self.for_s:
             raise UsageError(f"[[fault]] '{self.kind}' comes again before it ends: every_s must be above for_s")
 
+        if self.every_s is not None and (span_ns / SECOND - self.at_s) / self.every_s > SPELLS_MAX:
+            raise UsageError(f"[[fault]] '{self.kind}' comes more than {SPELLS_MAX} times: give a larger every_s")
+
     def spells(self, span_ns: int) -> Iterator[Fault]:
         """Each time that it comes within the span."""
         kind, at_ns = KINDS[self.kind], round(self.at_s * SECOND)
         stage = kind.stages[0] if self.stage is None else self.stage
-        for _ in range(SPELLS_MAX):
-            if at_ns >= span_ns:
-                return
+        while at_ns < span_ns:
             yield Fault(self.kind, at_ns, round(self.for_s * SECOND), self.strength, stage)
             if self.every_s is None:
                 return

@@ -293,7 +293,7 @@ def _check_parts(scenario: Scenario, name: str) -> None:
     """What single parts say against themselves."""
     try:
         for fault in scenario.fault:
-            fault.check()
+            fault.check(max(span_ns(scenario, group) for group in scenario.group))
         if scenario.radio is not None:
             scenario.radio.figures()
         if scenario.fleet is not None:
