@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from hedgerow.core.policies import by_name
 from hedgerow.errors import UsageError
 from hedgerow.simulation import cells, scenario
-from hedgerow.simulation.world import Run
+from hedgerow.simulation.world import Run, run
 from tests.simulation.worlds import PLAIN
 from tests.simulation.worlds import scenario as declared
 
@@ -28,9 +29,6 @@ def test_links_that_cannot_be(links: str, words: str) -> None:
 
 
 def _run(name: str, policy: str = "ours") -> list[Run]:
-    from hedgerow.core.policies import by_name
-    from hedgerow.simulation.world import run
-
     given = scenario.load(name)
     worlds = [cells.build(given, given.load_profile(), unit) for unit in cells.units(given, cells.courses_of(given))]
     return [run(world, by_name(policy, world.table), given.price[0].prices()) for world in worlds]
