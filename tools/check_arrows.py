@@ -109,6 +109,7 @@ PACKAGES: dict[str, list[str]] = {
         "campaigns/judging.py",
         "journal",
         "profiling",
+        "simulation/parts.py",
         "simulation/scenario.py",
     ],  # files of records: journals, profiles, certificates, scenarios
     "psutil": ["profiling/host.py", "campaigns"],

@@ -114,7 +114,7 @@ class Body:
         cancel_ns: Callable[[int], int] = lambda request: r.MS,
         watch: Watch | None = None,
     ) -> None:
-        self.core, self.clock, self._lanes = core, clock, lanes
+        self.core, self.clock, self.lanes, self._lanes = core, clock, lanes, lanes
         self._links, self._servers, self.device = links, servers, device
         self._timer_late, self._agrees, self._cancel_ns, self.watch = timer_late_ns, agrees, cancel_ns, watch
         self.tally = Tally()
@@ -138,10 +138,21 @@ class Body:
             r.Forget: None,
         }
         self.on_deliver: Callable[[r.Deliver, int], None] | None = None
+        self.on_air: Callable[[int, int, int, int], None] | None = (
+            None  # request (-1: a probe), bytes up, down, ns on air
+        )
+        self._worked: Callable[[int, int], None] | None = getattr(lanes, "worked", None)  # lanes that heat up want it
+        self.dead = False
         self.post_steps = 0
+
+    def busy_since_ns(self) -> int | None:
+        """The moment since which a lane computes; None while none does."""
+        return min((job.started_ns for job in self._jobs.values()), default=None)
 
     def post(self, event: r.Event) -> None:
         """Put one event through the core and carry out what it wants."""
+        if self.dead:
+            return
         now = self.clock.now_ns
         outcome = self.core.step(event, now_ns=now)
         self.post_steps += 1
@@ -190,6 +201,8 @@ class Body:
         if job is None or job.token != token:
             return None
         del self._jobs[lane]
+        if self._worked is not None:
+            self._worked(job.started_ns, self.clock.now_ns)
         busy = self._energy.busy_mj(self.clock.now_ns - job.started_ns)
         used, request = self.tally.energy_mj, job.action.request
         used[request] = used.get(request, 0.0) + busy
@@ -257,7 +270,10 @@ class Body:
         first_ns, done_ns = link.up.send(whole, now, ACK_BYTES + OPENING_BYTES)
         sending = link.up.sending_ns(whole, now)
         tally, request = self.tally, action.request
-        radio = self._energy.radio_mj(min(sending, action.useful_until_ns + OVERTIME_NS - now))
+        air_ns = min(sending, action.useful_until_ns + OVERTIME_NS - now)
+        radio = self._energy.radio_mj(air_ns)
+        if self.on_air is not None:
+            self.on_air(request, size, 0, air_ns)
         tally.energy_mj[request] = tally.energy_mj.get(request, 0.0) + radio
         tally.up_bytes[request] = tally.up_bytes.get(request, 0) + size
         gives_up = action.useful_until_ns + OVERTIME_NS
@@ -295,6 +311,8 @@ class Body:
         used = self.tally.cloud_ns
         used[key[0]] = used.get(key[0], 0) + ended.decode_ns + ended.compute_ns
         arrival = link.down.send(ended.answer_bytes, now)[1]
+        if self.on_air is not None:
+            self.on_air(key[0], 0, ended.answer_bytes, 0)
         if arrival <= gives_up:
             self.clock.at(arrival, self._answered, key, ended)
         else:
@@ -322,7 +340,10 @@ class Body:
         tally, size = self.tally, action.payload_bytes
         tally.probes += 1
         tally.probe_bytes += size
-        tally.probe_mj += self._energy.radio_mj(min(link.up.sending_ns(size, now), action.timeout_ns))
+        air_ns = min(link.up.sending_ns(size, now), action.timeout_ns)
+        tally.probe_mj += self._energy.radio_mj(air_ns)
+        if self.on_air is not None:
+            self.on_air(-1, size, 0, air_ns)
         first_ns, done_ns = link.up.send(size, now, ACK_BYTES, fresh=action.fresh)
         lost_ns = now + action.timeout_ns
         answered = link.down.pass_by(done_ns) if done_ns < NEVER_NS else NEVER_NS

@@ -4,28 +4,35 @@ Rules: what is drawn depends on seed, link and stream alone, so that every deadl
 lane times and link; a unit is plain data and small, so that another process or machine can build its world.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from hedgerow.core import records as r
-from hedgerow.core.arms import Energy
+from hedgerow.core.arms import ArmTable, Energy
 from hedgerow.emulation.traces import shipped as shipped_links
 from hedgerow.errors import UsageError
 from hedgerow.planning.arms import arm_table
 from hedgerow.planning.settings import margins_of
 from hedgerow.profiling.profile import Profile
 from hedgerow.simulation.agreement import Agreements
+from hedgerow.simulation.body import LaneTimes as LaneTimesOf
+from hedgerow.simulation.body import Server
 from hedgerow.simulation.cloud import Cloud, CloudSettings
 from hedgerow.simulation.course import Course
+from hedgerow.simulation.declared import DisturbedLanes, DisturbedServer, disturbed, shaped
 from hedgerow.simulation.draws import Draws
-from hedgerow.simulation.lanes import Heat, Lane, LaneTimes, Neighbour
-from hedgerow.simulation.scenario import GroupPart, Scenario, span_ns
-from hedgerow.simulation.sensors import arrivals
+from hedgerow.simulation.faults import Fault, Sample
+from hedgerow.simulation.faulty import Kinds
+from hedgerow.simulation.gauges import Gauges
+from hedgerow.simulation.lanes import BLOCK, Heat, Lane, LaneTimes, Neighbour
+from hedgerow.simulation.scenario import DevicePart, GroupPart, Scenario, span_ns
+from hedgerow.simulation.sensors import Sensor, arrivals
 from hedgerow.simulation.servers import QueueServer
-from hedgerow.simulation.world import Arrival, Setup
+from hedgerow.simulation.world import SETTLE_NS, Arrival, Setup
 
+LINK = "cloud"
 LINKS_MAX = 10_000
 
 
@@ -66,6 +73,20 @@ def load_courses(folder: Path | str) -> list[Course]:
     return [Course.load(each) for each in found]
 
 
+def courses_of(scenario: Scenario) -> list[Course]:
+    """The links that a scenario names: shipped ones by name, else files and folders beside it; UsageError if it names none."""
+    if not scenario.links:
+        raise UsageError(f"scenario '{scenario.name}' names no links: give --links DIR, or links = [...] in it")
+    found = []
+    for name in scenario.links:
+        beside = Path(scenario.where) / name
+        found += load_courses(beside if beside.exists() or name not in shipped_links() else name)
+    names = [course.name for course in found]
+    if len(set(names)) != len(names):
+        raise UsageError(f"scenario '{scenario.name}': two links have the same name; draws go by it, so rename one")
+    return found
+
+
 def units(scenario: Scenario, courses: Iterable[Course], *, seed: int = 0) -> list[Unit]:
     """All worlds of a scenario over these links; UsageError when no link belongs to any of its groups."""
     every = list(courses)
@@ -90,51 +111,153 @@ def group_named(scenario: Scenario, name: str) -> GroupPart:
     return next(group for group in scenario.group if group.name == name)
 
 
-def build(scenario: Scenario, profile: Profile, unit: Unit) -> Setup:
-    """The world of one unit, before any policy."""
-    cell, course = unit.cell, unit.course
-    draws = Draws(unit.seed).within(f"link/{course.name}")
-    group = group_named(scenario, cell.group)
-    sensors = [part.sensor(group.period_ms, cell.deadline_ms) for part in scenario.streams()]
-    agreements = Agreements.of_profile(profile, draws.generator("agreement"), run_length=scenario.device.run_length)
-    came = [
-        Arrival(each.captured_ns, each.arrival_ns, each.stream, agreements.sample(number))
-        for number, each in enumerate(arrivals(sensors, draws.within("sensors").generator, span_ns(scenario, group)))
-    ]
-    device, energy = scenario.device, scenario.device
-    times = LaneTimes.of_profile(
-        profile, draws.within("device").generator, device_factor=cell.device_factor, persistence=device.persistence
-    )
+@dataclass(frozen=True)
+class Parts:
+    """What worlds of one cell have in common, made once: everything that is not drawn. `device` and `cloud` are distributions."""
 
-    def lane() -> Lane:
-        busy_s, away_s = device.neighbour_busy_s, device.neighbour_away_s
-        neighbour = None
-        if busy_s is not None and away_s is not None:
-            neighbour = Neighbour(draws.generator("neighbour"), busy_ns=busy_s * r.SECOND, away_ns=away_s * r.SECOND)
-        heat = Heat(ambient_c=device.ambient_c, slowdown=device.slowdown) if device.heat else None
-        return Lane(times, heat, neighbour)
+    scenario: Scenario
+    profile: Profile
+    group: GroupPart
+    cell: Cell
+    sensors: tuple[Sensor, ...]
+    table: ArmTable
+    margins: r.Margins
+    device: LaneTimes
+    cloud: LaneTimes
+    agreement: Mapping[str, str]
+    faults: tuple[Fault, ...]
 
-    there = LaneTimes.of_cloud(profile, draws.within("cloud").generator, cloud_factor=scenario.cloud.factor)
-    return Setup(
-        f"{course.name} {cell.deadline_ms:g} ms x{cell.device_factor:g}",
+    def server(self, times: Callable[[int], LaneTimes], kind: type[QueueServer] = QueueServer) -> Server:
+        """A fresh cloud, for the devices that `times` knows."""
+        cloud, factor = Cloud(cloud_settings(self.scenario)), self.scenario.cloud.factor
+        server = kind.of_profile(cloud, self.profile, times, cloud_factor=factor)
+        return DisturbedServer(server, Kinds(self.faults), LINK) if self.faults else server
+
+    def shaped(self, course: Course) -> Course:
+        """The course with the declared faults."""
+        return shaped(course, self.faults, span_ns(self.scenario, self.group) + SETTLE_NS)
+
+
+def parts_of(scenario: Scenario, profile: Profile, cell: Cell) -> Parts:
+    """The common parts of a cell's worlds."""
+    group, device = group_named(scenario, cell.group), scenario.device
+    unused = Draws(0).within("nobody").generator
+    return Parts(
+        scenario,
+        profile,
+        group,
+        cell,
+        tuple(part.sensor(group.period_ms, cell.deadline_ms) for part in scenario.streams()),
         arm_table(
             profile,
             device_factor=cell.device_factor,
             cloud_factor=scenario.cloud.factor,
-            energy=Energy(energy.active_mw, energy.radio_mw, energy.radio_tail_mj),
+            energy=Energy(device.active_mw, device.radio_mw, device.radio_tail_mj),
             money_per_mb=scenario.tariff.money_per_mb,
             money_per_cloud_s=scenario.tariff.money_per_cloud_s,
         ),
         margins_of(profile),
+        LaneTimes.of_profile(profile, unused, device_factor=cell.device_factor, persistence=device.persistence),
+        LaneTimes.of_cloud(profile, unused, cloud_factor=scenario.cloud.factor),
+        {name: each.per_sample for name, each in profile.agreement.items()},
+        scenario.faults(span_ns(scenario, group)),
+    )
+
+
+def build(scenario: Scenario, profile: Profile, unit: Unit) -> Setup:
+    """The world of one unit, before any policy."""
+    parts = parts_of(scenario, profile, unit.cell)
+    draws = Draws(unit.seed).within(f"link/{unit.course.name}")
+    there = parts.cloud.drawn_from(draws.within("cloud").generator)
+    name = f"{unit.course.name} {unit.cell.deadline_ms:g} ms x{unit.cell.device_factor:g}"
+    return setup_of(
+        parts, name, draws, parts.shaped(unit.course), lambda: parts.server(lambda number: there), seed=1 + unit.seed
+    )
+
+
+def setup_of(
+    parts: Parts,
+    name: str,
+    draws: Draws,
+    course: Course,
+    server: Callable[[], Server],
+    *,
+    seed: int,
+    sensors: tuple[Sensor, ...] | None = None,
+    kept: int = BLOCK,
+) -> Setup:
+    """One device with draws of its own: samples, agreement, lane times, neighbour. `seed` is what its core draws from."""
+    scenario, device = parts.scenario, parts.scenario.device
+    sensors = parts.sensors if sensors is None else sensors
+    times = parts.device.drawn_from(draws.within("device").generator, kept=kept)
+    kinds = Kinds(parts.faults)
+
+    def lanes() -> LaneTimesOf:
+        busy_s, away_s, neighbour = device.neighbour_busy_s, device.neighbour_away_s, None
+        if busy_s is not None and away_s is not None:
+            neighbour = Neighbour(draws.generator("neighbour"), busy_ns=busy_s * r.SECOND, away_ns=away_s * r.SECOND)
+        lane = Lane(times, _heat(device) if device.heat else None, neighbour)
+        return DisturbedLanes(lane, kinds, seed) if parts.faults else lane
+
+    return Setup(
+        name,
+        parts.table,
+        parts.margins,
         tuple(sensor.stream for sensor in sensors),
-        tuple(came),
+        _arrivals(parts, sensors, draws),
         course,
-        lane,
-        lambda: QueueServer.of_profile(
-            Cloud(cloud_settings(scenario)), profile, lambda number: there, cloud_factor=scenario.cloud.factor
-        ),
-        limits=r.Limits(audit_share=scenario.audit_share, seed=1 + unit.seed),
-        agreement={name: each.per_sample for name, each in profile.agreement.items()},
+        lanes,
+        server,
+        limits=r.Limits(audit_share=scenario.audit_share, seed=seed),
+        budgets=None if scenario.budget is None else scenario.budget.settings(),
+        agreement=parts.agreement,
+        faults=parts.faults,
+        seed=seed,
+        gauges=_gauges(parts),
+    )
+
+
+def _arrivals(parts: Parts, sensors: tuple[Sensor, ...], draws: Draws) -> tuple[Arrival, ...]:
+    """What the sensors capture, as the faults make it, each with the sample that it is like."""
+    run_length = parts.scenario.device.run_length
+    agreements = Agreements.of_profile(parts.profile, draws.generator("agreement"), run_length=run_length)
+    came = arrivals(sensors, draws.within("sensors").generator, span_ns(parts.scenario, parts.group))
+    places = {sensor.name: place for place, sensor in enumerate(sensors)}
+    samples = [Sample(n, places[each.stream], each.captured_ns, each.arrival_ns) for n, each in enumerate(came)]
+    if parts.faults:
+        samples = disturbed(samples, parts.faults, [sensor.deadline_ns for sensor in sensors])
+    return tuple(
+        Arrival(
+            each.captured_ns, each.arrival_ns, sensors[each.stream].name, agreements.sample(number), each.deadline_ns
+        )
+        for number, each in enumerate(samples)
+    )
+
+
+def _heat(device: DevicePart) -> Heat:
+    return Heat(
+        device.ambient_c,
+        device.rise_c,
+        device.time_constant_s * r.SECOND,
+        device.throttle_at_c,
+        device.release_at_c,
+        device.slowdown,
+    )
+
+
+def _gauges(parts: Parts) -> Callable[[], Gauges] | None:
+    """What makes a device's instruments, or None where there is nothing to read or to charge."""
+    scenario = parts.scenario
+    battery, device = scenario.battery, scenario.device
+    if battery is None and scenario.radio is None and not scenario.tariff.free_mb and not device.heat:
+        return None
+    return lambda: Gauges(
+        round(device.reading_ms * r.MS),
+        None if battery is None else battery.battery(),
+        0.0 if battery is None else battery.idle_mw,
+        None if scenario.radio is None else scenario.radio.figures(),
+        scenario.tariff.tariff(),
+        parts.faults,
     )
 
 

@@ -135,6 +135,10 @@ class Cloud:
         """Requests on a lane."""
         return sum(len(batch.items) for _, _, batch in self._running)
 
+    def busy_until_ns(self, now_ns: int) -> int:
+        """Computing time of all replicas up to `now_ns` together, what runs included."""
+        return self.busy_ns + sum(min(now_ns, batch.done_ns) - batch.started_ns for _, _, batch in self._running)
+
     def submit(self, request: CloudRequest, *, now_ns: int) -> list[CloudAnswer]:
         """Take a request whose last byte came at `now_ns`; returns all answers due by now, a refusal of it included."""
         found = self.advance(now_ns)

@@ -52,7 +52,10 @@ class Judged:
 
 @dataclass(frozen=True)
 class Ran:
-    """One policy in one unit at one price: sums over requests; `told_us` the latencies from capture, -1 for none."""
+    """One policy in one unit at one price: sums over requests; `told_us` the latencies from capture, -1 for none.
+
+    `radio_mj`: by the scenario's [radio], tails included, beside the core's simpler sum in `energy_mj`; `battery`: what is left.
+    """
 
     policy: str
     price: int
@@ -66,6 +69,8 @@ class Ran:
     agreeing: int = 0
     reserves: int = 0
     remote: int = 0
+    radio_mj: float = 0.0
+    battery: float | None = None
     told_us: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
     error: str = ""
 
@@ -194,19 +199,21 @@ def _played(scenario: Scenario, setup: Setup, name: str, price: int, twins: dict
         price,
         count,
         late=int(made.late.sum()),
-        late_above=_late_above(setup, made, twins.get(price)),
+        late_above=late_above(setup, made, twins.get(price)),
         cost_mj=float(made.cost_mj(prices, table).sum()),
         energy_mj=float(made.energy_mj.sum()) + made.probe_mj,
         up_bytes=up_bytes,
-        money=up_bytes * table.money_per_mb * 1e-6 + float(made.cloud_ns.sum()) * table.money_per_cloud_s * 1e-9,
+        money=float(made.money(table).sum()),
         agreeing=int(made.agrees.sum()),
         reserves=int(made.reserve.sum()),
         remote=made.source.count("remote"),
+        radio_mj=made.radio_mj,
+        battery=None if made.gauges is None else made.gauges.battery_left,
         told_us=np.where(made.told_ns < 0, -1, made.told_ns // 1000).astype(np.int32),
     )
 
 
-def _late_above(setup: Setup, made: Run, twin: Run | None) -> int:
+def late_above(setup: Setup, made: Run, twin: Run | None) -> int:
     """Late, no device bound exceeded between capture and answer, and in time on the device alone."""
     if twin is None:
         return 0

@@ -54,24 +54,17 @@ class Kinds(dict[str, tuple[Fault, ...]]):
         return ()
 
 
-class FaultyLanes:
-    """Lane times drawn before: `times_ns[model][request]` by segment; encoding and payload by request, times their medians."""
+class LaneFaults:
+    """What faults of the device add to what lanes would take."""
 
-    def __init__(
-        self, table: ArmTable, times_ns: dict[str, list[list[int]]], exceeding: dict[str, frozenset[int]],
-        spread: Sequence[float], sizes: Sequence[float], faults: Kinds, seed: int,
-    ) -> None:  # fmt: skip
-        self._exceeding = exceeding
-        self._times, self._spread, self._sizes, self._seed = times_ns, spread, sizes, seed
-        crossings = [(arm, step) for arm in table.arms if (step := arm.crossing) is not None]
-        keys = [(*arm.sends(arm.steps.index(step)), step) for arm, step in crossings]
-        self._encode = {(model, joint, step.codec): step.encode_median_ns for model, joint, step in keys}
-        self._bytes = {(model, joint, step.codec): step.up_bytes for model, joint, step in keys}
+    def __init__(self, faults: Kinds, seed: int) -> None:
+        self._seed = seed
         self._slow = (*faults["cpu-hog"], *faults["slow-lane"], *faults["heat"])
         self._pauses = faults["memory"]
+        self.any = bool(self._slow or self._pauses)
 
-    def segments_ns(self, request: int, model: str, first: int, last: int, now_ns: int) -> tuple[int, ...]:
-        times = self._times[model][request][first : last + 1]
+    def segments_ns(self, request: int, times: Sequence[int], now_ns: int) -> tuple[int, ...]:
+        """Segments that begin now."""
         if self._slow and (fault := on(self._slow, now_ns)) is not None:
             factor = 1.0 + (2.0 if fault.kind == "cpu-hog" else 0.6) * fault.strength
             times = [int(each * factor) for each in times]
@@ -80,18 +73,85 @@ class FaultyLanes:
             times = [each * (10 if index == place else 1) for index, each in enumerate(times)]
         return tuple(times)
 
-    def may_exceed(self, request: int, model: str) -> bool:
-        """Whether a run may take longer than its bounds, so that it is worth a look."""
-        return bool(self._slow or self._pauses) or request in self._exceeding[model]
-
-    def encode_ns(self, request: int, model: str, joint: int, codec: str, now_ns: int) -> int:
-        took = int(self._encode[model, joint, codec] * self._spread[request])
+    def encode_ns(self, took: int, now_ns: int) -> int:
+        """An encoding that begins now."""
         if self._slow and (fault := on(self._slow, now_ns)) is not None:
             took = int(took * (1.0 + 2.0 * fault.strength))
         return took
 
+
+class FaultyLanes:
+    """Lane times drawn before: `times_ns[model][request]` by segment; encoding and payload by request, times their medians."""
+
+    def __init__(
+        self, table: ArmTable, times_ns: dict[str, list[list[int]]], exceeding: dict[str, frozenset[int]],
+        spread: Sequence[float], sizes: Sequence[float], faults: Kinds, seed: int,
+    ) -> None:  # fmt: skip
+        self._exceeding = exceeding
+        self._times, self._spread, self._sizes = times_ns, spread, sizes
+        crossings = [(arm, step) for arm in table.arms if (step := arm.crossing) is not None]
+        keys = [(*arm.sends(arm.steps.index(step)), step) for arm, step in crossings]
+        self._encode = {(model, joint, step.codec): step.encode_median_ns for model, joint, step in keys}
+        self._bytes = {(model, joint, step.codec): step.up_bytes for model, joint, step in keys}
+        self._faults = LaneFaults(faults, seed)
+
+    def segments_ns(self, request: int, model: str, first: int, last: int, now_ns: int) -> tuple[int, ...]:
+        return self._faults.segments_ns(request, self._times[model][request][first : last + 1], now_ns)
+
+    def may_exceed(self, request: int, model: str) -> bool:
+        """Whether a run may take longer than its bounds, so that it is worth a look."""
+        return self._faults.any or request in self._exceeding[model]
+
+    def encode_ns(self, request: int, model: str, joint: int, codec: str, now_ns: int) -> int:
+        return self._faults.encode_ns(int(self._encode[model, joint, codec] * self._spread[request]), now_ns)
+
     def payload_bytes(self, request: int, model: str, joint: int, codec: str) -> int:
         return int(self._bytes[model, joint, codec] * self._sizes[request])
+
+
+class ServerFaults:
+    """What faults make of one link's server."""
+
+    def __init__(self, faults: Kinds, link: str) -> None:
+        def mine(kind: str) -> tuple[Fault, ...]:
+            return tuple(each for each in faults[kind] if each.link == link)
+
+        self.kills = mine("server-kill")
+        self._dead = (*self.kills, *mine("garbage"))
+        self._stops, self._slow = mine("server-stop"), mine("server-slow")
+        refusing = (("wrong-version", "wrong_version"), ("cloud-overload", "overloaded"), ("old-server", "wrong_cut"))
+        self._refuses = tuple((each, word) for kind, word in refusing for each in mine(kind))
+
+    def dead(self, now_ns: int) -> bool:
+        """Whether no connection comes about."""
+        return bool(self._dead) and on(self._dead, now_ns) is not None
+
+    def refusal(self, work: Work, now_ns: int) -> str:
+        """The word with which it is refused now; "" if it is not."""
+        for fault, word in self._refuses:
+            if fault.from_ns <= now_ns < fault.until_ns and (word != "wrong_cut" or work.joint >= 0):
+                # an old one misreads every second cut: bytes that do not decode to what it expects
+                return "bad_payload" if word == "wrong_cut" and work.request % 2 else word
+        return ""
+
+    def compute_ns(self, compute: int, now_ns: int) -> int:
+        """What a computation that comes now takes: longer on a slow server, and on one that has just begun."""
+        if self._slow and on(self._slow, now_ns) is not None:
+            compute *= SLOW_FACTOR
+        for kill in self.kills:
+            since = now_ns - kill.until_ns
+            if 0 <= since < COLD_FOR_NS:
+                compute += int(COLD_NS * (1.0 - since / COLD_FOR_NS))
+        return compute
+
+    def end_ns(self, end_ns: int) -> int:
+        """When a computation ends that would end at this moment, were the server not stopped."""
+        stop = on(self._stops, end_ns) if self._stops else None
+        return end_ns if stop is None else stop.until_ns
+
+    def killed(self, now_ns: int, end_ns: int) -> Fault | None:
+        """The fault that ends what began now and would end then."""
+        return next((each for each in self._dead if now_ns < each.from_ns <= end_ns), None)
 
 
 class FaultyServer:
@@ -109,55 +169,31 @@ class FaultyServer:
             if cross is not None and cross.link == link:
                 run = arm.beyond(arm.steps.index(cross))
                 self._takes[run.model, run.first - 1, cross.codec] = (run.median_ns, cross.decode_ns)
-
-        def mine(kind: str) -> tuple[Fault, ...]:
-            return tuple(each for each in faults[kind] if each.link == link)
-
-        self._dead = (*mine("server-kill"), *mine("garbage"))
-        self._kills, self._stops, self._slow = mine("server-kill"), mine("server-stop"), mine("server-slow")
-        refusing = (("wrong-version", "wrong_version"), ("cloud-overload", "overloaded"), ("old-server", "wrong_cut"))
-        self._refuses = tuple((each, word) for kind, word in refusing for each in mine(kind))
+        self._faults = ServerFaults(faults, link)
 
     @property
     def alive(self) -> bool:
-        return not self._dead or on(self._dead, self._clock.now_ns) is None
-
-    def _refusal(self, work: Work, now_ns: int) -> str:
-        for fault, word in self._refuses:
-            if fault.from_ns <= now_ns < fault.until_ns and (word != "wrong_cut" or work.joint >= 0):
-                # an old one misreads every second cut: bytes that do not decode to what it expects
-                return "bad_payload" if word == "wrong_cut" and work.request % 2 else word
-        return ""
+        return not self._faults.dead(self._clock.now_ns)
 
     def submit(self, work: Work, clock: Clock, done: Callable[[Ended], None]) -> None:
         now = clock.now_ns
-        refusal = self._refusal(work, now) if self._refuses else ""
+        refusal = self._faults.refusal(work, now)
         if refusal:
             clock.at(now, done, Ended(refusal))
             return
         compute, decode = self._takes[work.model, work.joint, work.codec]
-        compute = int(compute * self._factors[work.request])
-        if self._slow and on(self._slow, now) is not None:
-            compute *= SLOW_FACTOR
-        for kill in self._kills:
-            since = now - kill.until_ns
-            if 0 <= since < COLD_FOR_NS:
-                compute += int(COLD_NS * (1.0 - since / COLD_FOR_NS))
+        compute = self._faults.compute_ns(int(compute * self._factors[work.request]), now)
         start = max(now, self._free[0])
         end = start + decode + compute
         if start - now > QUEUE_MAX_NS or end > work.deadline_ns:
             clock.at(now, done, Ended("overloaded" if start - now > QUEUE_MAX_NS else "too_late"))
             return
-        self._finish(work, start, end, (start - now, decode, compute), done)
+        self._finish(start, end, (start - now, decode, compute), done)
 
-    def _finish(
-        self, work: Work, start: int, end: int, figures: tuple[int, int, int], done: Callable[[Ended], None]
-    ) -> None:
-        stop = on(self._stops, end) if self._stops else None
-        if stop is not None:
-            end = stop.until_ns
+    def _finish(self, start: int, end: int, figures: tuple[int, int, int], done: Callable[[Ended], None]) -> None:
+        end = self._faults.end_ns(end)
         heapreplace(self._free, end)
-        killed = next((each for each in self._dead if self._clock.now_ns < each.from_ns <= end), None)
+        killed = self._faults.killed(self._clock.now_ns, end)
         if killed is not None:
             self._free = [0] * len(self._free)
             heapify(self._free)

@@ -109,10 +109,13 @@ def _size_work(median: int, p90: int) -> Work:
 class LaneTimes:
     """The drawn times of one lane. `request` counts this lane's requests from 0 (any order near the newest is quick)."""
 
-    def __init__(self, works: Mapping[str, Work], streams: Streams, *, persistence: float = 0.9) -> None:
+    def __init__(
+        self, works: Mapping[str, Work], streams: Streams, *, persistence: float = 0.9, kept: int = BLOCK
+    ) -> None:
+        """`kept`: how many rows of a block stay in memory, where fewer requests than BLOCK will ever be asked for."""
         if not 0 <= persistence < 1:
             raise UsageError(f"the persistence of lane times is {persistence:g}: give 0 up to, but below, 1")
-        self._works, self._streams, self._persistence = dict(works), streams, persistence
+        self._works, self._streams, self._persistence, self._kept = works, streams, persistence, kept
         self._shared: list[Floats] = []
         self._last_factor: float | None = None
         self._factor_draws = streams("factor")
@@ -171,6 +174,10 @@ class LaneTimes:
                     works[size_key(*arm.sends(position), step.codec)] = _size_work(step.up_bytes, step.up_bytes)
         return cls(works, streams, persistence=persistence)
 
+    def drawn_from(self, streams: Streams, *, kept: int = BLOCK) -> "LaneTimes":
+        """Another lane of the same distributions (which are shared, not copied), drawn from other streams."""
+        return LaneTimes(self._works, streams, persistence=self._persistence, kept=min(kept, BLOCK))
+
     def segments_ns(self, request: int, model: str, first: int, last: int, *, loaded: bool = False) -> tuple[int, ...]:
         """The times (ns) of segments first..last of `model` for this request; UsageError for a model without times."""
         return self._row(request, model, loaded)[first : last + 1]
@@ -203,8 +210,9 @@ class LaneTimes:
         number, place = divmod(request, BLOCK)
         try:
             return self._blocks[name, loaded][number][place]
-        except KeyError:
-            rows = [tuple(row) for row in self.block(number, name, loaded=loaded).tolist()]
+        except (KeyError, IndexError):
+            count = self._kept if place < self._kept else BLOCK
+            rows = [tuple(row) for row in self.block(number, name, loaded=loaded)[:count].tolist()]
             kept = self._blocks.setdefault((name, loaded), {})
             kept.pop(number - 2, None)
             kept[number] = rows

@@ -17,6 +17,21 @@ from msgspec import Meta, Struct
 from hedgerow.core.records import MS, SECOND, Criticality, Prices
 from hedgerow.errors import HostError, UsageError
 from hedgerow.profiling.profile import Profile
+from hedgerow.simulation.faults import Fault
+from hedgerow.simulation.parts import (
+    BatteryPart,
+    BudgetPart,
+    Celsius,
+    FaultPart,
+    FleetPart,
+    Length,
+    Mj,
+    Ms,
+    RadioPart,
+    Seconds,
+    Share,
+)
+from hedgerow.simulation.power import Tariff
 from hedgerow.simulation.sensors import Sensor
 
 FORMAT: Final = 1
@@ -25,11 +40,6 @@ CELLS_MAX: Final = 10_000
 _ABOUT: Final = "docs/scenarios.md tells every key"
 
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@: -]*$")]
-Ms = Annotated[float, Meta(ge=0.0, le=3.6e6)]
-Length = Annotated[float, Meta(gt=0.0, le=3.6e6)]
-Seconds = Annotated[float, Meta(gt=0.0, le=1e6)]
-Share = Annotated[float, Meta(ge=0.0, le=1.0)]
-Mj = Annotated[float, Meta(ge=0.0, le=1e12)]
 Factor = Annotated[float, Meta(gt=0.0, lt=1e6)]
 
 
@@ -99,11 +109,17 @@ class PricePart(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DevicePart(Struct, frozen=True, forbid_unknown_fields=True):
-    """[device]: what disturbs it. `neighbour_*`: another process that comes and goes (exponential means)."""
+    """[device]: what disturbs it. `neighbour_*`: another process that comes and goes (exponential means). Battery and heat
+    are read, and the core told of them, every `reading_ms`."""
 
     heat: bool = False
     ambient_c: Annotated[float, Meta(ge=-60.0, le=120.0)] = 25.0
+    rise_c: Annotated[float, Meta(ge=0.0, le=200.0)] = 60.0
+    time_constant_s: Seconds = 60.0
+    throttle_at_c: Celsius = 75.0
+    release_at_c: Celsius = 70.0
     slowdown: Annotated[float, Meta(ge=1.0, le=100.0)] = 1.5
+    reading_ms: Length = 1000.0
     neighbour_busy_s: Seconds | None = None
     neighbour_away_s: Seconds | None = None
     persistence: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.9
@@ -128,10 +144,15 @@ class CloudPart(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TariffPart(Struct, frozen=True, forbid_unknown_fields=True):
-    """[tariff]: money for traffic (10^6 bytes) and for seconds of cloud time, in one unit."""
+    """[tariff]: money for traffic (10^6 bytes) and for seconds of cloud time, in one unit. `free_mb` are free in each world;
+    the core does not know of them, the report does."""
 
     money_per_mb: Mj = 0.0
     money_per_cloud_s: Mj = 0.0
+    free_mb: Mj = 0.0
+
+    def tariff(self) -> Tariff:
+        return Tariff(self.money_per_mb, self.money_per_cloud_s, self.free_mb)
 
 
 class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
@@ -148,6 +169,12 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
     device: DevicePart = DevicePart()
     cloud: CloudPart = CloudPart()
     tariff: TariffPart = TariffPart()
+    links: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=1024)], ...], Meta(max_length=1000)] = ()
+    fault: Annotated[tuple[FaultPart, ...], Meta(max_length=256)] = ()
+    battery: BatteryPart | None = None
+    radio: RadioPart | None = None
+    budget: BudgetPart | None = None
+    fleet: FleetPart | None = None
     audit_share: Share = 0.0
     where: str = ""
 
@@ -158,6 +185,11 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
     def group_of(self, radio: str) -> GroupPart | None:
         """The first group that takes links of this radio."""
         return next((group for group in self.group if group.takes(radio)), None)
+
+    def faults(self, span_ns: int) -> tuple[Fault, ...]:
+        """Every fault of a world that lasts so long, in order of its beginning."""
+        found = [fault for part in self.fault for fault in part.spells(span_ns)]
+        return tuple(sorted(found, key=lambda fault: (fault.from_ns, fault.kind)))
 
     def load_profile(self) -> Profile:
         """The profile that it names: a shipped one, or a file beside the scenario."""
@@ -242,6 +274,9 @@ def _check(scenario: Scenario, name: str) -> None:
     device = scenario.device
     if (device.neighbour_busy_s is None) != (device.neighbour_away_s is None):
         raise UsageError(f"{name}: [device] needs both neighbour_busy_s and neighbour_away_s, or neither")
+    if device.release_at_c > device.throttle_at_c:
+        raise UsageError(f"{name}: [device] release_at_c must not be above throttle_at_c")
+    _check_parts(scenario, name)
     if scenario.cloud.replicas == 0 and scenario.cloud.replicas_max == 0:
         raise UsageError(f"{name}: [cloud] has no replicas and may start none: give replicas or replicas_max")
     for group in scenario.group:
@@ -255,6 +290,21 @@ def _check(scenario: Scenario, name: str) -> None:
     cells = sum(len(group.deadlines_ms) * len(group.device_factors) for group in scenario.group) * len(scenario.price)
     if cells > CELLS_MAX:
         raise UsageError(f"{name}: {cells} combinations are swept: the limit is {CELLS_MAX}")
+
+
+def _check_parts(scenario: Scenario, name: str) -> None:
+    """What single parts say against themselves."""
+    try:
+        for fault in scenario.fault:
+            fault.check(max(span_ns(scenario, group) for group in scenario.group))
+        if scenario.radio is not None:
+            scenario.radio.figures()
+        if scenario.fleet is not None:
+            scenario.fleet.check()
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}; {_ABOUT}") from None
+    if scenario.fleet is not None and not scenario.links:
+        raise UsageError(f"{name}: [fleet] needs links = [...]: what its cells are like")
 
 
 def _numbers(value: object) -> list[float]:

@@ -6,6 +6,7 @@ told of exactly once, at the virtual moment at which the answer leaves.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Self
 
 from hedgerow.planning.arms import cloud_segments_ns
 from hedgerow.profiling.profile import Profile
@@ -38,11 +39,12 @@ class QueueServer:
         self._now_ns = 0
         self.refused: dict[str, int] = {}
         self.answered = 0
+        self.lengthen: Callable[[tuple[int, ...], int], tuple[int, ...]] | None = None  # what a fault adds
 
     @classmethod
     def of_profile(
         cls, cloud: Cloud, profile: Profile, times: Callable[[int], LaneTimes], *, cloud_factor: float = 1.0
-    ) -> "QueueServer":
+    ) -> Self:
         """A server of the profile's models, its times multiplied by `cloud_factor`."""
         expected = {
             model.name: tuple(round(each * cloud_factor) for each in cloud_segments_ns(profile, model))
@@ -85,12 +87,15 @@ class QueueServer:
         self._now_ns = clock.now_ns
         times = self._times(work.device)
         expected = self._expected_ns[work.model][work.joint + 1 : work.last + 1]
+        segments = times.segments_ns(work.request, work.model, work.joint + 1, work.last)
+        if self.lengthen is not None:
+            segments = self.lengthen(segments, clock.now_ns)
         key = (work.device, work.request, work.attempt)
         request = CloudRequest(
             key,
             work.deadline_ns,
             times.decode_ns(work.request, work.model, work.joint, work.codec),
-            times.segments_ns(work.request, work.model, work.joint + 1, work.last),
+            segments,
             sum(expected),
             f"{work.model}@{work.joint + 1}",
         )

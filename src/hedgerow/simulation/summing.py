@@ -118,6 +118,11 @@ def _policy_row(found: Compared, cells: Sequence[CellSums], policy: str) -> dict
     if not ran or not whole:
         return {**row, "late": 0, "late_above_device_only": 0, "cost": None}
     row |= _means(ran, requests)
+    if found.scenario.radio is not None:
+        row["radio_mj"] = round(sum(each.radio_mj for each in ran) / requests, 3)
+    if found.scenario.battery is not None:
+        left = [each.battery or 0.0 for each in ran]
+        row |= {"battery_left": round(sum(left) / len(left), 4), "batteries_dead": sum(each == 0.0 for each in left)}
     row |= _ratios(whole, lambda cell: cell.policies[policy])
     low, high = _interval(whole, lambda cell: cell.policies[policy])
     row["cost_over_clairvoyant_95"] = [round(low, 4), round(high, 4)]

@@ -18,6 +18,10 @@ from hedgerow.core.policies import Policy
 from hedgerow.simulation.body import Body, LaneTimes, Link, Server, Watch
 from hedgerow.simulation.clock import Clock
 from hedgerow.simulation.course import Course
+from hedgerow.simulation.declared import DisturbedServer, withdrawn_ns
+from hedgerow.simulation.declared import body as disturbed_body
+from hedgerow.simulation.faults import Fault
+from hedgerow.simulation.gauges import Gauges
 from hedgerow.simulation.resting import collector_at_rest
 from hedgerow.simulation.transfer import Direction
 
@@ -34,6 +38,7 @@ class Arrival:
     arrival_ns: int
     stream: str
     sample: int = 0
+    deadline_ns: int | None = None  # a length; None: the stream's own
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,9 @@ class Setup:
     cancel_ns: Callable[[int], int] = lambda request: r.MS
     link: str = "cloud"
     events: tuple[tuple[int, r.Event], ...] = ()  # readings that come by themselves: battery, heat
+    faults: tuple[Fault, ...] = ()  # beyond what they do to course, arrivals, lanes and server, which is done already
+    seed: int = 0
+    gauges: Callable[[], Gauges] | None = None
 
 
 @dataclass
@@ -82,11 +90,21 @@ class Run:
     probe_mj: float = 0.0
     probe_bytes: int = 0
     steps: int = 0
+    probes: int = 0
+    traffic_money: Floats | None = None  # where an allowance makes it another sum than bytes times the price
+    gauges: Gauges | None = None
+    radio_mj: float = 0.0  # of the radio's own model, all in all; 0 without one
+
+    def money(self, table: ArmTable) -> Floats:
+        """What traffic and cloud time of each request cost; probes are spread over all of them."""
+        bytes_ = self.up_bytes + self.probe_bytes / max(1, len(self.up_bytes))
+        traffic = bytes_ * (table.money_per_mb * 1e-6) if self.traffic_money is None else self.traffic_money
+        found: Floats = traffic + self.cloud_ns * (table.money_per_cloud_s * 1e-9)
+        return found
 
     def cost_mj(self, prices: r.Prices, table: ArmTable) -> Floats:
         """Cost of each request by DESIGN.md's sum; probes are spread over all of them."""
-        bytes_ = self.up_bytes + self.probe_bytes / max(1, len(self.up_bytes))
-        money = bytes_ * (table.money_per_mb * 1e-6) + self.cloud_ns * (table.money_per_cloud_s * 1e-9)
+        money = self.money(table)
         cost = self.energy_mj + self.probe_mj / max(1, len(self.energy_mj)) + money * prices.money_mj
         found: Floats = cost + prices.disagreement_mj * (1.0 - self.quality) + prices.reserve_mj * self.reserve
         return found
@@ -108,6 +126,8 @@ class Recorder:
         self.delivered = [0] * count
 
     def see(self, now_ns: int, event: r.Event, outcome: r.Outcome) -> None:
+        if type(event) is r.DeliveryTook:  # handing it over ended only now
+            self.told[event.request] = now_ns
         for record in outcome.records:
             kind = type(record)
             if kind is r.Decision:
@@ -125,13 +145,14 @@ class Recorder:
                 self.status[request], self.source[request] = action.status._value_, action.source._value_
                 self.arm[request], self.model[request] = action.arm, action.model
 
-    def run(self, policy: str, body: Body) -> Run:
+    def run(self, policy: str, body: Body, gauges: Gauges | None = None) -> Run:
         """Everything as arrays, once the world is over."""
         setup, tally = self._setup, body.tally
         count = len(setup.arrivals)
         captured = np.array([each.captured_ns for each in setup.arrivals], np.int64)
         deadlines = {stream.name: stream.deadline_ns for stream in setup.streams}
-        due = captured + np.array([deadlines[each.stream] for each in setup.arrivals], np.int64)
+        lengths = (deadlines[each.stream] if each.deadline_ns is None else each.deadline_ns for each in setup.arrivals)
+        due = captured + np.fromiter(lengths, np.int64, count)
         answered = np.array([source in ("local", "remote") for source in self.source], np.bool_)
         late = (self.told < 0) | (self.told > due) | ~answered
         locals_ = {model.name: model.quality for model in setup.table.locals}
@@ -157,14 +178,23 @@ class Recorder:
         return Run(
             policy, np.where(self.told < 0, -1, self.told - captured), late, self.status, self.source, self.arm, quality,
             agrees, self.reserve, spread(tally.energy_mj), spread(tally.up_bytes), spread(tally.cloud_ns), self.exceeded,
-            self.chosen, tally.probe_mj, tally.probe_bytes, body.post_steps,
+            self.chosen, tally.probe_mj, tally.probe_bytes, body.post_steps, tally.probes,
+            None if gauges is None else gauges.traffic_money(count), gauges,
+            0.0 if gauges is None else gauges.radio_mj(body.clock.now_ns),
         )  # fmt: skip
 
 
 def build(
-    setup: Setup, policy: Policy, prices: r.Prices, *, clock: Clock | None = None, watch: Watch | None = None
+    setup: Setup,
+    policy: Policy,
+    prices: r.Prices,
+    *,
+    clock: Clock | None = None,
+    watch: Watch | None = None,
+    link: Link | None = None,
+    device: int = 0,
 ) -> Body:
-    """A device of this setup under this policy, its arrivals planned on the clock."""
+    """A device of this setup under this policy, its arrivals planned on the clock. `link`: one that it shares with others."""
     clock = clock or Clock()
     core = Core(
         setup.table,
@@ -175,22 +205,35 @@ def build(
         prices=prices,
         budgets=setup.budgets,
     )
-    link = Link(Direction(setup.course, up=True), Direction(setup.course, up=False))
-    body = Body(
+    server = setup.server()
+    if isinstance(server, DisturbedServer):
+        server.begin(clock)
+    body = disturbed_body(
         core,
         clock,
         setup.lanes(),
-        {setup.link: link},
-        {setup.link: setup.server()},
+        {setup.link: link or Link(Direction(setup.course, up=True), Direction(setup.course, up=False))},
+        {setup.link: server},
+        setup.faults,
+        setup.seed,
+        device=device,
         timer_late_ns=setup.timer_late_ns,
         cancel_ns=setup.cancel_ns,
         watch=watch,
     )
     for number, each in enumerate(setup.arrivals):
-        clock.line_up(each.arrival_ns, body.post, r.RequestArrived(number, each.stream, each.captured_ns))
-    for moment, event in setup.events:
-        clock.at(moment, body.post, event)
+        event = r.RequestArrived(number, each.stream, each.captured_ns, each.deadline_ns)
+        clock.line_up(each.arrival_ns, body.post, event)
+        if (moment := withdrawn_ns(setup.faults, setup.seed, number, each.arrival_ns)) is not None:
+            clock.at(moment, body.post, r.RequestWithdrawn(number))
+    for moment, reading in setup.events:
+        clock.at(moment, body.post, reading)
     return body
+
+
+def end_ns(setup: Setup) -> int:
+    """When everything is over."""
+    return (setup.arrivals[-1].arrival_ns if setup.arrivals else 0) + SETTLE_NS
 
 
 def run(setup: Setup, policy: Policy, prices: r.Prices, *, watch: Watch | None = None) -> Run:
@@ -203,6 +246,9 @@ def run(setup: Setup, policy: Policy, prices: r.Prices, *, watch: Watch | None =
             watch(now_ns, event, outcome)
 
     body = build(setup, policy, prices, watch=recorder.see if watch is None else see)
+    gauges = None if setup.gauges is None else setup.gauges()
+    if gauges is not None:
+        gauges.attach(body)
     with collector_at_rest():
-        body.clock.run((setup.arrivals[-1].arrival_ns if setup.arrivals else 0) + SETTLE_NS)
-    return recorder.run(policy.name, body)
+        body.clock.run(end_ns(setup))
+    return recorder.run(policy.name, body, gauges)
