@@ -3,7 +3,7 @@
 Two kinds, both deterministic on any processor (multiply, add and divide only):
 
 - `LinkBelief`: the last few crossings as joint samples (round trip, ns per byte, cloud factor, cloud queue) whose weight
-  falls to a quarter in 2 s, beside a weak prior. Expected cost is an average over these samples, never a product of
+  falls to a quarter in 1 s, beside a weak prior. Expected cost is an average over these samples, never a product of
   separate medians. A lost attempt is a sample of 10 s.
 - `QuantileBound`: a one-step-ahead bound: score = log x - EWMA(log x); bound = EWMA + a high quantile of the recent scores
   + theta + alarm + shift. Theta moves by what was missed (adaptive conformal: Gibbs and Candes 2021); the alarm rises at a
@@ -13,6 +13,7 @@ Two kinds, both deterministic on any processor (multiply, add and divide only):
 
 from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Callable
 from math import frexp, ldexp
 
 import numpy as np
@@ -21,6 +22,7 @@ from hedgerow.core.arms import Floats
 from hedgerow.core.records import Limits
 
 LOST_NS = 10_000_000_000.0
+Suspect = Callable[[int, float], tuple[float, float] | None]  # of (now_ns, usual trip in ns): (trip in ns, ns per byte)
 _HALF_AGE_NS = 1_000_000_000.0
 _LN2 = 0.6931471805599453
 _PRIOR_WEIGHT = 0.05
@@ -155,17 +157,18 @@ class LinkBelief:
             self._latest = (trip, rate, factor)
         return self._latest
 
-    def weights(self, now_ns: int, silent_ns: int = 0) -> Floats:
+    def weights(self, now_ns: int, suspect: Suspect | None = None) -> Floats:
         """(samples,): the weight of each, in sum 1: a quarter after 1 s, but never less than a fiftieth of a new one; the
-        prior's stays. `silent_ns`: for how long the oldest attempt that is still unacknowledged has been; where that is
-        more than usual, half of the weight goes to a trip of half as much again.
+        prior's stays. `suspect` is asked what an attempt gives to expect that takes longer than the usual trip: it has half
+        of the weight, as that attempt is the newest that is known.
         """
         late = (now_ns - self._at_ns) / _HALF_AGE_NS + 1.0
         found: Floats = self._base * (1.0 / (late * late) + _FLOOR)
         found[0] = _PRIOR_WEIGHT
         total = float(np.add.reduce(found))
-        if silent_ns > 0 and silent_ns > SILENCE * self._usual_ns(found, total):
-            self.samples[1] = (min(silent_ns * 1.5, LOST_NS), *self.latest()[1:])
+        slow = None if suspect is None else suspect(now_ns, self._usual_ns(found, total))
+        if slow is not None:
+            self.samples[1] = (min(slow[0], LOST_NS), slow[1], self.latest()[2])
             self.changed.add(1)
             found[1] = total
             total += total

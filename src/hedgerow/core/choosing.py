@@ -88,7 +88,7 @@ class Choosing:
         plan = flight.plan
         return View(
             table, network_ns=self._network_ns(), device_ns=self._device_ns(now_ns),
-            weights=self._even if link is None else link.belief.weights(now_ns, link.silent_ns(now_ns)),
+            weights=self._even if link is None else link.weights(now_ns),
             admissible=admissible, energy_mj=energy, cost_mj=cost, available_ns=available, time_left_ns=left,
             reserve_energy_mj=table.energy.busy_mj(plan.median_ns) if plan else 0.0,
             reserve_quality=plan.model.quality if plan else 0.0,

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hedgerow.core import records as r
-from hedgerow.core.beliefs import LinkBelief
+from hedgerow.core.arms import Floats
+from hedgerow.core.beliefs import SILENCE, LinkBelief
 from hedgerow.core.breaker import Breaker, Signal, State
 from hedgerow.core.policies import Feedback
 
 _ACTIVE_NS = 5_000_000_000
+SLACK_NS = 5_000_000  # beside SILENCE, for what is short anyway
 OVERLOADED = "overloaded"  # the wire's word for a queue that is full
 
 
@@ -48,7 +50,7 @@ class Link:
         self.attempts: dict[tuple[int, int], Attempt] = {}
         self.trusted = True  # that its answers are right, which no probe can tell
         self._probe: int | None = None
-        self._acknowledges = False
+        self._acknowledges, self._used_ns = False, 0
         self._probes, self._probe_ends_ns = place << 32, 0
         self._heard_ns = 0  # when something last came back, or was asked by a probe
         self.wanted_ns = 0  # when a request last came that might use this link: it is worth probing
@@ -63,7 +65,7 @@ class Link:
         given_up = self.attempts.pop(next(iter(self.attempts))) if full else None
         if given_up is not None:
             self._actions.append(r.StopSending(given_up.request, given_up.attempt))
-        self.attempts[attempt.request, attempt.attempt] = attempt
+        self.attempts[attempt.request, attempt.attempt], self._used_ns = attempt, attempt.sent_ns
         return given_up
 
     def acked(self, request: int, attempt: int, bytes_received: int, *, now_ns: int) -> None:
@@ -97,11 +99,25 @@ class Link:
             waits_ns = self._limits.overload_queue_ns
             self.belief.observe(now_ns=now_ns, trip_ns=trip_ns, ns_per_byte=rate, factor=factor, queue_ns=waits_ns)
 
-    def silent_ns(self, now_ns: int) -> int:
-        """For how long the oldest attempt of which nothing is acknowledged has been under way; 0 where the server never does."""
-        if not self._acknowledges:
-            return 0
-        return max((now_ns - each.sent_ns for each in self.attempts.values() if each.first_ack_ns is None), default=0)
+    def weights(self, now_ns: int) -> Floats:
+        """(samples,): how much each sample of the belief counts now."""
+        return self.belief.weights(now_ns, self._suspect if self.attempts else None)
+
+    def _suspect(self, now_ns: int, usual_ns: float) -> tuple[float, float] | None:
+        """(trip in ns, ns per byte) that the newest attempt which takes longer than usual gives to expect; None if none does.
+
+        Half as much again as it has taken so far: of what is not over yet, as much is to come as has been (Gott), or less.
+        """
+        for each in reversed(self.attempts.values()):
+            if each.first_ack_ns is None:
+                age = now_ns - each.sent_ns
+                if self._acknowledges and age > SILENCE * usual_ns:
+                    return age * 1.5, self.belief.latest()[1]
+                continue
+            rest, cloud = now_ns - each.first_ack_ns, each.cloud_median_ns
+            if rest > SILENCE * (max(0.0, each.predicted_network_ns - usual_ns) + cloud) + SLACK_NS:
+                return each.first_ack_ns - each.sent_ns, (rest - cloud) * 1.5 / max(1, each.payload_bytes)
+        return None
 
     def lose_silent(self, now_ns: int) -> list[Attempt]:
         """Attempts whose silence has lasted too long; each counts as a loss."""
@@ -155,7 +171,8 @@ class Link:
         if self.breaker.state is State.OPEN:
             due = self.breaker.retry_at_ns
         else:
-            due = self._heard_ns + self._limits.probe_silence_ns
+            limits, unused_ns = self._limits, self._heard_ns - self._used_ns
+            due = self._heard_ns + min(max(limits.probe_silence_ns, unused_ns // 4), limits.probe_silence_max_ns)
         return due if self.trusted and due <= self.wanted_ns + _ACTIVE_NS else None
 
     def probe_if_due(self, now_ns: int) -> int:
@@ -172,8 +189,10 @@ class Link:
         fresh = self.breaker.state is not State.CLOSED
         self.signal(Signal.PROBE_SENT, now_ns)
         limits = self._limits
-        self._actions.append(r.Probe(self._probe, self.name, limits.probe_bytes, fresh, limits.probe_timeout_ns))
-        return limits.probe_bytes
+        size = int(limits.probe_sending_ns / max(1.0, self.belief.latest()[1]))
+        size = max(limits.probe_bytes_min, min(size, limits.probe_bytes))
+        self._actions.append(r.Probe(self._probe, self.name, size, fresh, limits.probe_timeout_ns))
+        return size
 
     def probed(self, event: r.ProbeAnswered | r.ProbeLost, now_ns: int) -> bool:
         """Learn from a probe's end; False if it is not the one under way."""

@@ -285,7 +285,7 @@ class Alone:
         size = self.lanes.payload_bytes(number, model, joint, codec)
         gives_up = useful_ns + OVERTIME_NS
         sending, done = self._up.alone(size + OPENING_BYTES, now, ACK_BYTES + OPENING_BYTES)
-        radio = self.energy.radio_mj(min(sending, gives_up - now))
+        radio = self.energy.radio_mj(self._up.moving_ns(now, min(now + sending, max(now, gives_up))))
         if done >= gives_up:
             return Crossed(gives_up, False, radio, size, 0)
         moment, what = self._serve(Work(0, number, 1, model, joint, last, codec, done, useful_ns))

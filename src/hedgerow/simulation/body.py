@@ -3,7 +3,7 @@
 It is the virtual counterpart of device/driver.py, device/lane.py and device/network.py, and keeps their habits: one job a
 lane, preemption at the next joint, cancellation within its bound, the first acknowledgement tells the round trip, an
 attempt ends with one answer or one fault, a server refuses what it cannot finish. It never asks whether to run something.
-Energy is accounted here by what really happened: lane busy time, radio time at the bottleneck's rate and a tail a crossing.
+Energy is accounted here by what really happened: lane busy time, the time in which the bottleneck moves the bytes (none while all stands still), and a tail a crossing.
 """
 
 from collections.abc import Callable
@@ -270,7 +270,7 @@ class Body:
         first_ns, done_ns = link.up.send(whole, now, ACK_BYTES + OPENING_BYTES)
         sending = link.up.sending_ns(whole, now)
         tally, request = self.tally, action.request
-        air_ns = min(sending, action.useful_until_ns + OVERTIME_NS - now)
+        air_ns = link.up.moving_ns(now, min(now + sending, max(now, action.useful_until_ns + OVERTIME_NS)))
         radio = self._energy.radio_mj(air_ns)
         if self.on_air is not None:
             self.on_air(request, size, 0, air_ns)
@@ -340,7 +340,7 @@ class Body:
         tally, size = self.tally, action.payload_bytes
         tally.probes += 1
         tally.probe_bytes += size
-        air_ns = min(link.up.sending_ns(size, now), action.timeout_ns)
+        air_ns = link.up.moving_ns(now, now + min(link.up.sending_ns(size, now), action.timeout_ns))
         tally.probe_mj += self._energy.radio_mj(air_ns)
         if self.on_air is not None:
             self.on_air(-1, size, 0, air_ns)

@@ -39,6 +39,11 @@ class Direction:
             until = self._starts[row + 1] if row + 1 < len(self._starts) else self._end
             self._positions.append(self._positions[-1] + rate * (until - self._starts[row]))
         self._whole = self._positions.pop()
+        self._moving = [0]  # ns until each row's beginning in which bytes could move
+        for row, rate in enumerate(self._rates):
+            until = self._starts[row + 1] if row + 1 < len(self._starts) else self._end
+            self._moving.append(self._moving[-1] + (until - self._starts[row] if rate > 0 else 0))
+        self._whole_moving = self._moving.pop()
         self._taken = 0.0
         self._last_due = 0
         self._from, self._until, self._here = 0, 0, (0, 0)  # the row that was last looked up, and its moments
@@ -120,6 +125,16 @@ class Direction:
     def sending_ns(self, size: int, now_ns: int) -> int:
         """How long the bottleneck alone would take for so many bytes from now, nothing else being sent."""
         return min(self._moment(self._position(now_ns) + size) - now_ns, NEVER_NS)
+
+    def moving_ns(self, from_ns: int, until_ns: int) -> int:
+        """For how long of this stretch bytes could move: what a radio sends in. While all stands still it waits, which costs
+        what waiting for an answer does: nothing of its own in the core's model."""
+        return self._moved(until_ns) - self._moved(from_ns)
+
+    def _moved(self, now_ns: int) -> int:
+        row, base = self._locate(now_ns)
+        found = base // self._end * self._whole_moving + self._moving[row]
+        return found + (now_ns - base - self._starts[row] if self._rates[row] > 0 else 0)
 
     def alone(self, size: int, now_ns: int, first: int = 1024) -> tuple[int, int]:
         """(`sending_ns`, when all is at the far side by `send`) of a transfer on an idle link; nothing is remembered of it."""
