@@ -3,5 +3,5 @@
 A test holds them to `hedgerow.core.policies.names()`; the list itself would have to import what `--help` should not wait for.
 """
 
-NAMES = ("ans", "cloud-only", "dads", "device-only", "hedgerow", "neurosurgeon", "neurosurgeon-energy", "spinn")
+NAMES = ("ans", "cloud-only", "dads", "device-only", "hedgerow", "learned", "neurosurgeon", "neurosurgeon-energy", "spinn")
 POLICY_HELP = f"Who chooses the arm: {', '.join(NAMES)}, or only:ARM for one arm alone (docs/policies.md)."

@@ -84,8 +84,9 @@ class Network:
         layer = np.add.reduce(self.own[:, :, None] * what.own[:, None, :], axis=0) + first[:, None]
         layer = np.maximum(layer, 0.0)
         layer = np.add.reduce(self.hidden[:, :, None] * layer[:, None, :], axis=0) + self.hidden_bias[:, None]
-        found = np.add.reduce(self.last[:, None] * np.maximum(layer, 0.0), axis=0)
-        return np.clip(found, -CORRECTION_MAX, CORRECTION_MAX)
+        score = np.add.reduce(self.last[:, None] * np.maximum(layer, 0.0), axis=0)
+        found: Floats = np.clip(score, -CORRECTION_MAX, CORRECTION_MAX)
+        return found
 
 
 @cache
@@ -94,7 +95,7 @@ def shipped() -> Network:
     return Network.of_text(WEIGHTS)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Learned:
     """`network` None: the shipped one, which need not travel with the policy."""
 

@@ -48,9 +48,14 @@ def exported(network: ArmNetwork) -> Network:
     def array(parameter: torch.Tensor) -> Any:
         return np.ascontiguousarray(parameter.detach().cpu().numpy().T.astype(np.float64))
 
-    last = array(network.last.weight).reshape(-1)
-    parts = (network.own.weight, network.shared.weight, network.own.bias, network.hidden.weight, network.hidden.bias)
-    return Network(*(array(part) for part in parts), last)
+    return Network(
+        own=array(network.own.weight),
+        shared=array(network.shared.weight),
+        first_bias=array(network.own.bias),
+        hidden=array(network.hidden.weight),
+        hidden_bias=array(network.hidden.bias),
+        last=array(network.last.weight).reshape(-1),
+    )
 
 
 def logits(score: torch.Tensor, seen: torch.Tensor, sharpness: torch.Tensor | float = SHARPNESS) -> torch.Tensor:
