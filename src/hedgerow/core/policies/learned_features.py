@@ -58,9 +58,10 @@ def candidates(view: View, cost: Floats) -> Columns:
     order = order[view.admissible[order]]
     if len(order) <= SLOTS:
         return np.sort(order)
-    here = order[~table.is_remote[order]][:LOCAL_SLOTS]
-    others = order[~np.isin(order, here)][: SLOTS - len(here)]
-    return np.sort(np.concatenate((here, others)))
+    local = ~table.is_remote[order]
+    kept = local & (np.cumsum(local) <= LOCAL_SLOTS)
+    kept[np.flatnonzero(~kept)[: SLOTS - int(kept.sum())]] = True
+    return np.sort(order[kept])
 
 
 def local_cost(view: View) -> float:
@@ -107,18 +108,17 @@ def _own(view: View, columns: Columns, cost: Floats, needed: Floats, base: float
 
 def _shared(view: View) -> Floats:
     left, table = max(view.time_left_ns, 1.0), view.table
-    trips, rates = view.samples[:, 0], view.samples[:, 1]
-    newest = present(view)
-    (trip,) = quantiles(trips[:, None], view.weights, (0.5,))
-    (rate,) = quantiles(rates[:, None], view.weights, (0.5,))
+    newest, trips = present(view), view.samples[:, 0]
+    trip, rate = view.samples[newest, :2].tolist()
+    usual_trip, usual_rate = quantiles(view.samples[:, :2], view.weights, (0.5,))[0].tolist()
     local = view.device_ns[~table.is_remote]
     quickest = float(local.min()) if len(local) else left
     figures = (
         min(max(view.available_ns / left, 0.0), 1.0),
-        float(trips[newest]) / (left + float(trips[newest])),
-        float(trip[0]) / (left + float(trip[0])),
-        float(trips[newest]) / max(float(trips[newest] + trip[0]), 1.0),
-        float(rates[newest]) / max(float(rates[newest] + rate[0]), 1e-9),
+        trip / (left + trip),
+        usual_trip / (left + usual_trip),
+        trip / max(trip + usual_trip, 1.0),
+        rate / max(rate + usual_rate, 1e-9),
         float(np.add.reduce(view.weights * (trips >= _LOST_NS))),
         float(view.weights[0]),
         float(view.weights[newest]),
@@ -133,11 +133,11 @@ def _shared(view: View) -> Floats:
 
 def quantiles(values: Floats, weights: Floats, shares: tuple[float, ...]) -> list[Floats]:
     """Weighted quantiles of each column of (samples, columns): the least value that this share of the weight reaches."""
-    order = np.argsort(values, axis=0, kind="stable")
-    ordered = np.take_along_axis(values, order, axis=0)
-    reached, last = np.cumsum(weights[order], axis=0), len(values) - 1
+    order, columns = np.argsort(values, axis=0, kind="stable"), np.arange(values.shape[1])
+    ordered, reached = values[order, columns], np.cumsum(weights[order], axis=0)
+    last = len(values) - 1
     places = [np.minimum(np.add.reduce(reached < share - 1e-9, axis=0), last) for share in shares]
-    return [np.take_along_axis(ordered, place[None, :], axis=0)[0] for place in places]
+    return [ordered[place, columns] for place in places]
 
 
 def passing(table: ArmTable) -> Floats:

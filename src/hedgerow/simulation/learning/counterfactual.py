@@ -4,22 +4,23 @@
 saw at that moment. Such rows teach a network the cost to expect, without trying arms one by one as reinforcement must; what they
 miss (requests that get into each other's way, what a choice teaches) is left to reinforcement.
 
-Rules: the choices that lead from view to view are those of `ours`, and now and then any arm, so that beliefs of all kinds are seen;
-a row depends on seed and world alone.
+Rules: what a policy comes to see depends on what it chose, so rows are made with the choices of `ours` first and then, round by round,
+with those of the network as it is (Ross et al. 2011, "DAgger"); now and then any arm is taken, so that beliefs of all kinds are
+seen. The realised costs do not depend on who chooses and are made once. All depends on seed and world alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hedgerow.core.policies import Choice, View, by_name
+from hedgerow.core.policies import Choice, Policy, View
 from hedgerow.core.policies.expecting import chosen
 from hedgerow.core.policies.learned_features import SLOTS, seen
 from hedgerow.simulation.learning.episode import WIDTH, observation
-from hedgerow.simulation.learning.worlds import World, Worlds, local_base_mj
+from hedgerow.simulation.learning.worlds import World, local_base_mj
 from hedgerow.simulation.oracles import tables_of
 from hedgerow.simulation.world import run
 
@@ -40,12 +41,12 @@ class Rows:
 
 
 class _Wandering:
-    """`ours`, or any arm of the slots, and keeps what was seen."""
+    """`guide`, or any arm of the slots; keeps what was seen."""
 
     name, uses_reserve = "wandering", True
 
-    def __init__(self, random: np.random.Generator) -> None:
-        self._random, self._ours = random, by_name("ours")
+    def __init__(self, guide: Policy, random: np.random.Generator, explored: float) -> None:
+        self._guide, self._random, self._explored = guide, random, explored
         self.requests: list[int] = []
         self.columns: list[NDArray[np.intp]] = []
         self.seen: list[Singles] = []
@@ -57,36 +58,45 @@ class _Wandering:
         self.requests.append(view.request)
         self.columns.append(what.columns)
         self.seen.append(observation(what).astype(np.float32))
-        if self._random.random() < EXPLORED:
+        if self._random.random() < self._explored:
             return chosen(view, int(self._random.choice(what.columns)))
-        return self._ours.choose(view)
+        return self._guide.choose(view)
 
 
-def rows_of(world: World, number: int, random: np.random.Generator) -> Rows:
-    """All decisions of one world, at each of its prices."""
-    setup, seen_, costs = world.setup, [], []
-    for prices, table in zip(world.prices, tables_of(setup, world.prices), strict=True):
-        wandering = _Wandering(random)
-        run(setup, wandering, prices)
-        realised = table.cost_mj(prices, setup) / local_base_mj(setup, prices)
+def realised(world: World) -> Singles:
+    """(prices, requests, arms): what each arm would have cost, in local costs; infinite where the rule does not allow it."""
+    setup = world.setup
+    tables = tables_of(setup, world.prices)
+    found = [
+        table.cost_mj(prices, setup) / local_base_mj(setup, prices)
+        for prices, table in zip(world.prices, tables, strict=True)
+    ]
+    return np.array(found, np.float32)
+
+
+def rows_of(
+    world: World,
+    number: int,
+    costs: Singles,
+    guide: Policy,
+    *,
+    seed: int = 0,
+    explored: float = EXPLORED,
+    places: Sequence[int] = (0, 1, 2),
+) -> Rows:
+    """All decisions of one world, at its prices of these `places`, on the path that `guide` leads to; `costs` is `realised`."""
+    seen_, found = [], []
+    for place in places:
+        prices = world.prices[place]
+        wandering = _Wandering(guide, np.random.default_rng((seed, number, place)), explored)
+        run(world.setup, wandering, prices)
         for request, columns, each in zip(wandering.requests, wandering.columns, wandering.seen, strict=True):
             cost = np.full(SLOTS, np.nan, np.float32)
-            cost[: len(columns)] = realised[request, columns]
+            cost[: len(columns)] = costs[place, request, columns]
             seen_.append(each)
-            costs.append(np.where(np.isfinite(cost), np.minimum(cost, COST_MAX), np.nan))
+            found.append(np.where(np.isfinite(cost), np.minimum(cost, COST_MAX), np.nan))
     shape = np.array(seen_, np.float32).reshape(-1, SLOTS, WIDTH)
-    return Rows(shape, np.array(costs, np.float32).reshape(-1, SLOTS), np.full(len(shape), number, np.int64))
-
-
-def collect(
-    worlds: Worlds, numbers: Sequence[int], *, seed: int, progress: Callable[[int, int], None] = lambda done, rows: None
-) -> Rows:
-    """The rows of these worlds; `progress` is told how many worlds are done and how many rows there are."""
-    found: list[Rows] = []
-    for number in numbers:
-        found.append(rows_of(worlds.world(number), number, np.random.default_rng((seed, number))))
-        progress(len(found), sum(len(each.world) for each in found))
-    return join(found)
+    return Rows(shape, np.array(found, np.float32).reshape(-1, SLOTS), np.full(len(shape), number, np.int64))
 
 
 def join(parts: Sequence[Rows]) -> Rows:

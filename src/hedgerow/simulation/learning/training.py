@@ -4,8 +4,8 @@
 
 Four stages, each kept in the work folder, so that a run that was stopped goes on where it was (the same command again):
 
-1. rows   what every arm would have cost in drawn worlds (`counterfactual.py`);
-2. warm   the network learns from these by supervision (`warming.py`);
+1. costs  what every arm would have cost in drawn worlds (`counterfactual.py`);
+2. warm   the network learns from these by supervision (`warming.py`), in rounds: each adds what it came to see by its own choices;
 3. ppo    reinforcement: Stable-Baselines3's PPO in the Gymnasium environment, in blocks; first only its critic learns;
 4. export the network of the block that cost least on the validation drives, as NumPy weights.
 
@@ -15,6 +15,7 @@ one thread, and every block draws afresh from (seed, block), so a run that was s
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ from hedgerow.core.policies import Policy, by_name
 from hedgerow.core.policies.learned import Learned
 from hedgerow.core.policies.learned_features import OWN
 from hedgerow.errors import HedgerowError, UsageError
-from hedgerow.simulation.learning.counterfactual import Rows, collect, join
+from hedgerow.simulation.learning.counterfactual import Rows, Singles, join, realised, rows_of
 from hedgerow.simulation.learning.environment import HedgerowEnv
 from hedgerow.simulation.learning.network import ArmNetwork, SlotPolicy, exported
 from hedgerow.simulation.learning.warming import warm
@@ -39,9 +40,9 @@ from hedgerow.simulation.learning.worlds import Worlds, drives
 from hedgerow.simulation.world import run
 
 VALIDATION_EVERY: Final = 5
-ROW_WORLDS, ROW_WORLDS_VALIDATION, CHUNK = 48, 12, 3
+COST_WORLDS, COST_WORLDS_VALIDATION, ROUNDS = 48, 12, 4
 ENVIRONMENTS, STEPS = 8, 256  # a rollout is 2048 decisions
-BLOCKS, BLOCK_ROLLOUTS, CRITIC_BLOCKS = 10, 5, 1
+BLOCKS, BLOCK_ROLLOUTS, CRITIC_BLOCKS = 7, 5, 1
 SETTINGS: Final[dict[str, Any]] = {
     "batch_size": 512,
     "n_epochs": 4,
@@ -54,7 +55,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "device": "cpu",
 }
 JUDGED_WORLDS: Final = 16
-FIRST_ENVIRONMENT_WORLD: Final = 1_000_000  # far from the numbers of the rows' worlds
+FIRST_ENVIRONMENT_WORLD: Final = 1_000_000  # far from the numbers of the worlds whose costs are known
 
 
 class Training:
@@ -97,26 +98,46 @@ class Training:
         torch.manual_seed(self.seed)
         network = ArmNetwork()
         if not path.exists():
-            rows = self._rows("rows", self._worlds, ROW_WORLDS // self._scale)
-            validation = self._rows("validation", self._validation, ROW_WORLDS_VALIDATION // self._scale)
-            warm(network, rows, validation, seed=self.seed, tell=self._tell)
-            torch.save(network.state_dict(), path)
+            self._warm(network, path)
         network.load_state_dict(torch.load(path, weights_only=True))
         return network
 
-    def _rows(self, name: str, worlds: Worlds, count: int) -> Rows:
-        parts = []
-        for first in range(0, count, CHUNK):
-            path = self.work / f"{name}-{first:04d}.npz"
+    def _warm(self, network: ArmNetwork, path: Path) -> None:
+        """Round 0 sees what `ours` comes to see, each later one what the network itself does; the best round is kept."""
+        costs = self._costs("training", self._worlds, COST_WORLDS // self._scale)
+        unseen = self._costs("validation", self._validation, COST_WORLDS_VALIDATION // self._scale)
+        guide: Policy = by_name("ours")
+        parts: list[Rows] = []
+        checks: list[Rows] = []
+        best = math.inf
+        for number in range(ROUNDS + 1):
+            share = range(3) if number == 0 else range((number - 1) % 3, (number - 1) % 3 + 1)
+            seed = self.seed + number
+            parts += [rows_of(self._worlds.world(n), n, cost, guide, seed=seed, places=share) for n, cost in costs]
+            checks += [
+                rows_of(self._validation.world(n), n, cost, guide, seed=seed, places=share) for n, cost in unseen
+            ]
+            warm(network, join(parts), join(checks), seed=seed, tell=self._tell)
+            now = self.cost(network)
+            self._tell(f"round {number}: {now:.4f} of the device's cost on validation links")
+            if now < best:
+                best = now
+                torch.save(network.state_dict(), path.with_suffix(".part"))
+            guide = Learned(network=exported(network))
+        path.with_suffix(".part").rename(path)
+
+    def _costs(self, name: str, worlds: Worlds, count: int) -> list[tuple[int, Singles]]:
+        """(number, costs) of worlds 0 to `count`; each is kept."""
+        found = []
+        for number in range(count):
+            path = self.work / f"{name}-{number:04d}.npy"
             if not path.exists():
-                part = collect(worlds, range(first, min(first + CHUNK, count)), seed=self.seed)
                 with path.with_suffix(".part").open("wb") as file:
-                    np.savez(file, seen=part.seen, cost=part.cost, world=part.world)
+                    np.save(file, realised(worlds.world(number)))
                 path.with_suffix(".part").rename(path)
-                self._tell(f"{name}: {min(first + CHUNK, count)} of {count} worlds")
-            with np.load(path) as found:
-                parts.append(Rows(found["seen"], found["cost"], found["world"]))
-        return join(parts)
+                self._tell(f"costs for {name}: {number + 1} of {count} worlds")
+            found.append((number, np.load(path)))
+        return found
 
     # ------------------------------------------------------------------------------------------------------------------- 3
 

@@ -13,7 +13,7 @@ import torch
 from hedgerow.simulation.learning.counterfactual import Rows
 from hedgerow.simulation.learning.network import ArmNetwork, logits
 
-EPOCHS: Final = 16
+EPOCHS: Final = 6
 BATCH: Final = 512
 RATE: Final = 2e-3
 _FIT_SHARE: Final = 0.3
@@ -28,9 +28,9 @@ def warm(
     optimiser = torch.optim.Adam(network.parameters(), lr=RATE, weight_decay=1e-5)
     steps = epochs * -(-len(seen) // BATCH)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    best, kept = judged(network, validation), {name: each.clone() for name, each in network.state_dict().items()}
-    tell(f"before: {best:.4f} of the local cost (least expected cost); with foresight {foresight(validation):.4f}")
-    for epoch in range(epochs):
+    before = best = judged(network, validation)
+    kept = {name: each.clone() for name, each in network.state_dict().items()}
+    for _ in range(epochs):
         for batch in torch.randperm(len(seen), generator=generator).split(BATCH):
             loss = _loss(network, seen[batch], cost[batch], known[batch])
             optimiser.zero_grad()
@@ -38,10 +38,11 @@ def warm(
             optimiser.step()
             schedule.step()
         now = judged(network, validation)
-        tell(f"epoch {epoch + 1} of {epochs}: {now:.4f} on validation links")
         if now < best:
             best, kept = now, {name: each.clone() for name, each in network.state_dict().items()}
     network.load_state_dict(kept)
+    figures = f"{before:.4f} before, {best:.4f} after, {foresight(validation):.4f} with foresight"
+    tell(f"{len(seen)} rows; of the local cost on {len(validation.cost)} validation rows: {figures}")
     return best
 
 
