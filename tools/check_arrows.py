@@ -102,6 +102,7 @@ PACKAGES: dict[str, list[str]] = {
         "device",
         "profiling",
         "simulation/scenario.py",
+        "simulation/learning/judging.py",  # the standard scenario with shorter worlds
     ],  # files of records: journals, profiles, certificates, scenarios
     "psutil": ["profiling/host.py", "campaigns"],
     "matplotlib": ["views"],

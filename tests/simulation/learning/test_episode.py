@@ -9,7 +9,7 @@ from hedgerow.core.policies import by_name
 from hedgerow.core.policies.learned import Learned
 from hedgerow.core.policies.learned_features import OWN, SLOTS
 from hedgerow.errors import UsageError
-from hedgerow.simulation.learning.counterfactual import COST_MAX, realised, rows_of
+from hedgerow.simulation.learning.counterfactual import COST_MAX, crowded, realised, rows_of
 from hedgerow.simulation.learning.episode import WIDTH, Episode
 from hedgerow.simulation.learning.worlds import World, Worlds, local_base_mj
 from hedgerow.simulation.oracles import table_of
@@ -73,6 +73,22 @@ def test_the_costs_that_it_is_warmed_with_are_those_of_the_oracle() -> None:
     known = np.isfinite(rows.cost)
     assert known.any(axis=1).all()
     assert not known[rows.seen[:, :, 0] == 0].any(), "a slot without an arm has no cost"
-    finite = np.where(np.isfinite(costs[1]), np.minimum(costs[1], COST_MAX), np.nan)
+
+
+def test_what_others_add_is_charged_to_all_arms_of_the_kind_that_was_taken() -> None:
+    alone, remote = np.array((1.0, 2.0, 0.5, np.inf)), np.array((False, False, True, True))
+    np.testing.assert_array_equal(crowded(alone, 2, 0.75, remote), (1.0, 2.0, 0.75, np.inf))
+    np.testing.assert_array_equal(crowded(alone, 0, 1.5, remote), (1.5, 2.5, 0.5, np.inf))
+    np.testing.assert_array_equal(crowded(alone, 3, 9.0, remote), alone)
+    np.testing.assert_array_equal(crowded(alone, -1, 9.0, remote), alone)
+
+
+def test_rows_hold_what_the_taken_arms_really_cost() -> None:
+    made = world(3)
+    costs = realised(made)
+    prices = made.prices[0]
+    rows = rows_of(made, 3, costs, by_name("ours"), explored=0.0, places=(0,))
+    plain = run(made.setup, by_name("ours"), prices)
+    real = np.minimum(plain.cost_mj(prices, made.setup.table) / made.base_mj, COST_MAX)
     for request, row in enumerate(rows.cost):
-        assert set(row[np.isfinite(row)].tolist()) <= set(finite[request].tolist())
+        assert np.isclose(row[np.isfinite(row)], real[request], rtol=1e-4).any(), request

@@ -1,6 +1,7 @@
 """What needs the extra `rl`: the environment by Gymnasium's own checker, the exported network against PyTorch's, a run that resumes."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,8 @@ def test_an_environment_tells_its_cost_at_the_end_and_then_wants_a_reset() -> No
     first, _ = environment.reset(options={"world": 1})
     again, _ = environment.reset(options={"world": 1})
     np.testing.assert_array_equal(first, again)
-    total, over, info = 0.0, False, {}
+    total, over = 0.0, False
+    info: dict[str, Any] = {}
     while not over:
         _, reward, over, _, info = environment.step(0)
         total -= reward

@@ -1,6 +1,5 @@
 """Worlds to learn in: the same by number, no Wi-Fi, no link on both sides of the hold-out."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,4 +57,3 @@ def test_generated_links_are_sound_and_differ() -> None:
     assert len(set(medians)) == 20
     assert all(1e6 <= median <= 3e9 for median in medians)
     assert not any(course.frozen[0] for course in made)
-    assert replace(made[0], name="again").equals(made[0]) in (True, False)  # a course may be compared and renamed

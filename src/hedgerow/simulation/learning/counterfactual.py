@@ -2,7 +2,10 @@
 
 `oracles.tables_of` knows the realised cost of each request under each arm, on the link as it will be; beside it stands what a policy
 saw at that moment. Such rows teach a network the cost to expect, without trying arms one by one as reinforcement must; what they
-miss (requests that get into each other's way, what a choice teaches) is left to reinforcement.
+miss (what a choice does to the next request, and what it teaches) is left to reinforcement.
+
+A request alone in the world meets no other's upload or reserve: where the path that was taken shows that it did, all arms of the
+kind that was taken are charged for it (`crowded`).
 
 Rules: what a policy comes to see depends on what it chose, so rows are made with the choices of `ours` first and then, round by round,
 with those of the network as it is (Ross et al. 2011, "DAgger"); now and then any arm is taken, so that beliefs of all kinds are
@@ -16,6 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hedgerow.core.arms import Flags, Floats
 from hedgerow.core.policies import Choice, Policy, View
 from hedgerow.core.policies.expecting import chosen
 from hedgerow.core.policies.learned_features import SLOTS, seen
@@ -85,18 +89,32 @@ def rows_of(
     places: Sequence[int] = (0, 1, 2),
 ) -> Rows:
     """All decisions of one world, at its prices of these `places`, on the path that `guide` leads to; `costs` is `realised`."""
-    seen_, found = [], []
+    seen_, found, remote = [], [], world.setup.table.is_remote
     for place in places:
         prices = world.prices[place]
         wandering = _Wandering(guide, np.random.default_rng((seed, number, place)), explored)
-        run(world.setup, wandering, prices)
+        made = run(world.setup, wandering, prices)
+        real = made.cost_mj(prices, world.setup.table) / local_base_mj(world.setup, prices)
         for request, columns, each in zip(wandering.requests, wandering.columns, wandering.seen, strict=True):
-            cost = np.full(SLOTS, np.nan, np.float32)
-            cost[: len(columns)] = costs[place, request, columns]
+            cost = np.full(SLOTS, np.nan)
+            taken = int(made.chosen[request])
+            alone = costs[place, request].astype(np.float64)
+            cost[: len(columns)] = crowded(alone, taken, float(real[request]), remote)[columns]
             seen_.append(each)
-            found.append(np.where(np.isfinite(cost), np.minimum(cost, COST_MAX), np.nan))
+            found.append(np.where(np.isfinite(cost), np.clip(cost, 0.0, COST_MAX), np.nan))
     shape = np.array(seen_, np.float32).reshape(-1, SLOTS, WIDTH)
     return Rows(shape, np.array(found, np.float32).reshape(-1, SLOTS), np.full(len(shape), number, np.int64))
+
+
+def crowded(alone: Floats, taken: int, real: float, remote: Flags) -> Floats:
+    """The costs that a request has alone, with what other requests added to it.
+
+    It is known of the arm that was taken; the other arms of its kind (remote or local) are held to share it, since they would have
+    met the same backlog or the same busy lane.
+    """
+    if taken < 0 or not np.isfinite(alone[taken]):
+        return alone
+    return np.where(remote == remote[taken], alone + (real - alone[taken]), alone)
 
 
 def join(parts: Sequence[Rows]) -> Rows:

@@ -42,11 +42,11 @@ from hedgerow.simulation.world import run
 VALIDATION_EVERY: Final = 5
 COST_WORLDS, COST_WORLDS_VALIDATION, ROUNDS = 48, 12, 4
 ENVIRONMENTS, STEPS = 8, 256  # a rollout is 2048 decisions
-BLOCKS, BLOCK_ROLLOUTS, CRITIC_BLOCKS = 7, 5, 1
+BLOCKS, BLOCK_ROLLOUTS, CRITIC_BLOCKS = 7, 4, 1
 SETTINGS: Final[dict[str, Any]] = {
     "batch_size": 512,
     "n_epochs": 4,
-    "learning_rate": 1e-4,
+    "learning_rate": 2e-4,
     "gamma": 0.9,
     "gae_lambda": 0.9,
     "clip_range": 0.1,
