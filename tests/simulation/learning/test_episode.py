@@ -5,9 +5,9 @@ import threading
 import numpy as np
 import pytest
 
-from hedgerow.core.policies import by_name
+from hedgerow.core.policies import Choice, View, by_name
 from hedgerow.core.policies.learned import Learned
-from hedgerow.core.policies.learned_features import OWN, SLOTS
+from hedgerow.core.policies.learned_features import OWN, SLOTS, local_cost
 from hedgerow.errors import UsageError
 from hedgerow.simulation.learning.counterfactual import COST_MAX, crowded, realised, rows_of
 from hedgerow.simulation.learning.episode import WIDTH, Episode
@@ -76,19 +76,28 @@ def test_the_costs_that_it_is_warmed_with_are_those_of_the_oracle() -> None:
 
 
 def test_what_others_add_is_charged_to_all_arms_of_the_kind_that_was_taken() -> None:
-    alone, remote = np.array((1.0, 2.0, 0.5, np.inf)), np.array((False, False, True, True))
-    np.testing.assert_array_equal(crowded(alone, 2, 0.75, remote), (1.0, 2.0, 0.75, np.inf))
-    np.testing.assert_array_equal(crowded(alone, 0, 1.5, remote), (1.5, 2.5, 0.5, np.inf))
-    np.testing.assert_array_equal(crowded(alone, 3, 9.0, remote), alone)
-    np.testing.assert_array_equal(crowded(alone, -1, 9.0, remote), alone)
+    costs, remote = np.array((1.0, 2.0, 0.5, np.inf)), np.array((False, False, True, True))
+    for alone in (True, False):
+        unknown = 0.5 if alone else np.inf
+        np.testing.assert_array_equal(crowded(costs, 2, 0.75, remote, alone), (1.0, 2.0, 0.75, np.inf))
+        np.testing.assert_array_equal(crowded(costs, 0, 1.5, remote, alone), (1.5, 2.5, unknown, np.inf))
+        np.testing.assert_array_equal(crowded(costs, 3, 9.0, remote, alone), (1.0, 2.0, unknown, np.inf))
+        np.testing.assert_array_equal(crowded(costs, -1, 9.0, remote, alone), (1.0, 2.0, unknown, np.inf))
 
 
 def test_rows_hold_what_the_taken_arms_really_cost() -> None:
     made = world(3)
-    costs = realised(made)
     prices = made.prices[0]
-    rows = rows_of(made, 3, costs, by_name("ours"), explored=0.0, places=(0,))
-    plain = run(made.setup, by_name("ours"), prices)
-    real = np.minimum(plain.cost_mj(prices, made.setup.table) / made.base_mj, COST_MAX)
+    rows = rows_of(made, 3, realised(made), by_name("ours"), explored=0.0, places=(0,))
+    bases: list[float] = []
+
+    class Watching:
+        name, uses_reserve = "watching", True
+
+        def choose(self, view: View) -> Choice | None:
+            bases.append(local_cost(view))
+            return by_name("ours").choose(view)
+
+    real = run(made.setup, Watching(), prices).cost_mj(prices, made.setup.table) / np.array(bases)
     for request, row in enumerate(rows.cost):
-        assert np.isclose(row[np.isfinite(row)], real[request], rtol=1e-4).any(), request
+        assert np.isclose(row[np.isfinite(row)], min(real[request], COST_MAX), rtol=1e-4).any(), request

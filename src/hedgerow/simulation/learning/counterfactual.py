@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from hedgerow.core.arms import Flags, Floats
 from hedgerow.core.policies import Choice, Policy, View
 from hedgerow.core.policies.expecting import chosen
-from hedgerow.core.policies.learned_features import SLOTS, seen
+from hedgerow.core.policies.learned_features import SLOTS, local_cost, seen
 from hedgerow.simulation.learning.episode import WIDTH, observation
 from hedgerow.simulation.learning.worlds import World, local_base_mj
 from hedgerow.simulation.oracles import tables_of
@@ -36,7 +36,7 @@ Singles = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Rows:
-    """`seen` (rows, SLOTS, WIDTH) observations; `cost` (rows, SLOTS) in local costs, NaN where no arm is or none is told;
+    """`seen` (rows, SLOTS, WIDTH) observations; `cost` (rows, SLOTS) in local costs, of the view, NaN where there is no arm or it is unknown;
     `world` (rows,) its number."""
 
     seen: Singles
@@ -54,6 +54,8 @@ class _Wandering:
         self.requests: list[int] = []
         self.columns: list[NDArray[np.intp]] = []
         self.seen: list[Singles] = []
+        self.base_mj: list[float] = []
+        self.alone: list[bool] = []
 
     def choose(self, view: View) -> Choice | None:
         what = seen(view)
@@ -62,6 +64,8 @@ class _Wandering:
         self.requests.append(view.request)
         self.columns.append(what.columns)
         self.seen.append(observation(what).astype(np.float32))
+        self.base_mj.append(local_cost(view))
+        self.alone.append(view.in_flight == 0)
         if self._random.random() < self._explored:
             return chosen(view, int(self._random.choice(what.columns)))
         return self._guide.choose(view)
@@ -94,27 +98,31 @@ def rows_of(
         prices = world.prices[place]
         wandering = _Wandering(guide, np.random.default_rng((seed, number, place)), explored)
         made = run(world.setup, wandering, prices)
-        real = made.cost_mj(prices, world.setup.table) / local_base_mj(world.setup, prices)
-        for request, columns, each in zip(wandering.requests, wandering.columns, wandering.seen, strict=True):
-            cost = np.full(SLOTS, np.nan)
-            taken = int(made.chosen[request])
-            alone = costs[place, request].astype(np.float64)
-            cost[: len(columns)] = crowded(alone, taken, float(real[request]), remote)[columns]
-            seen_.append(each)
-            found.append(np.where(np.isfinite(cost), np.clip(cost, 0.0, COST_MAX), np.nan))
+        unit = local_base_mj(world.setup, prices)
+        real = made.cost_mj(prices, world.setup.table) / unit
+        for row, (request, columns) in enumerate(zip(wandering.requests, wandering.columns, strict=True)):
+            cost, taken = costs[place, request].astype(np.float64), int(made.chosen[request])
+            cost = crowded(cost, taken, float(real[request]), remote, wandering.alone[row])[columns]
+            cost *= unit / wandering.base_mj[row]
+            told = np.full(SLOTS, np.nan)
+            told[: len(columns)] = np.where(np.isfinite(cost), np.clip(cost, 0.0, COST_MAX), np.nan)
+            seen_.append(wandering.seen[row])
+            found.append(told)
     shape = np.array(seen_, np.float32).reshape(-1, SLOTS, WIDTH)
     return Rows(shape, np.array(found, np.float32).reshape(-1, SLOTS), np.full(len(shape), number, np.int64))
 
 
-def crowded(alone: Floats, taken: int, real: float, remote: Flags) -> Floats:
-    """The costs that a request has alone, with what other requests added to it.
+def crowded(costs: Floats, taken: int, real: float, remote: Flags, alone: bool) -> Floats:
+    """The costs that a request has alone, with what other requests added to it; infinite where that is unknown.
 
     It is known of the arm that was taken; the other arms of its kind (remote or local) are held to share it, since they would have
-    met the same backlog or the same busy lane.
+    met the same backlog or the same busy lane. Of remote arms beside other requests it is unknown when a local arm was taken;
+    a local arm is only offered when it fits, so it costs what it costs alone.
     """
-    if taken < 0 or not np.isfinite(alone[taken]):
-        return alone
-    return np.where(remote == remote[taken], alone + (real - alone[taken]), alone)
+    found = costs if alone else np.where(remote, np.inf, costs)
+    if taken < 0 or not np.isfinite(costs[taken]):
+        return found
+    return np.where(remote == remote[taken], costs + (real - costs[taken]), found)
 
 
 def join(parts: Sequence[Rows]) -> Rows:

@@ -40,9 +40,9 @@ from hedgerow.simulation.learning.worlds import Worlds, drives
 from hedgerow.simulation.world import run
 
 VALIDATION_EVERY: Final = 5
-COST_WORLDS, COST_WORLDS_VALIDATION, ROUNDS = 48, 12, 4
+COST_WORLDS, COST_WORLDS_VALIDATION, ROUNDS = 48, 12, 3
 ENVIRONMENTS, STEPS = 8, 256  # a rollout is 2048 decisions
-BLOCKS, BLOCK_ROLLOUTS, CRITIC_BLOCKS = 7, 4, 1
+BLOCKS, BLOCK_ROLLOUTS, CRITIC_BLOCKS = 5, 4, 1
 SETTINGS: Final[dict[str, Any]] = {
     "batch_size": 512,
     "n_epochs": 4,
