@@ -27,7 +27,7 @@ from hedgerow.errors import UsageError
 
 FORMAT = "hedgerow learned 1"
 WIDTH_MAX = 256
-CORRECTION_MAX = 2.0  # of the local cost
+CORRECTION_MAX = 0.1  # of the local cost; wider ones now and then fell into a trap on validation links
 _STEPS = 1e6
 
 

@@ -18,16 +18,21 @@ from hedgerow.core.policies.learned_features import OWN, SHARED, SLOTS
 from hedgerow.simulation.learning.episode import WIDTH
 
 HIDDEN: Final = 32
+WARM_LIMIT: Final = 2.0
 SHARPNESS: Final = 30.0  # arms that differ by a thirtieth of the local cost are taken e times as often
 NEVER: Final = -1e8
 _FIRST_SHARED: Final = 1 + len(OWN)
 
 
 class ArmNetwork(nn.Module):
-    """Scores, in local costs: the expected cost plus a correction. Begins with a correction of zero, as `ours` decides."""
+    """Scores, in local costs: the expected cost plus a correction. Begins with a correction of zero, as `ours` decides.
 
-    def __init__(self, hidden: int = HIDDEN) -> None:
+    `limit`: of the correction; the actor has the shipped policy's, the warm-up a wider one, within which gradients do not vanish.
+    """
+
+    def __init__(self, hidden: int = HIDDEN, limit: float = CORRECTION_MAX) -> None:
         super().__init__()
+        self.limit = limit
         self.own = nn.Linear(len(OWN), hidden)
         self.shared = nn.Linear(len(SHARED), hidden, bias=False)
         self.hidden = nn.Linear(hidden, hidden)
@@ -39,7 +44,7 @@ class ArmNetwork(nn.Module):
         own, shared = seen[..., 1:_FIRST_SHARED], seen[:, :1, _FIRST_SHARED:]
         layer = torch.relu(self.own(own) + self.shared(shared))
         correction = self.last(torch.relu(self.hidden(layer))).squeeze(-1)
-        return own[..., 0] + torch.clamp(correction, -CORRECTION_MAX, CORRECTION_MAX)
+        return own[..., 0] + torch.clamp(correction, -self.limit, self.limit)
 
 
 def exported(network: ArmNetwork) -> Network:

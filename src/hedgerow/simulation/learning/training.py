@@ -33,7 +33,7 @@ from hedgerow.core.policies.learned_features import OWN
 from hedgerow.errors import HedgerowError, UsageError
 from hedgerow.simulation.learning.counterfactual import Rows, Singles, join, realised, rows_of
 from hedgerow.simulation.learning.environment import HedgerowEnv
-from hedgerow.simulation.learning.network import ArmNetwork, SlotPolicy, exported
+from hedgerow.simulation.learning.network import WARM_LIMIT, ArmNetwork, SlotPolicy, exported
 from hedgerow.simulation.learning.warming import warm
 from hedgerow.simulation.learning.weights import module_text
 from hedgerow.simulation.learning.worlds import Worlds, drives
@@ -46,11 +46,11 @@ BLOCKS, BLOCK_ROLLOUTS, CRITIC_BLOCKS = 5, 4, 1
 SETTINGS: Final[dict[str, Any]] = {
     "batch_size": 512,
     "n_epochs": 4,
-    "learning_rate": 2e-4,
+    "learning_rate": 5e-5,
     "gamma": 0.9,
     "gae_lambda": 0.9,
     "clip_range": 0.1,
-    "target_kl": 0.02,
+    "target_kl": 0.005,
     "max_grad_norm": 0.5,
     "device": "cpu",
 }
@@ -96,7 +96,7 @@ class Training:
     def _warmed(self) -> ArmNetwork:
         path = self.work / "warm.pt"
         torch.manual_seed(self.seed)
-        network = ArmNetwork()
+        network = ArmNetwork(limit=WARM_LIMIT)
         if not path.exists():
             self._warm(network, path)
         network.load_state_dict(torch.load(path, weights_only=True))
