@@ -7,7 +7,7 @@ Four stages, each kept in the work folder, so that a run that was stopped goes o
 1. costs  what every arm would have cost in drawn worlds (`counterfactual.py`);
 2. warm   the network learns from these by supervision (`warming.py`), in rounds: each adds what it came to see by its own choices;
 3. ppo    reinforcement: Stable-Baselines3's PPO in the Gymnasium environment, in blocks; first only its critic learns;
-4. export the network of the block that cost least on the validation drives, as NumPy weights.
+4. export the network of the reinforced block that cost least on the validation drives, as NumPy weights.
 
 Rules: of the drives that may be trained on, each fifth is for validation alone; nothing is overwritten without --force; one seed,
 one thread, and every block draws afresh from (seed, block), so a run that was stopped ends with the same weights.
@@ -87,7 +87,7 @@ class Training:
         network = self._warmed()
         self._tell(f"least expected cost: {self._cost(by_name('ours')):.4f} of the device's cost on validation links")
         costs = self._reinforced(network)
-        best = min(costs, key=lambda block: costs[block])
+        best = min(list(costs)[CRITIC_BLOCKS:], key=lambda block: costs[block])  # those in which the actor learned
         self._tell(f"kept: {best} at {costs[best]:.4f} of the device's cost on validation links")
         return exported(self._loaded(best)).text()
 
