@@ -112,11 +112,7 @@ PACKAGES: dict[str, list[str]] = {
     # an extra, `rl`: how the learned policy is made; what is shipped needs none of it
     "gymnasium": ["simulation/learning/environment.py"],
     "stable_baselines3": ["simulation/learning/network.py", "simulation/learning/training.py"],
-    "torch": [
-        "simulation/learning/network.py",
-        "simulation/learning/training.py",
-        "simulation/learning/warming.py",
-    ],
+    "torch": ["simulation/learning/network.py", "simulation/learning/training.py", "simulation/learning/warming.py"],
     "rich": ["views", "cli"],
     "typer": ["cli"],
 }
