@@ -111,12 +111,17 @@ PACKAGES: dict[str, list[str]] = {
         "profiling",
         "simulation/parts.py",
         "simulation/scenario.py",
+        "simulation/learning/judging.py",  # the standard scenario with shorter worlds
     ],  # files of records: journals, profiles, certificates, scenarios
     "psutil": ["profiling/host.py", "campaigns"],
     "matplotlib": ["views"],
     "joblib": ["simulation"],  # many worlds on many cores
     "ray": ["simulation/spread.py"],  # an extra: many worlds on many machines
     "pyarrow": ["simulation/results.py"],  # an extra: results as Parquet
+    # an extra, `rl`: how the learned policy is made; what is shipped needs none of it
+    "gymnasium": ["simulation/learning/environment.py"],
+    "stable_baselines3": ["simulation/learning/network.py", "simulation/learning/training.py"],
+    "torch": ["simulation/learning/network.py", "simulation/learning/training.py", "simulation/learning/warming.py"],
     "rich": ["views", "cli"],
     "typer": ["cli"],
 }

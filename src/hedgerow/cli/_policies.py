@@ -11,6 +11,7 @@ NAMES = (
     "exploring",
     "exploring-more",
     "hedgerow",
+    "learned",
     "neurosurgeon",
     "neurosurgeon-energy",
     "spinn",
