@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from hedgerow.cli._progress import with_progress
-from hedgerow.errors import UsageError
 
 
 def compare(
@@ -15,18 +14,22 @@ def compare(
 ) -> None:  # fmt: skip
     """Policies beside each other over one scenario's cells."""
     from hedgerow.simulation import comparing, results, summing
-    from hedgerow.simulation.cells import load_courses, units
+    from hedgerow.simulation.cells import courses_of, load_courses, units
     from hedgerow.simulation.scenario import load
 
     wanted = load(scenario or "standard")
+    if wanted.fleet is not None:
+        from hedgerow.cli._fleet import fleet
+
+        name = "hedgerow" if policies == "all" else policies
+        fleet(wanted, policy=name, seed=first, picture=None if plots is None else plots / "fleet.png", as_json=as_json)
+        return
     names = comparing.chosen_policies(policies)
-    if links is None:
-        raise UsageError("say over which links: --links DIR (a folder of CSV traces, a file, or a shipped link's name)")
     if output is not None:
         results.check(output)
     if plots is not None:
         from hedgerow.views import comparison as pictures
-    courses = load_courses(links)
+    courses = courses_of(wanted) if links is None else load_courses(links)
     every = [unit for seed in range(first, first + seeds) for unit in units(wanted, courses, seed=seed)]
     found = with_progress(
         "worlds", 2 * len(every),
@@ -36,12 +39,38 @@ def compare(
     if output is not None:
         results.write(output, results.rows(found))
     if plots is not None:
-        for path in pictures.draw(summary, plots):
+        for path in pictures.draw(summary, plots, _timeline(found, names)):
             print(f"wrote {path}", file=sys.stderr)
     if as_json:
         print(json.dumps(summary))
         return
     _show(summary)
+
+
+def _timeline(found: Any, names: tuple[str, ...]) -> Any:
+    """One cellular link under ours (or the first policy), request by request."""
+    import numpy as np
+
+    from hedgerow.core.policies import by_name
+    from hedgerow.simulation.cells import build, profile_of
+    from hedgerow.simulation.world import run
+    from hedgerow.views.comparison import OURS, Timeline
+
+    unit = next((each for each in found.units if each.cell.group != "wifi"), found.units[0])
+    name = OURS if OURS in names else names[0]
+    setup = build(found.scenario, profile_of(found.scenario), unit)
+    made = run(setup, by_name(name, setup.table), found.scenario.price[0].prices())
+    captured = np.array([each.captured_ns for each in setup.arrivals], np.int64)
+    rows = unit.course.rows_at(captured)
+    trips = np.where(unit.course.frozen[rows], np.nan, unit.course.round_trip_ns[rows] / 1e6)
+    arms = [arm if source == "remote" else f"local:{arm}" if source == "local" else "" for arm, source in
+            zip(made.arm, made.source, strict=True)]  # fmt: skip
+    return Timeline(
+        f"{unit.course.name} ({unit.cell.radio}), {unit.cell.deadline_ms:g} ms, device x{unit.cell.device_factor:g},"
+        f" under {name} (simulated)",
+        unit.cell.deadline_ms, captured / 1e9, np.where(made.told_ns < 0, np.nan, made.told_ns / 1e6), arms, made.reserve,
+        trips,
+    )  # fmt: skip
 
 
 def _show(summary: dict[str, Any]) -> None:

@@ -50,9 +50,12 @@ class Link:
         self.attempts: dict[tuple[int, int], Attempt] = {}
         self.trusted = True  # that its answers are right, which no probe can tell
         self._probe: int | None = None
-        self._acknowledges, self._used_ns = False, 0
+        self._acknowledges = False
+        self._used_ns: int | None = None  # when something was last sent, or a first probe
         self._probes, self._probe_ends_ns = place << 32, 0
-        self._heard_ns = 0  # when something last came back, or was asked by a probe
+        self._heard_ns = (
+            -limits.probe_silence_ns
+        )  # when something last came back, or was asked by a probe: at first at once
         self.wanted_ns = 0  # when a request last came that might use this link: it is worth probing
 
     @property
@@ -171,7 +174,10 @@ class Link:
         if self.breaker.state is State.OPEN:
             due = self.breaker.retry_at_ns
         else:
-            limits, unused_ns = self._limits, self._heard_ns - self._used_ns
+            limits, unused_ns = (
+                self._limits,
+                self._heard_ns - (self._heard_ns if self._used_ns is None else self._used_ns),
+            )
             due = self._heard_ns + min(max(limits.probe_silence_ns, unused_ns // 4), limits.probe_silence_max_ns)
         return due if self.trusted and due <= self.wanted_ns + _ACTIVE_NS else None
 
@@ -185,6 +191,7 @@ class Link:
         self._probes += 1
         self._probe = self._probes
         self._heard_ns = now_ns
+        self._used_ns = now_ns if self._used_ns is None else self._used_ns
         self._probe_ends_ns = now_ns + self._limits.probe_timeout_ns + self._limits.probe_margin_ns
         fresh = self.breaker.state is not State.CLOSED
         self.signal(Signal.PROBE_SENT, now_ns)

@@ -348,8 +348,13 @@ class Body:
         lost_ns = now + action.timeout_ns
         answered = link.down.pass_by(done_ns) if done_ns < NEVER_NS else NEVER_NS
         if answered <= lost_ns and self._servers[action.link].alive:
-            trip = link.down.pass_by(first_ns) - now
-            self.clock.at(answered, self._probed, r.ProbeAnswered(action.probe, trip, answered - now, size))
+            began = now + (
+                link.up.opening_ns(now) if action.fresh else 0
+            )  # the client times it from the open connection on
+            trip = max(1, link.down.pass_by(first_ns) - began)
+            self.clock.at(
+                answered, self._probed, r.ProbeAnswered(action.probe, trip, max(trip, answered - began), size)
+            )
         else:
             refused = not self._servers[action.link].alive and answered <= lost_ns
             self.clock.at(link.down.pass_by(first_ns) if refused else lost_ns, self._probed, r.ProbeLost(action.probe))

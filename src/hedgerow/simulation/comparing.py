@@ -2,8 +2,9 @@
 
 A cell is compared as a whole. Its oracles:
 
-- `hindsight`: the one arm that would have been cheapest over all links of the cell. Every arm's realised cost is known from the
-  table of `oracles.py`; the three cheapest are run through the real core as well, and the least of all these figures counts;
+- `hindsight`: the one arm that would have been cheapest over all links of the cell, run by the real core as a fixed policy with its
+  reserve. Every arm's realised cost, each request alone, is known from the table of `oracles.py`; the three cheapest by
+  it are run, and the cheapest of these is taken;
 - `clairvoyant`: the rule-bound one, which holds the same reserve; `clairvoyant_free` holds none.
 
 Rules: a cell counts if the rule-bound clairvoyant takes no arm for more than 95 % of its requests (the others prove nothing, and

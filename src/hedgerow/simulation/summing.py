@@ -60,12 +60,11 @@ def _cell(found: Compared, cell: Cell, price: int) -> CellSums:
     ran = [{each.policy: each for each in found.ran[place] if each.price == price} for place in places]
     total, arms = arm_costs(found, cell, price)
     best = int(total.argmin())
-    choices = {arms[best]: np.array([each.arm_cost_mj[price][best] for each in judged])}
-    for arm in candidates(found, cell, price):
-        rows = [row[ONLY + arm] for row in ran]
-        if not any(row.error for row in rows):
-            real = np.array([row.cost_mj for row in rows])
-            choices[f"{arm} "] = real  # as the core runs it, beside the table's own
+    choices = {
+        arm: np.array([row[ONLY + arm].cost_mj for row in ran])
+        for arm in candidates(found, cell, price)
+        if not any(row[ONLY + arm].error for row in ran)
+    } or {arms[best]: np.array([each.arm_cost_mj[price][best] for each in judged])}
     name = min(choices, key=lambda each: float(choices[each].sum()))
     taken = np.sum([each.taken[price] for each in judged], axis=0)
     policies = {
@@ -80,7 +79,7 @@ def _cell(found: Compared, cell: Cell, price: int) -> CellSums:
         np.array([each.clairvoyant_mj[price] for each in judged]),
         np.array([each.free_mj[price] for each in judged]),
         choices[name],
-        name.strip(),
+        name,
         float(taken.max() / sum(each.requests for each in judged)),
         arms[int(taken.argmax())],
         policies,

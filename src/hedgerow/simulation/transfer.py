@@ -126,6 +126,10 @@ class Direction:
         """How long the bottleneck alone would take for so many bytes from now, nothing else being sent."""
         return min(self._moment(self._position(now_ns) + size) - now_ns, NEVER_NS)
 
+    def opening_ns(self, now_ns: int) -> int:
+        """How long it takes to open a connection now: one round trip."""
+        return 2 * self._delays[self._locate(now_ns)[0]]
+
     def moving_ns(self, from_ns: int, until_ns: int) -> int:
         """For how long of this stretch bytes could move: what a radio sends in. While all stands still it waits, which costs
         what waiting for an answer does: nothing of its own in the core's model."""
