@@ -79,18 +79,20 @@ def _show(summary: dict[str, Any]) -> None:
     from hedgerow.views.literal import literal_console
 
     console = literal_console()
-    table = Table(title=f"{summary['links']} links, {summary['cells_counted']} of {summary['cells']} cells count")
-    columns = ("policy", "late", "above device", "p99 ms", "energy mJ", "kB up", "agreement", "cost", "/ hindsight",
+    if not console.is_terminal:
+        console.width = 144
+    table = Table(title=f"{summary['links']} links; {summary['cells_counted']} of {summary['cells']} cells count")
+    columns = ("policy", "late", "above device", "p99 ms", "energy mJ", "kB up", "agrees", "cost mJ", "/ hindsight",
                "/ clairvoyant", "95 %", "gap closed")  # fmt: skip
     for place, column in enumerate(columns):
-        table.add_column(column, justify="left" if place == 0 else "right")
+        table.add_column(column, justify="left" if place == 0 else "right", no_wrap=place == 0)
     for row in sorted(summary["policies"], key=lambda row: (row["cost"] is None, row["cost"])):
         if row["cost"] is None:
             table.add_row(row["name"], *["-"] * (len(columns) - 1))
             continue
         low, high = row["cost_over_clairvoyant_95"]
         table.add_row(
-            row["name"], f"{row['late']}", f"{row['late_above_device_only']}", _ms(row["p99_ms"]),
+            row["name"], f"{row['late']:,}", f"{row['late_above_device_only']:,}", _ms(row["p99_ms"]),
             f"{row['energy_mj']:.1f}", f"{row['uplink_bytes'] / 1000:.1f}", f"{row['agreement']:.3f}",
             f"{row['cost']:.1f}", f"{row['cost_over_hindsight']:.3f}", f"{row['cost_over_clairvoyant']:.3f}",
             f"{low:.3f}-{high:.3f}", f"{row['gap_closed']:.2f}",
@@ -105,6 +107,10 @@ def _show(summary: dict[str, Any]) -> None:
     console.print(
         "cost: mJ a request, mean over the cells that count; devices and links are simulated (emulated speeds)"
     )
+    if not summary["cells_counted"]:
+        console.print(
+            "no cell counts: in each, one arm is the clairvoyant's for more than 95 % of the requests (--json has them)"
+        )
     for error in summary["errors"]:
         console.print(f"{error['policy']} failed on {', '.join(error['links'][:5])}: {error['error']}")
 
