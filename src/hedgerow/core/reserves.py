@@ -10,7 +10,7 @@ from hedgerow.core.budgets import Budgets
 from hedgerow.core.desk import Desk
 from hedgerow.core.flight import Flight, Plan
 from hedgerow.core.modes import Modes
-from hedgerow.core.records import Prices
+from hedgerow.core.records import Criticality, Prices
 
 
 class Reserves:
@@ -50,6 +50,12 @@ class Reserves:
             if best is None or plan.median_ns < best.median_ns:
                 best = plan
         return best
+
+    def held(self, flight: Flight, fits: Collection[str]) -> Plan | None:
+        """Of models that fit, the one to hold: the quickest, or, where the device's own answer is delivered anyway, the best."""
+        if flight.stream.criticality is Criticality.SAFETY:
+            return self.cheapest([self._whole[name] for name in fits])
+        return self.quickest(fits)
 
     def cheapest(self, plans: Collection[Plan]) -> Plan | None:
         """Of plans that fit, the one of least energy and disagreement."""
