@@ -162,7 +162,12 @@ class Alone:
             asked.available_ns = arrival.captured_ns + stream.expiry_ns - now
             return asked
         asked.fits = tuple(self.fitting(asked, now))
-        asked.plan = min(asked.fits, key=lambda plan: plan.median_ns, default=None)
+        if (
+            asked.fits and stream.criticality is Criticality.SAFETY
+        ):  # the best, by the one price that such tables are made for
+            asked.plan = self.cheapest(asked.fits, self._prices[0])[0]
+        else:
+            asked.plan = min(asked.fits, key=lambda plan: plan.median_ns, default=None)
         asked.available_ns = due - now
         if asked.plan is not None:
             asked.available_ns -= asked.plan.bound_ns

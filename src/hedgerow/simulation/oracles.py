@@ -107,6 +107,8 @@ def table_of(setup: Setup, prices: r.Prices) -> Table:
 def tables_of(setup: Setup, prices: Sequence[r.Prices]) -> list[Table]:
     """The same under each of several prices, of which only that of disagreement matters here; equal ones share a table."""
     worth = list(dict.fromkeys(each.disagreement_mj for each in prices))
+    if len(worth) > 1 and any(each.criticality is r.Criticality.SAFETY for each in setup.streams):
+        return [tables_of(setup, (each,))[0] for each in prices]  # the price decides which reserve such a stream holds
     tables = {each: Table.empty(len(setup.arrivals), len(setup.table.arms)) for each in worth}
     alone = Alone(setup, worth)
     for number, arrival in enumerate(setup.arrivals):
