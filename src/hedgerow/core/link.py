@@ -50,7 +50,7 @@ class Link:
         self.attempts: dict[tuple[int, int], Attempt] = {}
         self.trusted = True  # that its answers are right, which no probe can tell
         self._probe: int | None = None
-        self._acknowledges, self._used_ns = False, 0
+        self._acknowledges, self._used_ns = False, -1
         self._probes, self._probe_ends_ns = place << 32, 0
         self._heard_ns = 0  # when something last came back, or was asked by a probe
         self.wanted_ns = 0  # when a request last came that might use this link: it is worth probing
@@ -185,6 +185,7 @@ class Link:
         self._probes += 1
         self._probe = self._probes
         self._heard_ns = now_ns
+        self._used_ns = now_ns if self._used_ns < 0 else self._used_ns  # never used: as if when it was first probed
         self._probe_ends_ns = now_ns + self._limits.probe_timeout_ns + self._limits.probe_margin_ns
         fresh = self.breaker.state is not State.CLOSED
         self.signal(Signal.PROBE_SENT, now_ns)
