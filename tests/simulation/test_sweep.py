@@ -12,6 +12,7 @@ from hedgerow.core.budgets import Budgets, BudgetSettings
 from hedgerow.core.choosing import Choosing
 from hedgerow.core.desk import Desk
 from hedgerow.core.flight import Flight, Plan
+from hedgerow.core.insurance import HEAD_MARGIN, insurance
 from hedgerow.core.link import Link
 from hedgerow.core.policies import by_name
 from hedgerow.core.records import MS
@@ -45,7 +46,10 @@ def moments(table: ArmTable, count: int, samples: int, seed: int) -> tuple[np.nd
     longest = max(model.tail_bound_ns[0] for model in table.locals)
     left = random.uniform(0.0, 3.0 * longest, count).astype(np.int64)
     bounds = [model.tail_bound_ns[0] for model in table.locals]
-    edges = np.array([*bounds, *(bound + MARGINS.timer_ns for bound in bounds)])
+    heads = [busy + late for busy in table.busy_ns[table.is_remote] for late in (0, MARGINS.timer_ns)]
+    heads += [busy * HEAD_MARGIN + MARGINS.timer_ns for busy in table.busy_ns[table.is_remote]]
+    heads = [min(bounds) + each for each in random.permutation(heads)[:20]]
+    edges = np.array([*bounds, *(bound + MARGINS.timer_ns for bound in bounds), *heads]).astype(np.int64)
     left[: len(edges)] = edges  # on the very edge as well
     left[len(edges) : 2 * len(edges)] = edges - 1
     return found, left.astype(np.float64)
@@ -104,6 +108,16 @@ def test_every_moment_is_decided_as_ours_decides_it_by_the_cores_view(name: str,
     for row in range(len(left)):
         arm, cost = single.decide(seen[row], float(left[row]), weights[row])
         assert (int(swept.arm[row]), float(swept.cost_mj[row])) == (arm, cost), (row, left[row])
+
+
+def test_there_are_arms_whose_head_makes_their_insurance_cheaper() -> None:
+    """Else the tables above would not tell whether that is counted with."""
+    later = [
+        insurance(table, r.Prices(), Plan(model, 0)).later_ns.max()
+        for table in TABLES.values()
+        for model in table.locals
+    ]
+    assert sum(each > 0 for each in later) > 5
 
 
 def test_the_core_itself_chooses_the_same_arm_when_all_that_it_knows_is_one_sample() -> None:

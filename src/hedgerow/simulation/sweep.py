@@ -6,8 +6,8 @@ of the stream far off. Under these the figures are those of the core and of `cor
 products and sums in the same order (tests hold the two against each other).
 
 Moments are taken by reserve (which local models fit is the same between two deadlines), within it by which heads are done before the
-reserve starts (so that what stands in for each arm is the same, `core/insurance.py`), then in chunks that stay in a core's cache; all
-buffers are made once. Masked ufuncs are ten times as slow as these products with zeros and ones.
+reserve starts (so that the arms that may be chosen are the same, and what stands in for each, `core/insurance.py`), then in chunks
+that stay in a core's cache; all buffers are made once. Masked ufuncs are ten times as slow as these products with zeros and ones.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hedgerow.core.arms import ArmTable, Floats, LocalModel, RunStep
+from hedgerow.core.arms import ArmTable, Floats, RunStep
 from hedgerow.core.beliefs import LOST_NS, LinkBelief
 from hedgerow.core.flight import Plan
 from hedgerow.core.insurance import HEAD_MARGIN, Insurance, insurance
@@ -69,17 +69,22 @@ class Sweep:
         self._amounts = [self._tiled(row) for row in table.rows(LinkBelief.COLUMNS, link)]
         lanes = [row for name, row in table.amounts.items() if name.startswith("lane:")]
         self._device_ns = self._tiled(sum(lanes[1:], lanes[0]) if lanes else np.zeros(arms))
-        self._is_remote = self._tiled(table.is_remote.astype(np.float64))
-        self._busy_ns, self._up_bytes = self._tiled(table.busy_ns), self._tiled(table.up_bytes)
+        self._is_remote, self._up_bytes = table.is_remote.astype(np.float64), self._tiled(table.up_bytes)
+        self._begins_ns: Floats = np.unique(
+            table.busy_ns
+        )  # before the reserve's start, from which another arm may be chosen
         self._busy_mj = self._tiled(table.busy_ns * (energy.active_mw * 1e-9) + table.is_remote * energy.radio_tail_mj)
         money = table.up_bytes * (table.money_per_mb * 1e-6) + table.cloud_ns * (table.money_per_cloud_s * 1e-9)
-        self._priced = self._tiled(money * self.prices.money_mj + table.disagreement * self.prices.disagreement_mj)
+        self._priced: Floats = money * self.prices.money_mj + table.disagreement * self.prices.disagreement_mj
         self._whole = {column: arm.model for column, arm in enumerate(table.arms) if _is_whole(arm.steps, table)}
         self._power = self._tiled(table.is_remote * (energy.active_mw * 1e-9))
         self._floats = [np.empty((self._rows, arms)) for _ in range(7)]
-        self._later_ns, self._median_ns, self._gain_mj, self._unsure = (np.empty((self._rows, arms)) for _ in range(4))
+        self._reserve_mj = self._tiled(table.is_remote * self.prices.reserve_mj)
+        self._later_ns, self._median_ns, self._gain_mj, self._unsure, self._fixed_mj = (
+            np.empty((self._rows, arms)) for _ in range(5)
+        )
         self._has_later = self._has_unsure = False
-        self._flags = [np.empty((self._rows, arms), np.bool_) for _ in range(2)]
+        self._late = np.empty((self._rows, arms), np.bool_)
 
     def _tiled(self, row: Floats) -> Floats:
         """The row once for each moment of a chunk: products of whole arrays are the quickest."""
@@ -114,16 +119,18 @@ class Sweep:
     ) -> None:
         """Decide at those moments that have this reserve."""
         available = self._available_ns(held, left[mine])
-        done = np.searchsorted(held.edges_ns, available - self._timer_ns, side="right")
-        order = np.argsort(done, kind="stable")
-        mine, available, done = mine[order], available[order], done[order]
-        starts = np.flatnonzero(np.diff(done, prepend=-1))
+        kinds = len(self._begins_ns) + 1
+        alike = np.searchsorted(held.edges_ns, available - self._timer_ns, side="right") * kinds
+        alike += np.searchsorted(self._begins_ns, available, side="right")
+        order = np.argsort(alike, kind="stable")
+        mine, available, alike = mine[order], available[order], alike[order]
+        starts = np.flatnonzero(np.diff(alike, prepend=-1))
         for first, last in zip(starts, [*starts[1:], len(mine)], strict=True):
-            self._prepare(held, int(done[first]))
+            self._prepare(held, *divmod(int(alike[first]), kinds))
             for start in range(first, last, self._rows):
                 part = slice(start, min(start + self._rows, last))
                 chosen = mine[part]
-                self._chunk(seen[chosen], share[chosen], left[chosen], available[part], held, chosen, found)
+                self._chunk(seen[chosen], share[chosen], left[chosen], available[part], chosen, found)
 
     def _available_ns(self, held: _Held, left: Floats) -> Floats:
         """Until when the reserve may wait."""
@@ -132,8 +139,13 @@ class Sweep:
         likely_ns = held.plan.likely_ns  # what nothing guarantees is counted with its usual time, if that fits
         return np.where(left >= likely_ns, left - likely_ns, left)
 
-    def _prepare(self, held: _Held, done: int) -> None:
-        """What stands in for each arm where this many of the edges have been passed: `core.insurance.insured`."""
+    def _prepare(self, held: _Held, done: int, begun: int) -> None:
+        """What stands in for each arm where this many of the edges have been passed (`core.insurance.insured`), and which arms may
+        be chosen: what may not is dear without end."""
+        may = self.table.busy_ns <= (self._begins_ns[begun - 1] if begun else -np.inf)
+        for column, name in self._whole.items():
+            may[column] = name in held.fits or (bool(held.fits) and may[column])
+        self._fixed_mj[:] = np.where(may, self._priced, np.inf)
         busy_ns, own, plan = self.table.busy_ns, held.insurance, held.plan
         reached_ns = held.edges_ns[done - 1] if done else -np.inf
         sure, kept = busy_ns * HEAD_MARGIN <= reached_ns, busy_ns <= reached_ns
@@ -161,41 +173,39 @@ class Sweep:
         return _Held(plan, fits, insurance(self.table, self.prices, plan), edges_ns)
 
     def _chunk(
-        self, seen: Floats, share: Floats, left: Floats, available: Floats, held: _Held, chosen: NDArray[np.int64],
-        found: Swept,
-    ) -> None:  # fmt: skip
+        self, seen: Floats, share: Floats, left: Floats, available: Floats, chosen: NDArray[np.int64], found: Swept
+    ) -> None:
         rows = len(left)
         cost, needed, missed, runs = (each[:rows] for each in self._floats[:4])
         self._weigh(seen, share, available - self._timer_ns, left - self._timer_ns)
         if self._has_unsure:
             np.maximum(needed, self._unsure[:rows], out=needed)
             np.maximum(missed, self._unsure[:rows], out=missed)
-        needed *= self._is_remote[:rows]
         missed *= self._gain_mj[:rows]
         runs *= self._power[:rows]
         _spread(seen[:, :1, 1] * self.table.energy.radio_mw * 1e-9, self._up_bytes[:rows], cost)
         cost += self._busy_mj[:rows]
         if self._energy_price != 1.0:
             cost *= self._energy_price
-        cost += self._priced[:rows]
+        cost += self._fixed_mj[:rows]
         cost += missed
-        np.multiply(needed, self.prices.reserve_mj, out=missed)
+        np.multiply(needed, self._reserve_mj[:rows], out=missed)
         missed += runs
         cost += missed
-        self._admit(available, held, cost)
         np.multiply(cost, STEPS_PER_MJ, out=runs)
         arm = np.rint(runs, out=runs).argmin(axis=1)
         order = np.arange(rows)
         best = cost[order, arm]
         found.arm[chosen] = np.where(np.isinf(best), NO_ARM, arm)
-        found.cost_mj[chosen], found.needed[chosen] = best, np.where(np.isinf(best), 0.0, needed[order, arm])
+        found.cost_mj[chosen] = best
+        found.needed[chosen] = np.where(np.isinf(best), 0.0, needed[order, arm] * self._is_remote[arm])
 
     def _weigh(self, seen: Floats, share: Floats, until: Floats, useful: Floats) -> None:
         """Into the buffers: the weight of the samples in which each arm comes after its reserve's start, and after its time, and how
         long the reserve is expected to run."""
         rows, count = share.shape
         _, needed, missed, runs, work, weight, limit = (each[:rows] for each in self._floats)
-        late = self._flags[0][:rows]
+        late = self._late[:rows]
         np.copyto(limit, until[:, None])
         if self._has_later:
             limit += self._later_ns[:rows]
@@ -228,19 +238,6 @@ class Sweep:
             into *= weight
         if sample:
             total += into
-
-    def _admit(self, available: Floats, held: _Held, cost: Floats) -> None:
-        """Make dear without end what may not be chosen."""
-        flags = self._flags[1][: len(cost)]
-        np.less_equal(self._busy_ns[: len(cost)], available[:, None], out=flags)
-        for column, name in self._whole.items():
-            if name in held.fits or not held.fits:
-                flags[:, column] = name in held.fits
-        penalty = self._floats[3][: len(cost)]
-        np.copyto(penalty, flags)
-        penalty -= 0.5  # 0.5 where it may be chosen, else -0.5
-        penalty *= -np.inf
-        np.maximum(cost, penalty, out=cost)
 
 
 def _spread(column: Floats, tile: Floats, out: Floats) -> None:
