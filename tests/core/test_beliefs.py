@@ -130,7 +130,8 @@ def suspecting(trip_ns: float, rate: float, asked: list[float]) -> Suspect:
 
 
 def test_what_an_attempt_gives_to_expect_has_half_of_the_weight_for_as_long_as_it_is_under_way() -> None:
-    link, asked = belief(5), []
+    asked: list[float] = []
+    link = belief(5)
     for trip, at in ((10, 0), (20, SECOND), (400, 2 * SECOND)):
         observe(link, trip, at_ns=at)
     now = 3 * SECOND
@@ -150,7 +151,8 @@ def test_what_an_attempt_gives_to_expect_has_half_of_the_weight_for_as_long_as_i
 
 def test_what_is_suspected_is_never_what_is_usual() -> None:
     """The usual trip is the weighted median of what was observed, whatever was expected before."""
-    link, asked = belief(6), []
+    asked: list[float] = []
+    link = belief(6)
     suspect = suspecting(9e9, 7.0, asked)
     link.weights(0, suspect)
     for trip in (10, 30, 20):

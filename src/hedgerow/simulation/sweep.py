@@ -86,7 +86,7 @@ class Sweep:
         self._has_later = self._has_unsure = False
         self._late = np.empty((self._rows, arms), np.bool_)
 
-    def _tiled(self, row: Floats) -> Floats:
+    def _tiled(self, row: NDArray[np.floating[Any]]) -> Floats:
         """The row once for each moment of a chunk: products of whole arrays are the quickest."""
         return np.tile(row, (self._rows, 1))
 
