@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from hedgerow.benchmarks.sweep import bench_sweep
+from hedgerow.benchmarks.sweep import SAMPLES, bench_sweep
 
 
 def test_json_is_one_object_with_every_figure() -> None:
@@ -14,7 +14,7 @@ def test_json_is_one_object_with_every_figure() -> None:
     found = json.loads(ended.stdout)
     assert (found["arms"], found["moments"]) == (8, 600)
     assert found["one_sample_per_s"] > 0
-    assert found["12_samples_per_s"] > 0
+    assert found[f"{SAMPLES}_samples_per_s"] > 0
 
 
 def test_it_decides_among_many_arms_and_not_for_one_alone() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedgerow.core.beliefs import LOST_NS, LaneBelief, LinkBelief, QuantileBound, exp2, log2
+from hedgerow.core.beliefs import LOST_NS, LaneBelief, LinkBelief, QuantileBound, exp2, log2, Suspect
 from hedgerow.core.records import MS, SECOND, Limits
 
 
@@ -99,25 +99,84 @@ def test_samples_are_kept_together_and_the_oldest_goes() -> None:
     link = belief(4)
     for trip in range(1, 6):
         observe(link, trip)
-    assert sorted(link.samples[1:, 0] / MS) == [3, 4, 5]
+    assert sorted(link.samples[2:, 0] / MS) == [4, 5]  # beside the prior and what a silent attempt would give to expect
     assert link.latest()[1:] == (100.0, 2.0)
 
 
-def test_weight_falls_to_a_quarter_in_two_seconds_and_the_priors_stays() -> None:
+def plain_weights(now_ns: int, *observed_at_ns: int | None) -> list[float]:
+    """By row: the prior's, nobody suspected, then 1 / (1 + age in s)^2 and a fiftieth, in sum 1; None: nothing there."""
+    ages = [None if at is None else (now_ns - at) / SECOND for at in observed_at_ns]
+    return shares(0.05, 0.0, *(0.0 if age is None else 1 / (1 + age) ** 2 + 0.02 for age in ages))
+
+
+def test_weight_falls_to_a_quarter_in_a_second_never_below_a_fiftieth_and_the_priors_stays() -> None:
     link = belief()
-    assert link.weights(0) == pytest.approx(shares(0.05, 0, 0, 0))
+    assert link.weights(0) == pytest.approx(plain_weights(0, None, None))
     observe(link, 10)
-    assert link.weights(2 * SECOND) == pytest.approx(shares(0.05, 0.25, 0, 0))
+    for now in (0, SECOND // 2, SECOND, 9 * SECOND, 3_600 * SECOND):
+        assert link.weights(now) == pytest.approx(plain_weights(now, 0, None))
+    assert link.weights(SECOND)[2] / link.weights(SECOND)[0] == pytest.approx((0.25 + 0.02) / 0.05)
+    assert link.weights(10**6 * SECOND)[2] / link.weights(SECOND)[0] >= 0.02
+
+
+def suspecting(trip_ns: float, rate: float, asked: list[float]) -> Suspect:
+    """Says of every usual trip that it is told: this is what is to be expected now."""
+
+    def suspect(now_ns: int, usual_ns: float) -> tuple[float, float]:
+        asked.append(usual_ns)
+        return trip_ns, rate
+
+    return suspect
+
+
+def test_what_an_attempt_gives_to_expect_has_half_of_the_weight_for_as_long_as_it_is_under_way() -> None:
+    asked: list[float] = []
+    link = belief(5)
+    for trip, at in ((10, 0), (20, SECOND), (400, 2 * SECOND)):
+        observe(link, trip, at_ns=at)
+    now = 3 * SECOND
+    plain = link.weights(now)
+    assert plain == pytest.approx(plain_weights(now, 0, SECOND, 2 * SECOND))
+    link.changed.clear()
+    found = link.weights(now, suspecting(123e6, 7.0, asked))
+    assert found[1] == pytest.approx(0.5)
+    assert [found[row] for row in (0, 2, 3, 4)] == pytest.approx([plain[row] / 2 for row in (0, 2, 3, 4)])
+    assert link.samples[1].tolist() == [123e6, 7.0, 2.0]  # the cloud runs as it last did
+    assert link.changed == {1}
+    assert link.weights(now, lambda now_ns, usual_ns: None) == pytest.approx(plain)
+    assert link.weights(now) == pytest.approx(plain)
+    link.weights(now, suspecting(1e12, 7.0, asked))
+    assert link.samples[1, 0] == LOST_NS  # no more than what is lost
+
+
+def test_what_is_suspected_is_never_what_is_usual() -> None:
+    """The usual trip is the weighted median of what was observed, whatever was expected before."""
+    asked: list[float] = []
+    link = belief(6)
+    suspect = suspecting(9e9, 7.0, asked)
+    link.weights(0, suspect)
+    for trip in (10, 30, 20):
+        observe(link, trip)
+        link.weights(0, suspect)
+    assert [usual / MS for usual in asked] == [60, 10, 30, 20]  # of 10 and 30 the later: the prior is above both
+
+
+def test_losses_are_forgiven_and_a_suspicion_has_nothing_to_forgive() -> None:
+    link = belief()
+    observe(link, 10)
+    link.weights(0, suspecting(1e12, 7.0, []))
+    link.forgive_losses()
+    assert link.weights(0) == pytest.approx(plain_weights(0, 0, None))
 
 
 def test_losses_weigh_until_they_are_forgiven() -> None:
     link = belief()
     observe(link, 10)
     link.lost(0)
-    assert link.samples[2, 0] == LOST_NS
+    assert link.samples[3, 0] == LOST_NS
     assert link.latest()[1:] == (100.0, 2.0)
     link.forgive_losses()
-    assert link.weights(0) == pytest.approx(shares(0.05, 1, 0, 0))
+    assert link.weights(0) == pytest.approx(plain_weights(0, 0, None))
 
 
 def test_a_queue_that_was_told_holds_for_all_samples_and_replaces_the_last() -> None:
@@ -242,11 +301,11 @@ def test_bounds_of_each_size_are_missed_as_often_as_they_say() -> None:
 def test_the_prior_is_weak_and_stands_alone_at_first() -> None:
     link = belief()
     assert link.latest() == (60e6, 2000.0, 1.0)
-    assert link.samples[1:].sum() == 0.0
+    assert (link.samples == link.samples[0]).all()  # a row that nobody has written says nothing else
     observe(link, 10, at_ns=SECOND)
     assert link.latest() == (10e6, 100.0, 2.0)
-    assert link.weights(SECOND) == pytest.approx(shares(0.05, 1, 0, 0))
-    assert link.weights(5 * SECOND) == pytest.approx(shares(0.05, 1 / 9, 0, 0))
+    assert link.weights(SECOND) == pytest.approx(plain_weights(SECOND, SECOND, None))
+    assert link.weights(5 * SECOND) == pytest.approx(plain_weights(5 * SECOND, SECOND, None))
 
 
 def test_when_all_was_lost_and_forgiven_the_prior_is_what_is_left() -> None:
@@ -258,23 +317,31 @@ def test_when_all_was_lost_and_forgiven_the_prior_is_what_is_left() -> None:
 
 
 def test_the_ring_goes_round_and_each_new_row_is_marked() -> None:
-    link = belief(4)
-    assert link.changed == {0, 1, 2, 3}
+    link = belief(5)
+    assert link.changed == {0, 1, 2, 3, 4}
     link.changed.clear()
-    for count, row in enumerate((1, 2, 3, 1, 2)):
+    for count, row in enumerate((2, 3, 4, 2, 3)):
         link.observe(now_ns=count, trip_ns=count, ns_per_byte=1.0, factor=1.0, queue_ns=5.0)
         assert link.changed == {row}
         assert link.samples[row, 0] == count + 5.0
         link.changed.clear()
     link.set_queue(7.0)
-    assert link.changed == {0, 1, 2, 3}
-    assert link.samples[:, 0].tolist() == [60e6 + 7.0, 3 + 7.0, 4 + 7.0, 2 + 7.0]
-    place = np.zeros((4, 3))
+    assert link.changed == {0, 1, 2, 3, 4}
+    assert link.samples[:, 0].tolist() == [60e6 + 7.0, 60e6 + 7.0, 3 + 7.0, 4 + 7.0, 2 + 7.0]
+    place = np.zeros((5, 3))
     link.changed.clear()
     link.attach(place)
     assert link.samples is place
-    assert place[1, 0] == 10.0
-    assert link.changed == {0, 1, 2, 3}
+    assert place[2, 0] == 10.0
+    assert link.changed == {0, 1, 2, 3, 4}
+
+
+def test_there_is_room_for_one_observation_whatever_the_limit() -> None:
+    for limit in (1, 2, 3):
+        link = belief(limit)
+        observe(link, 10)
+        assert link.latest()[0] == 10 * MS
+        assert link.weights(0) == pytest.approx(plain_weights(0, 0))
 
 
 def test_a_lane_keeps_thirty_one_ratios() -> None:

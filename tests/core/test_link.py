@@ -157,13 +157,14 @@ def test_a_refusal_never_makes_the_link_look_fast() -> None:
     assert made.link.belief.latest()[1] == rate
 
 
-def test_what_was_too_late_teaches_by_what_had_crossed() -> None:
+def test_what_was_too_late_teaches_by_the_time_that_all_of_it_took_at_least() -> None:
+    """What is acknowledged lags behind what has crossed: by it alone a link would look slower than it is."""
     made = Made().open()
     made.send(0)
     made.link.acked(0, 1, 100, now_ns=110 * MS)
     made.link.acked(0, 1, 500, now_ns=150 * MS)
     made.link.failed(0, 1, fault="too_late", link_at_fault=False, now_ns=160 * MS)
-    assert made.link.belief.latest()[1] == 50 * MS / 500
+    assert made.link.belief.latest()[1] == 50 * MS / 1000
 
 
 def test_a_server_that_does_not_acknowledge_leaves_the_rate_as_it_was() -> None:
@@ -303,8 +304,8 @@ def test_what_stopped_half_way_teaches_by_its_own_time() -> None:
     made.link.acked(0, 1, 250, now_ns=110 * MS)
     made.link.failed(0, 1, fault="cancelled", link_at_fault=False, now_ns=120 * MS)
     trip, rate, factor = made.link.belief.latest()
-    assert (trip, rate, factor) == (10 * MS, 10 * MS / 250, 1.0)
-    assert made.records[-1:] == [r.RemoteObserved("cloud", 10.0, 0.2, 5.0, late=True, lost=False)]
+    assert (trip, rate, factor) == (10 * MS, 10 * MS / 1000, 1.0)
+    assert made.records[-1:] == [r.RemoteObserved("cloud", 10.0, 0.8, 5.0, late=True, lost=False)]  # 8 kbit in 10 ms
 
 
 def test_a_refusal_before_and_at_the_end_of_its_use() -> None:
@@ -320,3 +321,114 @@ def test_an_overloaded_cloud_stands_for_its_wait() -> None:
     made.send(0)
     made.link.failed(0, 1, fault="overloaded", link_at_fault=False, now_ns=110 * MS)
     assert made.link.belief.latest() == (10 * MS + LIMITS.overload_queue_ns, 10 * MS / 8192, 1.0)
+
+
+def suspected(made: Made, now_ns: int) -> list[float] | None:
+    """What an attempt under way gives to expect, (trip in ns, ns per byte), if it weighs at all."""
+    return made.link.belief.samples[1, :2].tolist() if made.link.weights(now_ns)[1] > 0 else None
+
+
+def acknowledging() -> Made:
+    """A link of which every trip so far took 10 ms and the first attempt was acknowledged; 8192 bytes took 10 ms beside it."""
+    made = Made().open()
+    made.send(0, at_ns=30 * MS)
+    made.link.acked(0, 1, 1000, now_ns=40 * MS)
+    made.link.answered(0, 1, queue_ns=0, cloud_ns=0, now_ns=50 * MS)
+    return made
+
+
+def test_an_attempt_that_is_silent_for_longer_than_usual_gives_half_as_much_again_to_expect() -> None:
+    made = acknowledging()
+    rate = made.link.belief.latest()[1]
+    made.send(1)
+    assert suspected(made, 113 * MS) is None  # 1.3 usual trips
+    assert suspected(made, 113 * MS + 1) == [13 * MS * 1.5 + 1.5, rate]
+    assert suspected(made, 160 * MS) == [90 * MS, rate]
+    assert made.link.weights(160 * MS)[1] == 0.5
+    made.link.acked(1, 1, 500, now_ns=165 * MS)
+    assert suspected(made, 166 * MS) is None
+    made.send(2, at_ns=170 * MS)
+    made.link.failed(2, 1, fault="cancelled", link_at_fault=False, now_ns=300 * MS)
+    made.link.answered(1, 1, queue_ns=0, cloud_ns=0, now_ns=300 * MS)
+    assert suspected(made, 400 * MS) is None  # nothing is under way
+
+
+def test_an_attempt_that_is_acknowledged_and_still_slow_gives_its_rate_to_expect() -> None:
+    made = acknowledging()
+    made.send(1)  # 5 ms in the cloud, and no more beside the trip than the prediction's 10 ms allow
+    made.link.acked(1, 1, 200, now_ns=112 * MS)
+    usual_ns = 1.3 * (0 + 5 * MS) + 5 * MS
+    assert suspected(made, 112 * MS + int(usual_ns)) is None
+    assert suspected(made, 112 * MS + int(usual_ns) + 1) is not None
+    assert suspected(made, 162 * MS) == [12 * MS, (50 - 5) * MS * 1.5 / 1000]
+    assert made.link.weights(162 * MS)[1] == 0.5
+    assert made.link.belief.latest()[1] == 10 * MS / 1000  # and nothing of it is observed yet
+
+
+def test_the_newest_attempt_that_takes_longer_than_usual_is_believed() -> None:
+    made = acknowledging()
+    for request, at in ((1, 100), (2, 120), (3, 160)):
+        made.send(request, at_ns=at * MS)
+    assert suspected(made, 165 * MS) == [45 * MS * 1.5, made.link.belief.latest()[1]]  # the third is not slow yet
+    made.link.acked(2, 1, 10, now_ns=166 * MS)
+    assert suspected(made, 167 * MS) == [67 * MS * 1.5, made.link.belief.latest()[1]]
+
+
+def test_a_server_that_never_acknowledges_is_not_suspected_of_silence() -> None:
+    made = Made().open()
+    for request in range(3):
+        made.send(request)
+        assert suspected(made, 190 * MS) is None
+        made.link.answered(request, 1, queue_ns=0, cloud_ns=5 * MS, now_ns=190 * MS)
+
+
+def test_a_link_that_is_not_used_is_probed_less_and_less_often_and_at_once_more_often_when_it_is() -> None:
+    """A probe leaves when the silence since the last is a quarter of the time without use, between both limits."""
+    made, asked, waits = Made().open(), 0, []
+    for number in range(2, 17):
+        made.link.wanted_ns = asked + 8 * SECOND
+        due = made.link.probe_due_ns()
+        assert due is not None
+        waits.append(due - asked)
+        assert waits[-1] == min(max(LIMITS.probe_silence_ns, asked // 4), LIMITS.probe_silence_max_ns)  # unused since 0
+        assert made.link.probe_if_due(due - 1) == 0
+        assert made.link.probe_if_due(due) > 0
+        asked = due
+        made.link.probed(r.ProbeAnswered(number, 10 * MS, 20 * MS, 8192), due + 20 * MS)
+    assert waits == sorted(waits)
+    assert (waits[0], waits[-1]) == (LIMITS.probe_silence_ns, LIMITS.probe_silence_max_ns)
+    made.send(0, at_ns=asked + SECOND // 2)
+    assert made.link.probe_due_ns() == asked + LIMITS.probe_silence_ns
+
+
+def test_no_clock_is_taken_for_a_link_that_has_long_been_without_use() -> None:
+    """A clock that begins at the machine's start is hours ahead when the first link is opened."""
+    spaces = []
+    for began in (0, 50_000 * SECOND):
+        made = Made()
+        made.link.wanted_ns = began
+        made.link.probe_if_due(began)
+        made.link.probed(r.ProbeAnswered(1, 10 * MS, 20 * MS, 8192), began + 20 * MS)
+        due = made.link.probe_due_ns()
+        assert due is not None
+        spaces.append(due - began)
+    assert spaces == [LIMITS.probe_silence_ns] * 2
+
+
+def test_a_probe_is_of_what_is_believed_to_cross_in_its_time() -> None:
+    for ns_per_byte, size in (
+        (1.0, 8192),
+        (2441.0, 8192),
+        (5000.0, 4000),
+        (19_000.0, 1052),
+        (20_000.0, 1024),
+        (1e6, 1024),
+    ):
+        made = Made()
+        made.link.belief.observe(now_ns=0, trip_ns=10 * MS, ns_per_byte=ns_per_byte, factor=1.0, queue_ns=0.0)
+        made.link.wanted_ns = 0
+        assert made.link.probe_if_due(0) == size
+        probe = made.actions[-1]
+        assert isinstance(probe, r.Probe)
+        assert probe.payload_bytes == size
+        assert size in (LIMITS.probe_bytes, LIMITS.probe_bytes_min) or size * ns_per_byte <= LIMITS.probe_sending_ns

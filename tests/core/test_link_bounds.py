@@ -20,7 +20,8 @@ class Walk:
         self.actions: list[r.Action] = []
         self.link = Link("cloud", limits, self.records, self.actions)
         self.now = self.requests = 0
-        self.since = self.heard = 0
+        self.since = self.heard = self.used_since = self.used_stay = 0
+        self.used_last = -SECOND * 60
         self.stays: dict[State, int] = dict.fromkeys(State, 0)
         self._before = self.link.breaker.state
 
@@ -43,6 +44,11 @@ class Walk:
         """Note how long the state has lasted; a closed link's stay counts from when something was last heard."""
         begun = max(self.since, self.heard) if self._before is State.CLOSED else self.since
         self.stays[self._before] = max(self.stays[self._before], self.now - begun)
+        used = (
+            self.now - self.used_last <= 4 * self.limits.probe_silence_ns
+        )  # requests are sent into it, and nothing is heard
+        if self._before is State.CLOSED and used and self.used_since >= begun:
+            self.used_stay = max(self.used_stay, self.now - self.used_since)
         if self.link.breaker.state is not self._before:
             self._before, self.since = self.link.breaker.state, self.now
 
@@ -54,6 +60,12 @@ class Walk:
         match kind:
             case "send":
                 self.requests += 1
+                if (
+                    self.used_since < max(self.heard, self.since)
+                    or now - self.used_last > 4 * self.limits.probe_silence_ns
+                ):
+                    self.used_since = now
+                self.used_last = now
                 times = (now + 10 * SECOND, now + 60 * SECOND)  # background: for long no loss by itself
                 link.sent(Attempt(self.requests, 1, now, 1000, 5.0 * MS, 10.0 * MS, *times))
             case "ack" if attempt:
@@ -98,6 +110,7 @@ def test_no_state_outlasts_its_bound(events: list[tuple[str, int]], seed: int, f
     probing = limits.probe_timeout_ns + limits.probe_margin_ns
     assert walk.stays[State.PROBING] <= probing
     assert walk.stays[State.OPEN] <= max(1.25 * limits.reopen_last_ns, probing)
-    assert walk.stays[State.CLOSED] <= limits.failures_to_open * (limits.probe_silence_ns + probing)
+    assert walk.stays[State.CLOSED] <= limits.failures_to_open * (limits.probe_silence_max_ns + probing)
+    assert walk.used_stay <= limits.failures_to_open * (limits.probe_silence_ns + probing)
     assert walk.link.breaker.state is not State.CLOSED
     assert not walk.link.open_for_requests

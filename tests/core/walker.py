@@ -223,7 +223,9 @@ class World:
     def _check_after(self, event: r.Event) -> None:
         wake, limits = self.core.next_wakeup_ns(), self.scenario.limits
         require(wake is None or wake > self.now, f"the wake-up after {event} lies in the past")
-        require(self.core.in_flight <= limits.requests_in_flight_max, "more in flight than the limit")
+        compared = len(self.core._audits.flights)  # answered already; they have a limit of their own
+        require(compared <= limits.audits_max, "more audits than the limit")
+        require(self.core.in_flight - compared <= limits.requests_in_flight_max, "more in flight than the limit")
         for link in self.core._links.values():
             require(len(link.attempts) <= limits.late_answers_kept_max, "more attempts kept than the limit")
             require(link.belief.samples.shape[0] <= limits.belief_samples_max, "more samples than the limit")

@@ -8,6 +8,7 @@ from hedgerow.core import Core, Limits, Margins, Prices, Stream
 from hedgerow.core import records as r
 from hedgerow.core.arms import Arm, ArmTable, CrossStep, RunStep
 from hedgerow.core.policies import Choice, View, by_name
+from hedgerow.core.policies.expecting import expected
 from hedgerow.errors import UsageError
 from hedgerow.planning.outlook import LinkFigures, fitting, latency_ns, money_mj, view_of, whole_model
 from tests.planning.tables import tables
@@ -51,8 +52,20 @@ def test_the_core_shows_its_policy_the_same(table: ArmTable) -> None:
         np.testing.assert_allclose(mine.cost_mj, theirs.cost_mj, rtol=1e-9)
         assert (mine.available_ns, mine.time_left_ns) == (theirs.available_ns, theirs.time_left_ns)
         assert (mine.reserve_energy_mj, mine.reserve_quality) == (theirs.reserve_energy_mj, theirs.reserve_quality)
+        _same_insurance(mine, theirs)
+        for figures, others in zip(expected(mine), expected(theirs), strict=True):
+            np.testing.assert_allclose(figures, others, rtol=1e-9, atol=1e-9)
         chosen = by_name("ours").choose(mine)
         assert (None if chosen is None else chosen.arm) == (None if policy.choice is None else policy.choice.arm)
+
+
+def _same_insurance(mine: View, theirs: View) -> None:
+    assert (mine.insured is None) == (theirs.insured is None)
+    if mine.insured is None or theirs.insured is None:
+        return
+    for name in ("until_ns", "median_ns", "quality", "keeps_head"):
+        np.testing.assert_array_equal(getattr(mine.insured, name), getattr(theirs.insured, name))
+    assert mine.insured.useful_ns == theirs.insured.useful_ns
 
 
 def _introduce(core: Core) -> int:

@@ -33,8 +33,9 @@ def test_every_combination_is_a_unit_once(standard: Scenario) -> None:
     found = units(standard)
     swept = [(unit.course.name, unit.cell.group, unit.cell.deadline_ms, unit.cell.device_factor) for unit in found]
     assert len(set(swept)) == len(swept) == 8
+    (group,) = (each for each in standard.group if each.name == "cellular")
     assert {each[1:] for each in swept if each[0] == found[0].course.name} == {
-        ("cellular", deadline, factor) for deadline in (100, 150) for factor in (2, 4)
+        ("cellular", deadline, factor) for deadline in group.deadlines_ms for factor in group.device_factors
     }
 
 

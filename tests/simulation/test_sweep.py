@@ -11,7 +11,8 @@ from hedgerow.core.breaker import Signal
 from hedgerow.core.budgets import Budgets, BudgetSettings
 from hedgerow.core.choosing import Choosing
 from hedgerow.core.desk import Desk
-from hedgerow.core.flight import Flight
+from hedgerow.core.flight import Flight, Plan
+from hedgerow.core.insurance import HEAD_MARGIN, insurance
 from hedgerow.core.link import Link
 from hedgerow.core.policies import by_name
 from hedgerow.core.records import MS
@@ -23,6 +24,7 @@ from tests.core.world import small_table
 
 MARGINS = r.Margins()
 DELIVER_NS = MARGINS.deliver_ns
+FIRST = 2  # rows of a belief before what was observed: the prior, and what a silent attempt gives to expect
 
 
 def drawn_table(seed: int) -> ArmTable:
@@ -44,7 +46,10 @@ def moments(table: ArmTable, count: int, samples: int, seed: int) -> tuple[np.nd
     longest = max(model.tail_bound_ns[0] for model in table.locals)
     left = random.uniform(0.0, 3.0 * longest, count).astype(np.int64)
     bounds = [model.tail_bound_ns[0] for model in table.locals]
-    edges = np.array([*bounds, *(bound + MARGINS.timer_ns for bound in bounds)])
+    heads = [busy + late for busy in table.busy_ns[table.is_remote] for late in (0, MARGINS.timer_ns)]
+    heads += [busy * HEAD_MARGIN + MARGINS.timer_ns for busy in table.busy_ns[table.is_remote]]
+    heads = [min(bounds) + each for each in random.permutation(heads)[:20]]
+    edges = np.array([*bounds, *(bound + MARGINS.timer_ns for bound in bounds), *heads]).astype(np.int64)
     left[: len(edges)] = edges  # on the very edge as well
     left[len(edges) : 2 * len(edges)] = edges - 1
     return found, left.astype(np.float64)
@@ -55,13 +60,13 @@ class Single:
 
     def __init__(self, table: ArmTable, prices: r.Prices, samples: int) -> None:
         self.table = table
-        limits = r.Limits(belief_samples_max=samples + 1)
+        limits = r.Limits(belief_samples_max=samples + FIRST)
         self.link = Link("cloud", limits, [], [])
         self.link.up(0)
         self.link.probe_if_due(0)
         self.link.signal(Signal.PROBE_ANSWERED, 0)
         self.desks = {model.lane: Desk(model.lane, table.locals, MARGINS, [], []) for model in table.locals}
-        self.choosing = Choosing(table, limits, prices, {"cloud": self.link}, self.desks)
+        self.choosing = Choosing(table, limits, prices, {"cloud": self.link}, self.desks, MARGINS.timer_ns)
         self.policy, self.names = by_name("ours"), tuple(model.name for model in table.locals)
 
     def decide(self, samples: np.ndarray, left: float, weights: np.ndarray) -> tuple[int, float]:
@@ -82,12 +87,11 @@ class Single:
             start = due - likely_ns if likely_ns <= due else None
         for row in samples[::-1]:  # the newest last
             self.link.belief.observe(now_ns=0, trip_ns=row[0], ns_per_byte=row[1], factor=row[2], queue_ns=0.0)
+        flight.plan = Plan(model, 0)
         view = self.choosing.view(flight, self.names, fits, start, Budgets(BudgetSettings()), 0)
-        view.reserve_energy_mj = self.table.energy.busy_mj(model.tail_median_ns[0])
-        view.reserve_quality = model.quality
         newest = self.link.belief._newest
         count = len(samples)
-        rows = [(newest - 1 - age) % count + 1 for age in range(count)]
+        rows = [(newest - FIRST - age) % count + FIRST for age in range(count)]
         view.network_ns, view.weights = view.network_ns[rows], weights
         choice = self.policy.choose(view)
         return (NO_ARM, np.inf) if choice is None else (choice.arm, choice.cost_mj)
@@ -106,6 +110,16 @@ def test_every_moment_is_decided_as_ours_decides_it_by_the_cores_view(name: str,
         assert (int(swept.arm[row]), float(swept.cost_mj[row])) == (arm, cost), (row, left[row])
 
 
+def test_there_are_arms_whose_head_makes_their_insurance_cheaper() -> None:
+    """Else the tables above would not tell whether that is counted with."""
+    later = [
+        insurance(table, r.Prices(), Plan(model, 0)).later_ns.max()
+        for table in TABLES.values()
+        for model in table.locals
+    ]
+    assert sum(each > 0 for each in later) > 5
+
+
 def test_the_core_itself_chooses_the_same_arm_when_all_that_it_knows_is_one_sample() -> None:
     table, prices = wide_table(24), r.Prices()
     seen, left = moments(table, 60, 1, seed=3)
@@ -119,7 +133,7 @@ def test_the_core_itself_chooses_the_same_arm_when_all_that_it_knows_is_one_samp
         core._links["cloud"].signal(Signal.ANSWERED, 0)
         belief = core._links["cloud"].belief
         belief.observe(now_ns=0, trip_ns=seen[row, 0, 0], ns_per_byte=seen[row, 0, 1], factor=seen[row, 0, 2], queue_ns=0.0)  # fmt: skip
-        belief.samples[0] = belief.samples[1]  # the prior says the same, so that its weight changes nothing
+        belief.samples[0] = belief.samples[FIRST]  # the prior says the same, so that its weight changes nothing
         outcome = core.step(r.RequestArrived(0, "camera", 0), now_ns=0)
         decision = next(each for each in outcome.records if isinstance(each, r.Decision))
         if swept.arm[row] == NO_ARM:

@@ -106,3 +106,34 @@ def test_arrivals_equal_the_emulated_relays_pipe(seed: int) -> None:
     mine = [closed.send(size, at)[1] for at, size in sends]
     theirs = _by_pipe(link, sends, MS // 4)
     assert all(abs(a - b) <= 3 * MS for a, b in zip(mine, theirs, strict=True)), list(zip(mine, theirs, strict=True))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_time_in_which_bytes_move_equals_small_steps(seed: int) -> None:
+    """Quarters of a millisecond, each looked up by itself: frozen or without a rate nothing moves; a loop begins again."""
+    chance = random.Random(seed)
+    starts = sorted({0, *(chance.randrange(1, 300) for _ in range(8))})
+    rows = [(start, 30.0, chance.choice((0.0, 0.5, 8.0)), chance.random() < 0.3) for start in starts]
+    at_end = chance.choice(("hold", "loop"))
+    link = Direction(course(rows, 300, at_end), up=True)
+
+    def moves(now_ms: float) -> bool:
+        place = now_ms % 300 if at_end == "loop" else now_ms
+        _, _, rate, frozen = [row for row in rows if row[0] <= place][-1]
+        return rate > 0 and not frozen
+
+    for _ in range(20):
+        begin, length = chance.randrange(0, 4 * 700), chance.randrange(0, 4 * 700)  # quarters; well beyond the end
+        steps = sum(moves(step / 4) for step in range(begin, begin + length))
+        assert link.moving_ns(begin * MS // 4, (begin + length) * MS // 4) == steps * MS // 4
+
+
+@pytest.mark.parametrize("size", [500, 9_000, 60_000])
+def test_a_radio_sends_for_bytes_over_rate_however_long_the_link_stands_still(size: int) -> None:
+    link = Direction(
+        course([(0, 40, 8, False), (5, 40, 8, True), (105, 40, 0, False), (200, 40, 8, False)], 1000), up=True
+    )
+    passes = link.sending_ns(size, 0)
+    assert passes == pytest.approx(size * 1000 + (195 * MS if size > 5_000 else 0), abs=10)
+    assert link.moving_ns(0, passes) == pytest.approx(size * 1000, abs=10)  # 1 us a byte
+    assert link.moving_ns(6 * MS, 190 * MS) == 0

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from hedgerow.benchmarks.decide import wide_table
-from hedgerow.core.records import MS
+from hedgerow.core.records import MS, Limits
 from hedgerow.simulation.sweep import NO_ARM, Sweep
 
 ROUNDS = 5
-SAMPLES = 12
+SAMPLES = Limits().belief_samples_max
 
 
 def bench_sweep(arms: int = 64, moments: int = 200_000, seed: int = 1) -> dict[str, Any]:

@@ -107,7 +107,7 @@ class LinkBelief:
     """Joint recent samples of one link and the cloud behind it.
 
     `samples` (samples, 3) has the columns of `COLUMNS` (a trip includes the cloud's queue): what one unit of each resource of
-    the arm matrix takes, in ns. Row 0 is the prior, row 1 what an attempt that is silent for longer than usual gives to
+    the arm matrix takes, in ns. Row 0 is the prior (as any row is at first: another link's weights may count it), row 1 what an attempt that is silent for longer than usual gives to
     expect, the others a ring of what was observed. `attach` moves them into a larger matrix, so that a decision reads all beliefs
     in one piece.
     """
@@ -116,8 +116,8 @@ class LinkBelief:
 
     def __init__(self, limits: Limits) -> None:
         rows = max(limits.belief_samples_max, _FIRST + 1)
-        self.samples: Floats = np.zeros((rows, len(self.COLUMNS)))
-        self.samples[0] = (60e6, 2000.0, 1.0)  # 60 ms, 4 Mbit/s: weak, and gone with the first observations
+        self.samples: Floats = np.empty((rows, len(self.COLUMNS)))
+        self.samples[:] = (60e6, 2000.0, 1.0)  # 60 ms, 4 Mbit/s: weak, and gone with the first observations
         self._queue_ns = [0.0] * rows
         self._at_ns, self._base = np.zeros(rows), np.zeros(rows)
         self._newest = 0

@@ -15,7 +15,8 @@ How long a state lasts at most while requests want the link (`Limits`; the core 
 
     probing   P = probe_timeout_ns + probe_margin_ns; then the probe counts as lost, and a later report is ignored
     open      max(1.25 * reopen_last_ns, P)    P: a probe that left before it opened ends first
-    closed    failures_to_open * (probe_silence_ns + P) once nothing is heard any more
+    closed    failures_to_open * (S + P) once nothing is heard any more; S = probe_silence_ns while requests are sent into it,
+              up to probe_silence_max_ns on one that is not used
 
 The wait before a retry is spread over 0.75 to 1.25 of its nominal length by `Limits.seed`, the link's name and the number of
 the retry: a fleet that lost the same cloud does not come back in one instant.

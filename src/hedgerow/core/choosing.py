@@ -85,10 +85,12 @@ class Choosing:
             for column, model in self.whole.items():
                 name = model.name
                 admissible[column] = name in fits or (flight.guaranteed and name in allowed and admissible[column])
-        plan = flight.plan
+        plan, weights = (
+            flight.plan,
+            self._even if link is None else link.weights(now_ns),
+        )  # before: it may change a sample
         return View(
-            table, network_ns=self._network_ns(), device_ns=self._device_ns(now_ns),
-            weights=self._even if link is None else link.weights(now_ns),
+            table, network_ns=self._network_ns(), device_ns=self._device_ns(now_ns), weights=weights,
             admissible=admissible, energy_mj=energy, cost_mj=cost, available_ns=available, time_left_ns=left,
             reserve_energy_mj=table.energy.busy_mj(plan.median_ns) if plan else 0.0,
             reserve_quality=plan.model.quality if plan else 0.0,

@@ -53,9 +53,8 @@ class Link:
         self._acknowledges = False
         self._used_ns: int | None = None  # when something was last sent, or a first probe
         self._probes, self._probe_ends_ns = place << 32, 0
-        self._heard_ns = (
-            -limits.probe_silence_ns
-        )  # when something last came back, or was asked by a probe: at first at once
+        # when something last came back, or was asked by a probe; a link that was never heard is probed at once
+        self._heard_ns = -limits.probe_silence_ns
         self.wanted_ns = 0  # when a request last came that might use this link: it is worth probing
 
     @property

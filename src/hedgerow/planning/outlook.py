@@ -1,7 +1,8 @@
 """What the core would see of each arm on a steady link: the same figures, put into the same `View` for the same policy.
 
 One belief sample stands for the link: a steady one has no spread. The device is idle, the deadline counts from now, and the
-reserve is the local model that the core would hold: of those that fit, the quickest, which leaves the network most time.
+reserve is the local model that the core would hold: of those that fit, the quickest, which leaves the network most time. What
+stands in for an arm whose head has run is counted as the core counts it (`core/insurance.py`), so that both state one cost.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy as np
 
 from hedgerow.core.arms import ArmTable, Flags, Floats, LocalModel
 from hedgerow.core.flight import Plan
+from hedgerow.core.insurance import Insured, insurance, insured
 from hedgerow.core.policies import View
 from hedgerow.core.records import MS, Margins, Prices
 from hedgerow.errors import UsageError
@@ -112,5 +114,16 @@ def view_of(
         reserve_energy_mj=table.energy.busy_mj(fallback.tail_median_ns[0]) if fallback else 0.0,
         reserve_quality=fallback.quality if fallback else 0.0,
         prices=prices,
+        insured=_insured(table, prices, margins, fallback, available_ns, due_ns),
     )
     return view, reserve
+
+
+def _insured(
+    table: ArmTable, prices: Prices, margins: Margins, fallback: LocalModel | None, available_ns: float, due_ns: int
+) -> Insured | None:
+    """What stands in for each arm; None where no local model does."""
+    if fallback is None:
+        return None
+    plan, late_ns = Plan(fallback, 0), margins.timer_ns
+    return insured(table, insurance(table, prices, plan), plan, available_ns - late_ns, float(due_ns) - late_ns)

@@ -82,6 +82,7 @@ class Watched:
     state: str = "open"
     since_ns: int = 0
     heard_ns: int = 0
+    used_ns: int = -1
     wanted_ns: int = 0
     probe: int | None = None
     probe_ns: int = 0
@@ -345,6 +346,7 @@ class Checker:
     def _sent(self, action: r.Send) -> None:
         request, entry = action.request, self._open.get(action.request)
         self._over[request, action.attempt] = action.link
+        self._links[action.link].used_ns, self._links_due = self._now, 0
         size = self._payload_bytes(request, action.model, action.joint, action.codec)
         self._sent_bytes[request] = self._sent_bytes.get(request, 0) + size
         self._crossing[request] = action.model
@@ -368,6 +370,7 @@ class Checker:
         if link.probe is not None and self._now < link.probe_ns + self._probing_max_ns:
             self._fail("limits", f"a second probe of {action.link} while one is out")
         link.probe, link.probe_ns = action.probe, self._now
+        link.used_ns = self._now if link.used_ns < 0 else link.used_ns
         link.heard_ns = self._now
         self._bytes_left -= action.payload_bytes
 
@@ -486,7 +489,7 @@ class Checker:
         self._probed, self._links_due = None, NEVER_NS
         for name, link in self._links.items():
             if link.state == State.CLOSED:
-                since, longest = link.heard_ns, limits.probe_silence_ns + self._probing_max_ns
+                since, longest = link.heard_ns, self._silence_max_ns(link) + self._probing_max_ns
             else:
                 since, longest = link.since_ns, self._open_max_ns if link.state == State.OPEN else self._probing_max_ns
             due = since + longest
@@ -495,6 +498,11 @@ class Checker:
             if now > due and wanted and link.trusted:
                 after = "heard of" if link.state == State.CLOSED else "probed and answered in time"
                 self._fail("breaker", f"{name} is {link.state} for {(now - since) / 1e6:.0f} ms, and was not {after}")
+
+    def _silence_max_ns(self, link: Watched) -> int:
+        """How long nothing may be heard of a link before it is probed: longer for one that has not been used for long."""
+        limits, unused_ns = self._limits, link.heard_ns - link.used_ns
+        return min(max(limits.probe_silence_ns, unused_ns // 4), limits.probe_silence_max_ns)
 
     def finish(self) -> None:
         """When the world is over."""

@@ -2,11 +2,12 @@
 
 For questions over a whole plane (which arm wins at which deadline, price and link) a world with lanes and requests is a million
 times too much. Here stands one decision alone: an idle lane that runs as its profile says, the link open, no budget, the next sample
-of the stream far off. Under these the figures are those of the core and of `core/policies/ours.py` to the last bit: the same products
-and sums in the same order (tests hold the two against each other).
+of the stream far off. Under these the figures are those of the core and of `core/policies/expecting.py` to the last bit: the same
+products and sums in the same order (tests hold the two against each other).
 
-Moments are taken by reserve (which local models fit is the same between two deadlines), then in chunks that stay in a core's cache;
-all buffers are made once. Masked ufuncs are ten times as slow as these products with zeros and ones.
+Moments are taken by reserve (which local models fit is the same between two deadlines), within it by which heads are done before the
+reserve starts (so that the arms that may be chosen are the same, and what stands in for each, `core/insurance.py`), then in chunks
+that stay in a core's cache; all buffers are made once. Masked ufuncs are ten times as slow as these products with zeros and ones.
 """
 
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hedgerow.core.arms import ArmTable, Floats, LocalModel, RunStep
+from hedgerow.core.arms import ArmTable, Floats, RunStep
 from hedgerow.core.beliefs import LOST_NS, LinkBelief
+from hedgerow.core.flight import Plan
+from hedgerow.core.insurance import HEAD_MARGIN, Insurance, insurance
 from hedgerow.core.records import Margins, Prices
 from hedgerow.errors import UsageError
 from hedgerow.simulation.course import Course
@@ -38,12 +41,12 @@ class Swept:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """What holds between two deadlines: the reserve, which local models fit for sure, and in each row what an arm's better
-    answer is worth over the reserve's (mJ)."""
+    """What holds between two deadlines: the reserve, which local models fit for sure, and what stands in for each arm."""
 
-    model: LocalModel
+    plan: Plan
     fits: frozenset[str]
-    gain_mj: Floats
+    insurance: Insurance
+    edges_ns: Floats  # the moments before the reserve's start at which another head is done, in rising order
 
 
 class Sweep:
@@ -66,17 +69,24 @@ class Sweep:
         self._amounts = [self._tiled(row) for row in table.rows(LinkBelief.COLUMNS, link)]
         lanes = [row for name, row in table.amounts.items() if name.startswith("lane:")]
         self._device_ns = self._tiled(sum(lanes[1:], lanes[0]) if lanes else np.zeros(arms))
-        self._is_remote = self._tiled(table.is_remote.astype(np.float64))
-        self._busy_ns, self._up_bytes = self._tiled(table.busy_ns), self._tiled(table.up_bytes)
+        self._is_remote, self._up_bytes = table.is_remote.astype(np.float64), self._tiled(table.up_bytes)
+        self._begins_ns: Floats = np.unique(
+            table.busy_ns
+        )  # before the reserve's start, from which another arm may be chosen
         self._busy_mj = self._tiled(table.busy_ns * (energy.active_mw * 1e-9) + table.is_remote * energy.radio_tail_mj)
         money = table.up_bytes * (table.money_per_mb * 1e-6) + table.cloud_ns * (table.money_per_cloud_s * 1e-9)
-        self._priced = self._tiled(money * self.prices.money_mj + table.disagreement * self.prices.disagreement_mj)
+        self._priced: Floats = money * self.prices.money_mj + table.disagreement * self.prices.disagreement_mj
         self._whole = {column: arm.model for column, arm in enumerate(table.arms) if _is_whole(arm.steps, table)}
-        self._floats = [np.empty((self._rows, arms)) for _ in range(5)]
-        self._limits = [np.empty((self._rows, arms)) for _ in range(2)]
-        self._flags = [np.empty((self._rows, arms), np.bool_) for _ in range(2)]
+        self._power = self._tiled(table.is_remote * (energy.active_mw * 1e-9))
+        self._floats = [np.empty((self._rows, arms)) for _ in range(7)]
+        self._reserve_mj = self._tiled(table.is_remote * self.prices.reserve_mj)
+        self._later_ns, self._median_ns, self._gain_mj, self._unsure, self._fixed_mj = (
+            np.empty((self._rows, arms)) for _ in range(5)
+        )
+        self._has_later = self._has_unsure = False
+        self._late = np.empty((self._rows, arms), np.bool_)
 
-    def _tiled(self, row: Floats) -> Floats:
+    def _tiled(self, row: NDArray[np.floating[Any]]) -> Floats:
         """The row once for each moment of a chunk: products of whole arrays are the quickest."""
         return np.tile(row, (self._rows, 1))
 
@@ -99,11 +109,53 @@ class Sweep:
         level = np.searchsorted(np.array([limit for limit, _ in limits]), left, side="right")
         for place in range(len(limits) + 1):
             mine = np.flatnonzero(level == place)
-            held = self._held(frozenset(name for _, name in limits[:place]))
-            for start in range(0, len(mine), self._rows):
-                chosen = mine[start : start + self._rows]
-                self._chunk(seen[chosen], share[chosen], left[chosen], held, chosen, found)
+            if len(mine):
+                held = self._held(frozenset(name for _, name in limits[:place]))
+                self._level(seen, share, left, held, mine, found)
         return found
+
+    def _level(
+        self, seen: Floats, share: Floats, left: Floats, held: _Held, mine: NDArray[np.int64], found: Swept
+    ) -> None:
+        """Decide at those moments that have this reserve."""
+        available = self._available_ns(held, left[mine])
+        kinds = len(self._begins_ns) + 1
+        alike = np.searchsorted(held.edges_ns, available - self._timer_ns, side="right") * kinds
+        alike += np.searchsorted(self._begins_ns, available, side="right")
+        order = np.argsort(alike, kind="stable")
+        mine, available, alike = mine[order], available[order], alike[order]
+        starts = np.flatnonzero(np.diff(alike, prepend=-1))
+        for first, last in zip(starts, [*starts[1:], len(mine)], strict=True):
+            self._prepare(held, *divmod(int(alike[first]), kinds))
+            for start in range(first, last, self._rows):
+                part = slice(start, min(start + self._rows, last))
+                chosen = mine[part]
+                self._chunk(seen[chosen], share[chosen], left[chosen], available[part], chosen, found)
+
+    def _available_ns(self, held: _Held, left: Floats) -> Floats:
+        """Until when the reserve may wait."""
+        if held.fits:
+            return left - held.plan.bound_ns
+        likely_ns = held.plan.likely_ns  # what nothing guarantees is counted with its usual time, if that fits
+        return np.where(left >= likely_ns, left - likely_ns, left)
+
+    def _prepare(self, held: _Held, done: int, begun: int) -> None:
+        """What stands in for each arm where this many of the edges have been passed (`core.insurance.insured`), and which arms may
+        be chosen: what may not is dear without end."""
+        may = self.table.busy_ns <= (self._begins_ns[begun - 1] if begun else -np.inf)
+        for column, name in self._whole.items():
+            may[column] = name in held.fits or (bool(held.fits) and may[column])
+        self._fixed_mj[:] = np.where(may, self._priced, np.inf)
+        busy_ns, own, plan = self.table.busy_ns, held.insurance, held.plan
+        reached_ns = held.edges_ns[done - 1] if done else -np.inf
+        sure, kept = busy_ns * HEAD_MARGIN <= reached_ns, busy_ns <= reached_ns
+        quality = np.where(sure, own.quality, plan.model.quality)
+        later = np.where(sure, own.later_ns, 0.0)
+        unsure = (1.0 - kept.astype(np.float64)) * self.table.is_remote
+        self._has_later, self._has_unsure = bool(later.any()), bool(unsure.any())
+        self._later_ns[:], self._unsure[:] = later, unsure
+        self._median_ns[:] = np.where(sure, own.median_ns, float(plan.median_ns))
+        self._gain_mj[:] = (self.table.quality - quality) * self.prices.disagreement_mj
 
     def _limits_ns(self) -> list[tuple[int, str]]:
         """From how much time on each local model fits an idle lane, in rising order: the shortest by its bound alone, a longer one
@@ -116,78 +168,76 @@ class Sweep:
         fitting = [model for model in self.table.locals if model.name in fits]
         quickest = min(fitting, key=lambda model: model.tail_median_ns[0], default=None)
         model = quickest or min(self.table.locals, key=lambda model: model.tail_bound_ns[0])
-        gain_mj = (self.table.quality - model.quality) * self.prices.disagreement_mj
-        return _Held(model, fits, self._tiled(gain_mj))
+        plan, busy_ns = Plan(model, 0), self.table.busy_ns[self.table.is_remote]
+        edges_ns = np.unique(np.concatenate((busy_ns, busy_ns * HEAD_MARGIN)))
+        return _Held(plan, fits, insurance(self.table, self.prices, plan), edges_ns)
 
     def _chunk(
-        self, seen: Floats, share: Floats, left: Floats, held: _Held, chosen: NDArray[np.int64], found: Swept
+        self, seen: Floats, share: Floats, left: Floats, available: Floats, chosen: NDArray[np.int64], found: Swept
     ) -> None:
-        rows, model, prices = len(left), held.model, self.prices
-        cost, needed, missed, work, _ = (each[:rows] for each in self._floats)
-        median_ns = model.tail_median_ns[0]
-        if held.fits:
-            available = left - model.tail_bound_ns[0]
-        else:  # what nothing guarantees is counted with its usual time, if that fits
-            likely_ns = median_ns + median_ns // 4
-            available = np.where(left >= likely_ns, left - likely_ns, left)
-        self._weigh(seen, share, available, left, needed, missed)
-        needed *= self._is_remote[:rows]
-        missed *= held.gain_mj[:rows]
-        np.multiply(needed, prices.reserve_mj + self.table.energy.busy_mj(median_ns), out=work)
-        missed += work
+        rows = len(left)
+        cost, needed, missed, runs = (each[:rows] for each in self._floats[:4])
+        self._weigh(seen, share, available - self._timer_ns, left - self._timer_ns)
+        if self._has_unsure:
+            np.maximum(needed, self._unsure[:rows], out=needed)
+            np.maximum(missed, self._unsure[:rows], out=missed)
+        missed *= self._gain_mj[:rows]
+        runs *= self._power[:rows]
         _spread(seen[:, :1, 1] * self.table.energy.radio_mw * 1e-9, self._up_bytes[:rows], cost)
         cost += self._busy_mj[:rows]
         if self._energy_price != 1.0:
             cost *= self._energy_price
-        cost += self._priced[:rows]
-        missed += cost
-        self._admit(available, held, missed)
-        np.multiply(missed, STEPS_PER_MJ, out=work)
-        arm = np.rint(work, out=work).argmin(axis=1)
+        cost += self._fixed_mj[:rows]
+        cost += missed
+        np.multiply(needed, self._reserve_mj[:rows], out=missed)
+        missed += runs
+        cost += missed
+        np.multiply(cost, STEPS_PER_MJ, out=runs)
+        arm = np.rint(runs, out=runs).argmin(axis=1)
         order = np.arange(rows)
-        best = missed[order, arm]
+        best = cost[order, arm]
         found.arm[chosen] = np.where(np.isinf(best), NO_ARM, arm)
-        found.cost_mj[chosen], found.needed[chosen] = best, np.where(np.isinf(best), 0.0, needed[order, arm])
+        found.cost_mj[chosen] = best
+        found.needed[chosen] = np.where(np.isinf(best), 0.0, needed[order, arm] * self._is_remote[arm])
 
-    def _weigh(
-        self, seen: Floats, share: Floats, available: Floats, left: Floats, needed: Floats, missed: Floats
-    ) -> None:
-        """The weight of the samples in which each arm comes after the reserve's start, and after its time."""
+    def _weigh(self, seen: Floats, share: Floats, until: Floats, useful: Floats) -> None:
+        """Into the buffers: the weight of the samples in which each arm comes after its reserve's start, and after its time, and how
+        long the reserve is expected to run."""
         rows, count = share.shape
-        beyond, work, weight = (each[:rows] for each in (self._floats[0], self._floats[3], self._floats[4]))
-        late = self._flags[0][:rows]
-        starts, ends = self._limits[0][:rows], self._limits[1][:rows]
-        for limit, moment in ((starts, available), (ends, left)):
-            np.copyto(limit, moment[:, None])
-            limit -= self._device_ns[:rows]
+        _, needed, missed, runs, work, weight, limit = (each[:rows] for each in self._floats)
+        late = self._late[:rows]
+        np.copyto(limit, until[:, None])
+        if self._has_later:
+            limit += self._later_ns[:rows]
         for sample in range(count):
-            _spread(seen[:, sample, :1], self._amounts[0][:rows], beyond)
+            over = work if sample else runs
+            _spread(seen[:, sample, :1], self._amounts[0][:rows], over)
             for kind in range(1, len(self._amounts)):
-                _spread(seen[:, sample, kind : kind + 1], self._amounts[kind][:rows], work)
-                beyond += work
+                _spread(seen[:, sample, kind : kind + 1], self._amounts[kind][:rows], weight)
+                over += weight
+            over += self._device_ns[:rows]
             if count > 1:
                 np.copyto(weight, share[:, sample : sample + 1])
-            for limit, total in ((starts, needed), (ends, missed)):
-                np.greater(beyond, limit, out=late)
-                into = work if sample else total
-                np.copyto(into, late)
-                if count > 1:
-                    into *= weight
-                if sample:
-                    total += work
+            np.greater(over, useful[:, None], out=late)
+            self._count(late, weight, missed, sample, count)
+            over -= limit
+            np.greater(over, 0.0, out=late)
+            self._count(late, weight, needed, sample, count)
+            np.maximum(over, 0.0, out=over)
+            np.minimum(over, self._median_ns[:rows], out=over)
+            if count > 1:
+                over *= weight
+            if sample:
+                runs += over
 
-    def _admit(self, available: Floats, held: _Held, cost: Floats) -> None:
-        """Make dear without end what may not be chosen."""
-        flags = self._flags[1][: len(cost)]
-        np.less_equal(self._busy_ns[: len(cost)], available[:, None], out=flags)
-        for column, name in self._whole.items():
-            if name in held.fits or not held.fits:
-                flags[:, column] = name in held.fits
-        penalty = self._floats[3][: len(cost)]
-        np.copyto(penalty, flags)
-        penalty -= 0.5  # 0.5 where it may be chosen, else -0.5
-        penalty *= -np.inf
-        np.maximum(cost, penalty, out=cost)
+    def _count(self, late: NDArray[np.bool_], weight: Floats, total: Floats, sample: int, count: int) -> None:
+        """Add this sample's weight to the total of those arms that are late in it."""
+        into = self._floats[0][: len(total)] if sample else total
+        np.copyto(into, late)
+        if count > 1:
+            into *= weight
+        if sample:
+            total += into
 
 
 def _spread(column: Floats, tile: Floats, out: Floats) -> None:

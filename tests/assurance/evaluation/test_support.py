@@ -82,11 +82,12 @@ def test_one_request_in_a_hundred_may_lie_outside_and_is_left_out(wide: Logged) 
 
 
 def test_too_little_weight_is_refused_with_what_would_be_enough(wide: Logged) -> None:
-    told = why(cut(wide, 150))
-    assert re.search(r"is worth \d+ requests of 150; at least 50 are needed", told)
+    count = max(each for each in range(100, wide.requests) if support_of(cut(wide, each)).effective < 50)
+    told = why(cut(wide, count))
+    assert re.search(rf"is worth \d+ requests of {count}; at least 50 are needed", told)
     enough = re.search(r"about (\d+) requests of 'exploring-wide'", told)
     assert enough is not None
-    rare = float((1 / wide.chance[:150]).mean())
+    rare = float((1 / wide.chance[:count]).mean())
     assert int(enough[1]) == pytest.approx(1.5 * 50 * rare, abs=10)
     assert judge(wide).support.effective > 50, "and so it is, once there are that many"
 

@@ -41,7 +41,7 @@ def expected(view: View) -> tuple[Floats, Floats]:
     np.minimum(over, held.median_ns, out=over)
     over *= share
     runs_mj = np.add.reduce(over, axis=0) * (table.is_remote * (table.energy.active_mw * 1e-9))
-    cost: Floats = view.cost_mj + missed * (table.quality - held.quality) * prices.disagreement_mj
+    cost: Floats = view.cost_mj + missed * ((table.quality - held.quality) * prices.disagreement_mj)
     cost = cost + (needed * prices.reserve_mj + runs_mj)
     return cost, needed
 
