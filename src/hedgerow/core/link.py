@@ -173,10 +173,8 @@ class Link:
         if self.breaker.state is State.OPEN:
             due = self.breaker.retry_at_ns
         else:
-            limits, unused_ns = (
-                self._limits,
-                self._heard_ns - (self._heard_ns if self._used_ns is None else self._used_ns),
-            )
+            limits = self._limits
+            unused_ns = 0 if self._used_ns is None else self._heard_ns - self._used_ns
             due = self._heard_ns + min(max(limits.probe_silence_ns, unused_ns // 4), limits.probe_silence_max_ns)
         return due if self.trusted and due <= self.wanted_ns + _ACTIVE_NS else None
 
