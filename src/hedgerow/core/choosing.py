@@ -38,7 +38,7 @@ class Choosing:
             for name in links
         }
         self._lanes = {name[5:]: row for name, row in table.amounts.items() if name.startswith("lane:")}
-        rows, width = limits.belief_samples_max if links else 1, len(LinkBelief.COLUMNS)
+        rows, width = len(self._first.belief.samples) if self._first else 1, len(LinkBelief.COLUMNS)
         self._beliefs: Floats = np.zeros((rows, width * len(links)))  # samples x resources; the links' own memory
         self._amounts: Floats = np.zeros((width * len(links), len(table.arms)))  # resources x arms
         for place, (name, link) in enumerate(links.items()):

@@ -13,6 +13,9 @@ from hedgerow.core.breaker import Breaker, Signal, State
 from hedgerow.core.policies import Feedback
 
 _ACTIVE_NS = 5_000_000_000
+FIRST_CHUNK_BYTES = (
+    1024  # of a crossing or probe: what is acknowledged first, and so is part of the trip (wire/pace.py)
+)
 SLACK_NS = 5_000_000  # beside SILENCE, for what is short anyway
 OVERLOADED = "overloaded"  # the wire's word for a queue that is full
 
@@ -32,7 +35,6 @@ class Attempt:
     arm: int = -1  # its column, and when it was chosen
     decided_ns: int = 0
     first_ack_ns: int | None = None
-    acked_bytes: int = 0
 
 
 class Link:
@@ -50,7 +52,7 @@ class Link:
         self.attempts: dict[tuple[int, int], Attempt] = {}
         self.trusted = True  # that its answers are right, which no probe can tell
         self._probe: int | None = None
-        self._acknowledges = False
+        self._acknowledges, self._answered_ns = False, -1  # when what was last answered had been sent
         self._used_ns: int | None = None  # when something was last sent, or a first probe
         self._probes, self._probe_ends_ns = place << 32, 0
         # when something last came back, or was asked by a probe; a link that was never heard is probed at once
@@ -75,11 +77,11 @@ class Link:
         found, self._heard_ns, self._acknowledges = self.attempts[request, attempt], now_ns, True
         if found.first_ack_ns is None:
             found.first_ack_ns = now_ns
-        found.acked_bytes = max(found.acked_bytes, min(bytes_received, found.payload_bytes))
 
     def answered(self, request: int, attempt: int, *, queue_ns: int, cloud_ns: int, now_ns: int) -> None:
         """An answer to an attempt under way: learn from it."""
         found, self._heard_ns = self.attempts.pop((request, attempt)), now_ns
+        self._answered_ns = max(self._answered_ns, found.sent_ns)
         self._teach(found, now_ns - found.decided_ns)
         network_ns = max(1, now_ns - found.sent_ns - queue_ns - cloud_ns)
         factor = cloud_ns / found.cloud_median_ns if found.cloud_median_ns > 0 and cloud_ns else 1.0
@@ -93,13 +95,14 @@ class Link:
         trip_ns, rate, factor = self.belief.latest()
         if link_at_fault or (found.first_ack_ns is None and now_ns >= found.useful_until_ns):
             self._lose(now_ns)
-        elif found.first_ack_ns is not None:  # stopped or too late: the time that passed still teaches
-            crossed = found.first_ack_ns - found.sent_ns
-            per_byte = max(0, now_ns - found.first_ack_ns) / max(1, found.payload_bytes)  # at least as slow as this
-            self._observe(crossed, per_byte, factor, 0, found.cloud_median_ns, late=True, now_ns=now_ns)
         elif fault == OVERLOADED:
             waits_ns = self._limits.overload_queue_ns
             self.belief.observe(now_ns=now_ns, trip_ns=trip_ns, ns_per_byte=rate, factor=factor, queue_ns=waits_ns)
+        elif found.first_ack_ns is not None:  # stopped or too late: the time that passed still teaches
+            crossed = found.first_ack_ns - found.sent_ns
+            slowest = (now_ns - found.first_ack_ns) / max(1, found.payload_bytes)  # at least as slow as this
+            per_byte = max(rate, slowest)
+            self._observe(crossed, per_byte, factor, 0, found.cloud_median_ns, late=True, now_ns=now_ns)
 
     def weights(self, now_ns: int) -> Floats:
         """(samples,): how much each sample of the belief counts now."""
@@ -111,14 +114,15 @@ class Link:
         Half as much again as it has taken so far: of what is not over yet, as much is to come as has been (Gott), or less.
         """
         for each in reversed(self.attempts.values()):
+            if each.sent_ns <= self._answered_ns:
+                return None  # what was sent later has been answered: this one's trouble is its own, or over
+            age, latest = now_ns - each.sent_ns, self.belief.latest()
+            whole = each.predicted_network_ns + each.cloud_median_ns
             if each.first_ack_ns is None:
-                age = now_ns - each.sent_ns
                 if self._acknowledges and age > SILENCE * usual_ns:
-                    return age * 1.5, self.belief.latest()[1]
-                continue
-            rest, cloud = now_ns - each.first_ack_ns, each.cloud_median_ns
-            if rest > SILENCE * (max(0.0, each.predicted_network_ns - usual_ns) + cloud) + SLACK_NS:
-                return each.first_ack_ns - each.sent_ns, (rest - cloud) * 1.5 / max(1, each.payload_bytes)
+                    return age * 1.5, latest[1]
+            elif age > SILENCE * whole + SLACK_NS:
+                return each.first_ack_ns - each.sent_ns, latest[1] * 1.5 * age / whole
         return None
 
     def lose_silent(self, now_ns: int) -> list[Attempt]:
@@ -209,7 +213,8 @@ class Link:
             self.signal(Signal.PROBE_LOST, now_ns)
             return True
         trip, factor = event.round_trip_ns, self.belief.latest()[2]
-        per_byte = max(0, event.transfer_ns - trip) / max(1, event.payload_bytes)
+        rest_ns, rest_bytes = event.transfer_ns - trip, event.payload_bytes - FIRST_CHUNK_BYTES
+        per_byte = rest_ns / rest_bytes if rest_ns > 0 and rest_bytes > 0 else self.belief.latest()[1]
         self._observe(trip, per_byte, factor, 0, 0.0, late=False, now_ns=now_ns)
         self.signal(Signal.PROBE_ANSWERED, now_ns)
         return True

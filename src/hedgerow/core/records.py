@@ -128,7 +128,7 @@ class Limits:
     probe_silence_ns: int = 1 * SECOND
     probe_silence_max_ns: int = 8 * SECOND  # a link that is not used is probed less and less often, up to this
     probe_bytes: int = 8192
-    probe_bytes_min: int = 1024
+    probe_bytes_min: int = 2048
     probe_sending_ns: int = 20 * MS  # a probe is of what is believed to cross in this time, between these two
     probe_timeout_ns: int = 500 * MS
     probe_margin_ns: int = 1 * SECOND  # a probe of which nothing was reported by then counts as lost

@@ -60,5 +60,6 @@ def least(score: Floats, allowed: Flags, steps: float = _STEPS_PER_NS) -> int | 
 
 
 def present(view: View) -> int:
-    """The belief sample that weighs most: the newest, or the prior when all is old."""
-    return int(view.weights.argmax())
+    """The belief sample that weighs most of those that were observed: the newest; the prior when nothing was."""
+    observed = view.weights[1:]
+    return 1 + int(observed.argmax()) if len(observed) and observed.any() else 0
