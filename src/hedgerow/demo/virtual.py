@@ -7,9 +7,9 @@ is a fact of the machine: it is given, not guessed.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import NormalDist
+from statistics import NormalDist, median
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from hedgerow.emulation.conditions import LinkConditions
 from hedgerow.emulation.control import changed
 from hedgerow.journal import Header, read_steps
 from hedgerow.planning import arm_table
+from hedgerow.planning.arms import cloud_segments_ns
 from hedgerow.planning.settings import margins_of
 from hedgerow.profiling import Profile
 from hedgerow.profiling.times import Times
@@ -32,7 +33,7 @@ from hedgerow.simulation.course import Course as LinkCourse
 from hedgerow.simulation.declared import DisturbedLanes, DisturbedServer
 from hedgerow.simulation.draws import Draws
 from hedgerow.simulation.faults import Fault
-from hedgerow.simulation.faulty import Kinds, chance
+from hedgerow.simulation.faulty import WARM, Kinds, chance
 from hedgerow.simulation.journalling import record
 from hedgerow.simulation.lanes import Lane, LaneTimes, quantile_at
 from hedgerow.simulation.servers import QueueServer
@@ -44,6 +45,42 @@ LEAD_NS = 1210 * r.MS
 FIRST_NS = 105 * r.MS
 """From the session's opening to the first warm-up frame."""
 _NORMAL = NormalDist()
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a profile does not know of a live drive's surroundings: the server beside relay and screen on one core takes
+    `cloud_factor` times as long, and relay, sockets and threads add `added_rtt_ms` to every round trip."""
+
+    cloud_factor: float = 1.0
+    added_rtt_ms: float = 0.0
+
+    @classmethod
+    def of_journal(cls, journal: Path, profile: Profile, course: Course) -> "Around":
+        """As a live journal shows it: medians over its answers of computing there against the profile's, and of the round trips
+        before the link first changes against those asked for; the plain one where nothing was answered."""
+        header, steps = read_steps(journal)
+        core, sent = header.core(), dict[int, float]()
+        there = {model.name: cloud_segments_ns(profile, model) for model in profile.models}
+        factors: list[float] = []
+        trips_ms: list[float] = []
+        asked_ms = link_course(course).round_trip_ns[0] / r.MS
+        changes_ns: float = np.inf
+        for _, now_ns, event, _ in steps:
+            outcome = core.step(event, now_ns=now_ns)
+            if isinstance(event, r.RequestArrived) and event.request == WARM_UP_REQUESTS:
+                changes_ns = event.captured_ns + course.happenings[1].at_s * r.SECOND
+            for action in outcome.actions:
+                if isinstance(action, r.Send):
+                    sent[action.request] = sum(there[action.model][action.joint + 1 : action.last + 1])
+            if isinstance(event, r.AnswerArrived):
+                factors.append(event.compute_ns / sent[event.request])
+            for seen in outcome.records:
+                if isinstance(seen, r.RemoteObserved) and seen.round_trip_ms > 0 and now_ns < changes_ns:
+                    trips_ms.append(seen.round_trip_ms)
+        if not factors or not trips_ms:
+            return cls()
+        return cls(median(factors), max(0.0, median(trips_ms) - asked_ms))
 
 
 def link_course(course: Course, *, lead_ns: int = 0) -> LinkCourse:
@@ -80,7 +117,7 @@ def server_fault(course: Course, *, lead_ns: int = 0, back_s: float | None = Non
     moments = {order: happening.at_s for happening in course.happenings for order in happening.orders}
     killed_s = moments[KILL]
     down_s = (moments[RESTART] if back_s is None else back_s) - killed_s
-    return Fault("server-kill", lead_ns + round(killed_s * r.SECOND), round(down_s * r.SECOND), link=LINK)
+    return Fault("server-kill", lead_ns + round(killed_s * r.SECOND), round(down_s * r.SECOND), stage=WARM, link=LINK)
 
 
 def header_of(profile: Profile, policy: str, *, factor: float) -> Header:
@@ -98,15 +135,18 @@ def drive_setup(
     deadline_ms: float,
     seed: int,
     back_s: float | None = None,
+    around: Around | None = None,
 ) -> Setup:
     """The drive's world: requests 0 to WARM_UP_REQUESTS - 1 do not count, as in the live one."""
+    around = around or Around()
     draws = Draws(seed).within("demo")
     times = LaneTimes.of_profile(profile, draws.within("device").generator, device_factor=factor)
-    there = LaneTimes.of_cloud(profile, draws.within("cloud").generator)
+    there = LaneTimes.of_cloud(profile, draws.within("cloud").generator, cloud_factor=around.cloud_factor)
     faults = (server_fault(course, lead_ns=LEAD_NS, back_s=back_s),)
 
     def server() -> DisturbedServer:
-        inner = QueueServer.of_profile(Cloud(CloudSettings()), profile, lambda number: there)
+        cloud = Cloud(CloudSettings())
+        inner = QueueServer.of_profile(cloud, profile, lambda number: there, cloud_factor=around.cloud_factor)
         return DisturbedServer(inner, Kinds(faults), LINK)
 
     warm = [FIRST_NS + place * course.period_ns for place in range(WARM_UP_REQUESTS)]
@@ -118,7 +158,7 @@ def drive_setup(
         margins=header.margins,
         streams=(r.Stream(STREAM, deadline_ns, r.Criticality.MISSION, course.period_ns),),
         arrivals=tuple(Arrival(at_ns, at_ns, STREAM) for at_ns in (*warm, *counted)),
-        course=link_course(course, lead_ns=LEAD_NS),
+        course=link_course(course, lead_ns=LEAD_NS).with_rtt_offset(around.added_rtt_ms),
         lanes=lambda: DisturbedLanes(Lane(times), Kinds(faults), seed),
         server=server,
         limits=replace(header.limits, seed=1 + seed),
