@@ -20,12 +20,15 @@ from typing import Any
 from hedgerow.assurance import Timed, rows_from_text
 from hedgerow.core import records as r
 from hedgerow.demo.course import Course
-from hedgerow.demo.prepare import Prepared
+from hedgerow.demo.frames import PROFILE_FRAMES, PROFILE_SEED, cut_frames
+from hedgerow.demo.prepare import EFFORT, Prepared
 from hedgerow.demo.runner import STRATEGIES
 from hedgerow.demo.score import score
 from hedgerow.demo.virtual import Around, drive, drive_setup
 from hedgerow.journal import Header, read_steps, replay
-from hedgerow.profiling import Profile
+from hedgerow.models.fetch import fetch, read_index
+from hedgerow.models.task import Task
+from hedgerow.profiling import Profile, make_profile
 
 FIGURES = ("in_time_percent", "cost_mj", "energy_mj", "kilobytes", "remote_percent", "p50_ms", "p99_ms")
 IN_TIME_POINTS, COST_SHARE = 2.0, 0.10
@@ -88,10 +91,21 @@ def side(drives: Sequence[dict[str, float]]) -> Side:
     )
 
 
-def live(out: Path, seconds: float) -> None:
+def live(out: Path, seconds: float, profile: Path | None) -> None:
     """One demo, as a user starts it."""
     words = [sys.executable, "-m", "hedgerow.cli.main", "demo", "--out", str(out), "--json", "--seconds", str(seconds)]
+    words += [] if profile is None else ["--profile", str(profile)]
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def longer_profile(path: Path, seconds: float) -> Path:
+    """As the demo makes its own, of the same crops and codecs, with more time: more samples of every length."""
+    task, photographs = Task.load(fetch("imagenet")), read_index(fetch("photographs"))
+    frames, _ = cut_frames(photographs, PROFILE_FRAMES, PROFILE_SEED)
+    made = make_profile(task, list(frames), seconds=seconds, quick=True, effort=EFFORT)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made.save(path)
+    return path
 
 
 def compare(out: Path, seeds: int) -> dict[str, Any]:
@@ -157,6 +171,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=15.0, help="length of each drive")
     parser.add_argument("--runs", type=int, default=1, help="how many demos")
+    parser.add_argument("--profile-seconds", type=float, help="measure for so long instead of the demo's own 7 s")
     parser.add_argument("--seeds", type=int, default=10, help="how many simulated drives beside each live one")
     parser.add_argument("--out", type=Path, help="keep the demos' folders here")
     parser.add_argument("--read", type=Path, nargs="+", default=[], help="folders of demos that were driven before")
@@ -166,7 +181,10 @@ def main() -> None:
         folders = list(options.read)
         for number in range(0 if folders else options.runs):
             folders.append((options.out or Path(scratch)) / f"run-{number + 1}")
-            live(folders[-1], options.seconds)
+            profile = None
+            if options.profile_seconds:
+                profile = longer_profile(folders[-1].with_suffix(".profile.json"), options.profile_seconds)
+            live(folders[-1], options.seconds, profile)
         every = []
         for number, folder in enumerate(folders, start=1):
             every.append(compare(folder, options.seeds))
