@@ -147,7 +147,7 @@ def drive_setup(
     def server() -> DisturbedServer:
         cloud = Cloud(CloudSettings())
         inner = QueueServer.of_profile(cloud, profile, lambda number: there, cloud_factor=around.cloud_factor)
-        return DisturbedServer(inner, Kinds(faults), LINK)
+        return DisturbedServer(inner, Kinds(faults), LINK, profile.calibrations())
 
     warm = [FIRST_NS + place * course.period_ns for place in range(WARM_UP_REQUESTS)]
     counted = [LEAD_NS + place * course.period_ns for place in range(course.requests)]

@@ -349,6 +349,9 @@ class Body:
         answered = link.down.pass_by(done_ns) if done_ns < NEVER_NS else NEVER_NS
         if answered <= lost_ns and self._servers[action.link].alive:
             trip = link.down.pass_by(first_ns) - now
+            probed: Callable[[], None] | None = getattr(self._servers[action.link], "probed", None)  # one that forgets
+            if probed is not None:
+                self.clock.at(answered, probed)
             self.clock.at(answered, self._probed, r.ProbeAnswered(action.probe, trip, answered - now, size))
         else:
             refused = not self._servers[action.link].alive and answered <= lost_ns
