@@ -24,7 +24,7 @@ from hedgerow.demo.frames import PROFILE_FRAMES, PROFILE_SEED, cut_frames
 from hedgerow.demo.prepare import EFFORT, Prepared
 from hedgerow.demo.runner import STRATEGIES
 from hedgerow.demo.score import score
-from hedgerow.demo.virtual import Around, drive, drive_setup
+from hedgerow.demo.virtual import Around, drive, drive_setup, heard_again_s
 from hedgerow.journal import Header, read_steps, replay
 from hedgerow.models.fetch import fetch, read_index
 from hedgerow.models.task import Task
@@ -121,14 +121,16 @@ def compare(out: Path, seeds: int) -> dict[str, Any]:
         rows = rows_from_text((out / f"{name}.rows.jsonl").read_text())
         bands = about["course"][name]
         back_s = bands[-1]["from_s"] if bands[-1]["name"] == "good" else course.seconds + 10.0
-        asked = {"factor": factor, "deadline_ms": deadline_ms, "back_s": back_s}
+        asked = {"factor": factor, "deadline_ms": deadline_ms}
+        heard_s = heard_again_s(journal, course, back_s)
         told = Around.of_journal(journal, profile, course)
         seen: dict[str, Any] = {"replay": replayed(journal), "around": asdict(told)}
+        seen["around"] |= {"server_back_s": back_s, "heard_again_s": heard_s}
         seen["live"] = figures(name, rows, journal, header)
-        for word, around in (("blind", Around()), ("told", told)):
+        for word, around, up_s in (("blind", Around(), back_s), ("told", told, heard_s)):
             drives = []
             for seed in range(seeds):
-                setup = drive_setup(course, profile, header, seed=seed, around=around, **asked)
+                setup = drive_setup(course, profile, header, seed=seed, around=around, back_s=up_s, **asked)
                 kept = out / f"{name}.{word}-{seed}.journal"
                 drives.append(figures(name, drive(setup, header, kept), kept, header))
             seen[word] = asdict(side(drives))
@@ -156,7 +158,10 @@ def show(number: int, found: dict[str, Any]) -> None:
             good = abs(off) <= IN_TIME_POINTS and abs(cost) <= COST_SHARE
             verdict = f"{off:+.1f} points, {100 * cost:+.1f} %: {'agrees' if good else 'DOES NOT AGREE'}"
             print(f"  {'':11} {word:6} {line(theirs)}   {verdict}")
-        print(f"  {'':11} told: server x {around['cloud_factor']:.2f}, round trip + {around['added_rtt_ms']:.1f} ms")
+        told = f"server x {around['cloud_factor']:.2f}, round trip + {around['added_rtt_ms']:.1f} ms and {around['jitter_ms']:.1f} on average"
+        print(
+            f"  {'':11} told: {told}; back at {around['server_back_s']:.1f} s, reached at {around['heard_again_s']:.1f} s"
+        )
 
 
 def line(values: dict[str, float]) -> str:

@@ -44,21 +44,25 @@ LEAD_NS = 1210 * r.MS
 """From the session's opening to the first frame that counts: eight warm-up frames, then what starting takes in the live demo."""
 FIRST_NS = 105 * r.MS
 """From the session's opening to the first warm-up frame."""
+STRETCH_NS = 10 * r.MS
 _NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, slots=True)
 class Around:
     """What a profile does not know of a live drive's surroundings: the server beside relay and screen on one core takes
-    `cloud_factor` times as long, and relay, sockets and threads add `added_rtt_ms` to every round trip."""
+    `cloud_factor` times as long; relay, sockets and threads add `added_rtt_ms` to every round trip and, from one stretch of
+    STRETCH_NS to the next, an exponential time of mean `jitter_ms`."""
 
     cloud_factor: float = 1.0
     added_rtt_ms: float = 0.0
+    jitter_ms: float = 0.0
 
     @classmethod
     def of_journal(cls, journal: Path, profile: Profile, course: Course) -> "Around":
         """As a live journal shows it: medians over its answers of computing there against the profile's, and of the round trips
-        before the link first changes against those asked for; the plain one where nothing was answered."""
+        before the link first changes against those asked for (their tenth, and the mean above it); the plain one where nothing was
+        answered."""
         header, steps = read_steps(journal)
         core, sent = header.core(), dict[int, float]()
         there = {model.name: cloud_segments_ns(profile, model) for model in profile.models}
@@ -80,7 +84,26 @@ class Around:
                     trips_ms.append(seen.round_trip_ms)
         if not factors or not trips_ms:
             return cls()
-        return cls(median(factors), max(0.0, median(trips_ms) - asked_ms))
+        least_ms = sorted(trips_ms)[len(trips_ms) // 10]
+        jitter_ms = sum(max(0.0, each - least_ms) for each in trips_ms) / len(trips_ms)
+        return cls(median(factors), max(0.0, least_ms - asked_ms), jitter_ms)
+
+    def over(self, course: LinkCourse, random: np.random.Generator) -> LinkCourse:
+        """The link as it looks through relay, sockets and threads."""
+        course = course.with_rtt_offset(self.added_rtt_ms)
+        if not self.jitter_ms:
+            return course
+        starts = np.union1d(course.starts_ns, np.arange(0, course.end_ns, STRETCH_NS))
+        rows = course.rows_at(starts)
+        late_ns = random.exponential(self.jitter_ms * r.MS, len(starts))
+        return replace(
+            course,
+            starts_ns=starts,
+            round_trip_ns=course.round_trip_ns[rows] + late_ns,
+            up_bytes_per_s=course.up_bytes_per_s[rows],
+            down_bytes_per_s=course.down_bytes_per_s[rows],
+            frozen=course.frozen[rows],
+        )
 
 
 def link_course(course: Course, *, lead_ns: int = 0) -> LinkCourse:
@@ -110,6 +133,23 @@ def link_course(course: Course, *, lead_ns: int = 0) -> LinkCourse:
         frozen=np.array([each.frozen for each in found]),
         at_end="hold",
     )
+
+
+def heard_again_s(journal: Path, course: Course, back_s: float) -> float:
+    """When the first crossing reached the new server that served from `back_s` on, in seconds of the drive: a connection that was
+    refused for a while tries again only after a pause of its own. `back_s` where nothing was sent after it."""
+    header, steps = read_steps(journal)
+    core, begun_ns, sent = header.core(), 0, False
+    for _, now_ns, event, _ in steps:
+        outcome = core.step(event, now_ns=now_ns)
+        if isinstance(event, r.RequestArrived) and event.request == WARM_UP_REQUESTS:
+            begun_ns = event.captured_ns
+        if not begun_ns or (at_s := (now_ns - begun_ns) / r.SECOND) < back_s:
+            continue
+        if isinstance(event, r.ChunkAcked):
+            return at_s - link_course(course).round_trip_ns[-1] / r.SECOND / 2
+        sent = sent or any(isinstance(action, r.Send) for action in outcome.actions)
+    return course.seconds if sent else back_s
 
 
 def server_fault(course: Course, *, lead_ns: int = 0, back_s: float | None = None) -> Fault:
@@ -158,7 +198,7 @@ def drive_setup(
         margins=header.margins,
         streams=(r.Stream(STREAM, deadline_ns, r.Criticality.MISSION, course.period_ns),),
         arrivals=tuple(Arrival(at_ns, at_ns, STREAM) for at_ns in (*warm, *counted)),
-        course=link_course(course, lead_ns=LEAD_NS).with_rtt_offset(around.added_rtt_ms),
+        course=around.over(link_course(course, lead_ns=LEAD_NS), draws.generator("jitter")),
         lanes=lambda: DisturbedLanes(Lane(times), Kinds(faults), seed),
         server=server,
         limits=replace(header.limits, seed=1 + seed),
