@@ -147,7 +147,7 @@ def heard_again_s(journal: Path, course: Course, back_s: float) -> float:
         if not begun_ns or (at_s := (now_ns - begun_ns) / r.SECOND) < back_s:
             continue
         if isinstance(event, r.ChunkAcked):
-            return at_s - link_course(course).round_trip_ns[-1] / r.SECOND / 2
+            return at_s - float(link_course(course).round_trip_ns[-1]) / r.SECOND / 2
         sent = sent or any(isinstance(action, r.Send) for action in outcome.actions)
     return course.seconds if sent else back_s
 
