@@ -4,11 +4,20 @@ fault of network or cloud makes late what the device alone answers in time."""
 import numpy as np
 import pytest
 
+from hedgerow.core import records as r
 from hedgerow.core.policies import by_name
+from hedgerow.simulation.body import Work
+from hedgerow.simulation.clock import Clock
+from hedgerow.simulation.cloud import Cloud, CloudSettings
 from hedgerow.simulation.comparing import late_above
 from hedgerow.simulation.course import Course
-from hedgerow.simulation.faults import KINDS
+from hedgerow.simulation.declared import DisturbedServer
+from hedgerow.simulation.faults import KINDS, Fault
+from hedgerow.simulation.faulty import WARM, Kinds, ServerFaults
+from hedgerow.simulation.lanes import LaneTimes
+from hedgerow.simulation.servers import QueueServer
 from hedgerow.simulation.world import Recorder, Run, build, end_ns, run
+from tests.simulation.profiles import profile, streams
 from tests.simulation.worlds import LINK, ran, scenario, setup
 
 
@@ -96,3 +105,30 @@ def test_on_a_looping_link_a_fault_comes_once() -> None:
     made = ran('[[fault]]\nkind = "blackout"\nat_s = 0.2\nfor_s = 0.5\n', course=course)
     assert "local" not in _between(made, 3, 10)
     assert setup(course=LINK).course is LINK
+
+
+def test_a_new_server_has_no_calibrations_until_a_device_that_it_refused_probes_it() -> None:
+    kill = Fault("server-kill", 1 * r.SECOND, 1 * r.SECOND, stage=WARM)
+    times = LaneTimes.of_cloud(profile(), streams(0))
+    inner = QueueServer.of_profile(Cloud(CloudSettings()), profile(), lambda device: times)
+    server, clock, heard = DisturbedServer(inner, Kinds((kill,)), "cloud", {"small@1:q4"}), Clock(), list[str]()
+    server.begin(clock)
+
+    def send(joint: int, codec: str) -> None:
+        now = clock.now_ns
+        work = Work(0, len(heard), 1, "small", joint, 3, codec, now, now + r.SECOND)
+        server.submit(work, clock, lambda ended: heard.append(ended.fault))
+
+    crossings = [(500, 1, "q4"), (2500, 1, "q4"), (2600, -1, "jpeg:75"), (3500, 1, "q4"), (4500, 1, "q4")]
+    for at_ms, joint, codec in crossings:
+        clock.at(at_ms * r.MS, send, joint, codec)
+    clock.at(2400 * r.MS, server.probed)  # nothing was refused yet: the device has no reason to introduce itself
+    clock.at(4000 * r.MS, server.probed)
+    clock.run(10 * r.SECOND)
+    assert heard == ["", "wrong_codec", "", "wrong_codec", ""]
+
+
+@pytest.mark.parametrize(("stage", "longest_ms"), [("", 800), (WARM, 0)])
+def test_a_new_server_that_has_warmed_up_computes_at_once_as_fast(stage: str, longest_ms: float) -> None:
+    server = ServerFaults(Kinds((Fault("server-kill", 0, r.SECOND, stage=stage),)), "cloud")
+    assert server.compute_ns(10 * r.MS, r.SECOND) - 10 * r.MS == pytest.approx(longest_ms * r.MS)

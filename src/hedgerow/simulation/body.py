@@ -348,13 +348,14 @@ class Body:
         lost_ns = now + action.timeout_ns
         answered = link.down.pass_by(done_ns) if done_ns < NEVER_NS else NEVER_NS
         if answered <= lost_ns and self._servers[action.link].alive:
-            began = now + (
-                link.up.opening_ns(now) if action.fresh else 0
-            )  # the client times it from the open connection on
+            # the client times a fresh probe from the open connection on
+            began = now + (link.up.opening_ns(now) if action.fresh else 0)
             trip = max(1, link.down.pass_by(first_ns) - began)
-            self.clock.at(
-                answered, self._probed, r.ProbeAnswered(action.probe, trip, max(trip, answered - began), size)
-            )
+            probed: Callable[[], None] | None = getattr(self._servers[action.link], "probed", None)  # one that forgets
+            if probed is not None:
+                self.clock.at(answered, probed)
+            took = r.ProbeAnswered(action.probe, trip, max(trip, answered - began), size)
+            self.clock.at(answered, self._probed, took)
         else:
             refused = not self._servers[action.link].alive and answered <= lost_ns
             self.clock.at(link.down.pass_by(first_ns) if refused else lost_ns, self._probed, r.ProbeLost(action.probe))

@@ -131,7 +131,9 @@ class Parts:
         """A fresh cloud, for the devices that `times` knows."""
         cloud, factor = Cloud(cloud_settings(self.scenario)), self.scenario.cloud.factor
         server = kind.of_profile(cloud, self.profile, times, cloud_factor=factor)
-        return DisturbedServer(server, Kinds(self.faults), LINK) if self.faults else server
+        if not self.faults:
+            return server
+        return DisturbedServer(server, Kinds(self.faults), LINK, self.profile.calibrations())
 
     def shaped(self, course: Course) -> Course:
         """The course with the declared faults."""

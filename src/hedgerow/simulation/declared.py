@@ -5,7 +5,7 @@ Rules: a fault comes once at its moment, also where the link's course begins aga
 request and the moment, so every policy meets the same; a fault that never comes about changes nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from hedgerow.simulation.faulty import FaultyBody, Kinds, LaneFaults, ServerFaul
 from hedgerow.simulation.servers import QueueServer
 
 WITHDRAWN_SHARE = 0.3
+WRONG_CODEC = "wrong_codec"
 LIES_AGREE = 0.2  # how often the answer of a server that lies is right by chance
 
 
@@ -64,10 +65,15 @@ class DisturbedLanes:
 
 
 class DisturbedServer:
-    """A queueing cloud that dies, stops, slows, or refuses; `begin` plans its deaths on the clock."""
+    """A queueing cloud that dies, stops, slows, or refuses; `begin` plans its deaths on the clock.
 
-    def __init__(self, server: QueueServer, faults: Kinds, link: str) -> None:
-        self.inner, self._faults = server, ServerFaults(faults, link)
+    `calibrated`: what it decodes only with a calibration, as "MODEL@JOINT:CODEC". A new server has none: it refuses these as
+    "wrong_codec" until a device that it has refused probes it, for then the device introduces itself again (device/network.py).
+    """
+
+    def __init__(self, server: QueueServer, faults: Kinds, link: str, calibrated: Collection[str] = ()) -> None:
+        self.inner, self._faults, self._calibrated = server, ServerFaults(faults, link), frozenset(calibrated)
+        self._introduced_ns, self._refused_codec = 0, False
         server.lengthen = self._lengthened
         self._clock: Clock | None = None
 
@@ -86,10 +92,22 @@ class DisturbedServer:
 
     def submit(self, work: Work, clock: Clock, done: Callable[[Ended], None]) -> None:
         refusal = self._faults.refusal(work, clock.now_ns)
+        if not refusal and self._forgot(work, clock.now_ns):
+            refusal, self._refused_codec = WRONG_CODEC, True
         if refusal:
             clock.at(clock.now_ns, done, Ended(refusal))
         else:
             self.inner.submit(work, clock, lambda ended: self._leaves(ended, clock, done))
+
+    def probed(self) -> None:
+        """A probe was answered."""
+        if self._refused_codec and self._clock is not None:
+            self._introduced_ns, self._refused_codec = self._clock.now_ns, False
+
+    def _forgot(self, work: Work, now_ns: int) -> bool:
+        if not any(self._introduced_ns < kill.until_ns <= now_ns for kill in self._faults.kills):
+            return False
+        return f"{work.model}@{work.joint}:{work.codec}" in self._calibrated
 
     def _leaves(self, ended: Ended, clock: Clock, done: Callable[[Ended], None]) -> None:
         end_ns = self._faults.end_ns(clock.now_ns)

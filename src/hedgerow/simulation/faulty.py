@@ -20,6 +20,7 @@ from hedgerow.simulation.faults import Fault
 SLOW_FACTOR: Final = 10
 COLD_NS: Final = 800 * r.MS  # what the first requests of a new server take more, falling to nothing over COLD_FOR_NS
 COLD_FOR_NS: Final = 2 * r.SECOND
+WARM: Final = "warm"  # stage of a server's death whose new one has computed before it answers, as `hedgerow serve` does
 QUEUE_MAX_NS: Final = 400 * r.MS
 Key = tuple[int, int]
 
@@ -140,7 +141,7 @@ class ServerFaults:
             compute *= SLOW_FACTOR
         for kill in self.kills:
             since = now_ns - kill.until_ns
-            if 0 <= since < COLD_FOR_NS:
+            if kill.stage != WARM and 0 <= since < COLD_FOR_NS:
                 compute += int(COLD_NS * (1.0 - since / COLD_FOR_NS))
         return compute
 

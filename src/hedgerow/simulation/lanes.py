@@ -58,6 +58,11 @@ def quantile_curve(times: Times, *, extra_ns: float = 0.0, scale: float = 1.0) -
     return curve
 
 
+def quantile_at(times: Times, normal: float) -> int:
+    """The value (ns) at one draw of the standard normal, for what is no lane's work: timers, cancellations."""
+    return round(float(np.interp(normal, _GRID, quantile_curve(times))))
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """One chain of pieces (a model's segments, or one encoder): a curve for each piece, quiet and beside a busy process,
