@@ -35,8 +35,9 @@ def made(error: str = "") -> Compared:
     (course,) = cells.load_courses("drive-mixed")
     found = Compared(whole, [], [], [], ("hedgerow",))
     for deadline, links in TABLE.items():
-        for arms, bound, free, mine, third in links:
-            found.units.append(cells.Unit(cells.Cell("all", course.radio, float(deadline), 1.0), course, 0))
+        for place, (arms, bound, free, mine, third) in enumerate(links):
+            link = course.named(f"link {place}")
+            found.units.append(cells.Unit(cells.Cell("all", course.radio, float(deadline), 1.0), link, 0))
             taken = np.array(TAKEN[deadline], np.int64) * REQUESTS // sum(TAKEN[deadline])
             found.judged.append(Judged(ARMS, REQUESTS, (np.array(arms),), (bound,), (free,), (taken,)))
             real = dict(zip(ARMS, (*arms[:2], third), strict=True))

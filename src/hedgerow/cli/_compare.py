@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hedgerow.cli._progress import with_progress
+from hedgerow.errors import UsageError
 
 
 def compare(
@@ -21,6 +22,10 @@ def compare(
     if wanted.fleet is not None:
         from hedgerow.cli._fleet import fleet
 
+        if links is not None or ray is not None or output is not None or seeds > 1:
+            raise UsageError(
+                "a fleet takes its links from its scenario, and runs one seed here: leave --links, --ray, -o, --seeds out"
+            )
         name = "hedgerow" if policies == "all" else policies
         fleet(wanted, policy=name, seed=first, picture=None if plots is None else plots / "fleet.png", as_json=as_json)
         return
@@ -29,8 +34,11 @@ def compare(
         results.check(output)
     if plots is not None:
         from hedgerow.views import comparison as pictures
+
+        pictures.check()
     courses = courses_of(wanted) if links is None else load_courses(links)
     every = [unit for seed in range(first, first + seeds) for unit in units(wanted, courses, seed=seed)]
+    _check_arms(wanted, every, names)
     found = with_progress(
         "worlds", 2 * len(every),
         lambda tell: comparing.compare(wanted, every, names, workers=workers, ray=ray, progress=tell),
@@ -38,13 +46,25 @@ def compare(
     summary = summing.summary(found)
     if output is not None:
         results.write(output, results.rows(found))
+    if as_json:
+        print(json.dumps(summary), flush=True)
+    else:
+        _show(summary)
     if plots is not None:
         for path in pictures.draw(summary, plots, _timeline(found, names)):
             print(f"wrote {path}", file=sys.stderr)
-    if as_json:
-        print(json.dumps(summary))
-        return
-    _show(summary)
+
+
+def _check_arms(wanted: Any, every: list[Any], names: tuple[str, ...]) -> None:
+    """That the arms which "only:ARM" names are there, before anything runs."""
+    from hedgerow.core.policies import ONLY, by_name
+    from hedgerow.simulation.cells import build, profile_of
+
+    fixed = [name for name in names if name.startswith(ONLY)]
+    if fixed:
+        table = build(wanted, profile_of(wanted), every[0]).table
+        for name in fixed:
+            by_name(name, table)
 
 
 def _timeline(found: Any, names: tuple[str, ...]) -> Any:
@@ -57,7 +77,11 @@ def _timeline(found: Any, names: tuple[str, ...]) -> Any:
     from hedgerow.views.comparison import OURS, Timeline
 
     unit = next((each for each in found.units if each.cell.group != "wifi"), found.units[0])
-    name = OURS if OURS in names else names[0]
+    ran = found.ran[found.units.index(unit)]
+    good = [each.policy for each in ran if each.policy in names and not each.error]
+    if not good:
+        return None
+    name = OURS if OURS in good else good[0]
     setup = build(found.scenario, profile_of(found.scenario), unit)
     made = run(setup, by_name(name, setup.table), found.scenario.price[0].prices())
     captured = np.array([each.captured_ns for each in setup.arrivals], np.int64)
@@ -86,16 +110,19 @@ def _show(summary: dict[str, Any]) -> None:
                "/ clairvoyant", "95 %", "gap closed")  # fmt: skip
     for place, column in enumerate(columns):
         table.add_column(column, justify="left" if place == 0 else "right", no_wrap=place == 0)
-    for row in sorted(summary["policies"], key=lambda row: (row["cost"] is None, row["cost"])):
+    for row in sorted(
+        summary["policies"], key=lambda row: (row["cost"] is None, row["worlds_failed"] > 0, row["cost"] or 0.0)
+    ):
         if row["cost"] is None:
             table.add_row(row["name"], *["-"] * (len(columns) - 1))
             continue
-        low, high = row["cost_over_clairvoyant_95"]
+        interval = row["cost_over_clairvoyant_95"]
         table.add_row(
-            row["name"], f"{row['late']:,}", f"{row['late_above_device_only']:,}", _ms(row["p99_ms"]),
+            row["name"] + (f" ({row['worlds_failed']} worlds failed)" if row["worlds_failed"] else ""), f"{row['late']:,}",
+            _count(row["late_above_device_only"]), _ms(row["p99_ms"]),
             f"{row['energy_mj']:.1f}", f"{row['uplink_bytes'] / 1000:.1f}", f"{row['agreement']:.3f}",
             f"{row['cost']:.1f}", f"{row['cost_over_hindsight']:.3f}", f"{row['cost_over_clairvoyant']:.3f}",
-            f"{low:.3f}-{high:.3f}", f"{row['gap_closed']:.2f}",
+            "one link" if interval is None else f"{interval[0]:.3f}-{interval[1]:.3f}", f"{row['gap_closed']:.2f}",
         )  # fmt: skip
     for row in summary["oracles"]:
         if row["cost"] is not None:
@@ -113,6 +140,10 @@ def _show(summary: dict[str, Any]) -> None:
         )
     for error in summary["errors"]:
         console.print(f"{error['policy']} failed on {', '.join(error['links'][:5])}: {error['error']}")
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
 
 
 def _ms(value: float | None) -> str:

@@ -53,6 +53,8 @@ def simulate(
 
         if links is not None or scenario is not None:
             raise UsageError("--campaign draws its own worlds: leave the scenario and --links out")
+        if output is not None or plots is not None or ray is not None or policies != "all":
+            raise UsageError("--campaign has no --policies, --output, --plots or --ray: it draws its policies, too")
         run(
             seeds=seeds or 1000,
             requests=requests,

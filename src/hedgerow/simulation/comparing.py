@@ -41,7 +41,7 @@ Ints = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Judged:
-    """Phase one of one unit, by price: what each arm would have cost in all, (arms,); the clairvoyants' sums; what they took."""
+    """Phase one of one unit, by price: what each arm would have cost in all, (arms,); the clairvoyants' sums; what they took, (arms + 1,): the last place counts the core's own plan."""
 
     arms: tuple[str, ...]
     requests: int
@@ -62,7 +62,7 @@ class Ran:
     price: int
     requests: int
     late: int = 0
-    late_above: int = 0
+    late_above: int | None = 0
     cost_mj: float = 0.0
     energy_mj: float = 0.0
     up_bytes: float = 0.0
@@ -165,7 +165,8 @@ def judge(task: _Judge) -> Judged:
         costs.append(_single(table, each, setup).sum(axis=0))
         cost, arm = table.rule_bound(each, setup)
         bound.append(float(cost.sum()))
-        taken.append(np.bincount(arm[arm != NO_ARM], minlength=len(setup.table.arms)))
+        width = len(setup.table.arms)  # beyond the last arm: the core's own plan
+        taken.append(np.bincount(np.where(arm == NO_ARM, width, arm), minlength=width + 1))
         free.append(float(table.free(each, setup)[0].sum()))
     names = tuple(arm.name for arm in setup.table.arms)
     return Judged(names, len(setup.arrivals), tuple(costs), tuple(bound), tuple(free), tuple(taken))
@@ -200,7 +201,7 @@ def _played(scenario: Scenario, setup: Setup, name: str, price: int, twins: dict
         price,
         count,
         late=int(made.late.sum()),
-        late_above=late_above(setup, made, twins.get(price)),
+        late_above=None if (twin := twins.get(price)) is None else late_above(setup, made, twin),
         cost_mj=float(made.cost_mj(prices, table).sum()),
         energy_mj=float(made.energy_mj.sum()) + made.probe_mj,
         up_bytes=up_bytes,
@@ -214,10 +215,8 @@ def _played(scenario: Scenario, setup: Setup, name: str, price: int, twins: dict
     )
 
 
-def late_above(setup: Setup, made: Run, twin: Run | None) -> int:
+def late_above(setup: Setup, made: Run, twin: Run) -> int:
     """Late, no device bound exceeded between capture and answer, and in time on the device alone."""
-    if twin is None:
-        return 0
     moments, count = sorted(made.exceeded_ns), 0
     for request in np.flatnonzero(made.late & ~twin.late).tolist():
         captured, told = setup.arrivals[request].captured_ns, int(made.told_ns[request])

@@ -268,6 +268,9 @@ def _check(scenario: Scenario, name: str) -> None:
     names = [part.name for part in scenario.streams()]
     if len(set(names)) != len(names):
         raise UsageError(f"{name}: two streams have the same name")
+    for what, values in _swept(scenario):
+        if len(set(values)) != len(values):
+            raise UsageError(f"{name}: {what} names a value twice: each would count twice")
     groups = [group.name for group in scenario.group]
     if len(set(groups)) != len(groups):
         raise UsageError(f"{name}: two groups have the same name")
@@ -285,6 +288,8 @@ def _check(scenario: Scenario, name: str) -> None:
                 sensor = part.sensor(group.period_ms, group.deadlines_ms[0])
             except UsageError as error:
                 raise UsageError(f"{name}: {error}") from None
+            if sensor.phase_ns >= span_ns(scenario, group):
+                raise UsageError(f"{name}: stream '{part.name}' begins after the world of '{group.name}' has ended")
             if sensor.period_ns > span_ns(scenario, group):
                 raise UsageError(f"{name}: stream '{part.name}' has a period longer than the world of '{group.name}'")
     cells = sum(len(group.deadlines_ms) * len(group.device_factors) for group in scenario.group) * len(scenario.price)
@@ -305,6 +310,15 @@ def _check_parts(scenario: Scenario, name: str) -> None:
         raise UsageError(f"{name}: {error}; {_ABOUT}") from None
     if scenario.fleet is not None and not scenario.links:
         raise UsageError(f"{name}: [fleet] needs links = [...]: what its cells are like")
+
+
+def _swept(scenario: Scenario) -> list[tuple[str, tuple[object, ...]]]:
+    """What is swept, by its place in the file."""
+    found: list[tuple[str, tuple[object, ...]]] = [("[[price]]", tuple(each.prices() for each in scenario.price))]
+    for group in scenario.group:
+        found.append((f"deadlines_ms of '{group.name}'", group.deadlines_ms))
+        found.append((f"device_factors of '{group.name}'", group.device_factors))
+    return found
 
 
 def _numbers(value: object) -> list[float]:

@@ -1,8 +1,9 @@
 """From what ran to what is said of it: per policy and per cell, with intervals over links.
 
 Rules: ratios are means over the cells that count; `gap_closed` is of the mean costs, (hindsight - policy) / (hindsight -
-clairvoyant), because in single cells the gap can be next to nothing; an interval resamples links within each cell (2.5 % and
-97.5 % of 400 bootstraps with a fixed seed), so it says how much another choice of links would move the figure, and no more.
+clairvoyant), because in single cells the gap can be next to nothing; an interval resamples links, each with all its worlds in all cells (2.5 %
+and 97.5 % of 400 bootstraps with a fixed seed), so it says how much another choice of links would move the figure, and no more.
+A policy that failed somewhere in a cell has no figures of that cell, and says in how many worlds it failed.
 """
 
 from collections import defaultdict
@@ -19,6 +20,10 @@ from hedgerow.simulation.cells import Cell
 from hedgerow.simulation.comparing import SHARE_MAX, Compared, Ran, arm_costs, candidates
 
 BOOTSTRAPS: Final = 400
+NOTHING: Final = (
+    "late", "late_above_device_only", "p99_ms", "agreement", "cost", "cost_over_hindsight", "cost_over_clairvoyant",
+    "gap_closed",
+)  # fmt: skip
 Key = tuple[Cell, int]
 
 
@@ -28,6 +33,7 @@ class CellSums:
 
     cell: Cell
     price: int
+    links: tuple[str, ...]
     requests: Floats
     clairvoyant: Floats
     free: Floats
@@ -75,13 +81,14 @@ def _cell(found: Compared, cell: Cell, price: int) -> CellSums:
     return CellSums(
         cell,
         price,
+        tuple(found.units[place].course.name for place in places),
         np.array([float(each.requests) for each in judged]),
         np.array([each.clairvoyant_mj[price] for each in judged]),
         np.array([each.free_mj[price] for each in judged]),
         choices[name],
         name,
-        float(taken.max() / sum(each.requests for each in judged)),
-        arms[int(taken.argmax())],
+        float(taken.max() / taken.sum()),
+        (*arms, "")[int(taken.argmax())],
         policies,
     )
 
@@ -104,18 +111,19 @@ def summary(found: Compared) -> dict[str, Any]:
 
 
 def _policy_row(found: Compared, cells: Sequence[CellSums], policy: str) -> dict[str, Any]:
-    keys = {(each.cell, each.price) for each in cells}
+    whole = [each for each in cells if policy in each.policies]
+    keys = {(each.cell, each.price) for each in whole}
     ran = [
         each
         for unit, rows in zip(found.units, found.ran, strict=True)
         for each in rows
         if each.policy == policy and (unit.cell, each.price) in keys and not each.error
     ]
-    whole = [each for each in cells if policy in each.policies]
     requests = sum(each.requests for each in ran)
-    row: dict[str, Any] = {"name": policy, "requests": requests}
-    if not ran or not whole:
-        return {**row, "late": 0, "late_above_device_only": 0, "cost": None}
+    failed = sum(any(each.policy == policy and each.error for each in rows) for rows in found.ran)
+    row: dict[str, Any] = {"name": policy, "requests": requests, "cells": len(whole), "worlds_failed": failed}
+    if not requests:
+        return {**row, **dict.fromkeys(NOTHING)}
     row |= _means(ran, requests)
     if found.scenario.radio is not None:
         row["radio_mj"] = round(sum(each.radio_mj for each in ran) / requests, 3)
@@ -123,8 +131,7 @@ def _policy_row(found: Compared, cells: Sequence[CellSums], policy: str) -> dict
         left = [each.battery or 0.0 for each in ran]
         row |= {"battery_left": round(sum(left) / len(left), 4), "batteries_dead": sum(each == 0.0 for each in left)}
     row |= _ratios(whole, lambda cell: cell.policies[policy])
-    low, high = _interval(whole, lambda cell: cell.policies[policy])
-    row["cost_over_clairvoyant_95"] = [round(low, 4), round(high, 4)]
+    row["cost_over_clairvoyant_95"] = _interval(whole, lambda cell: cell.policies[policy])
     row["cells_below_hindsight"] = sum(cell.cost(cell.policies[policy]) < cell.cost(cell.hindsight) for cell in whole)
     return row
 
@@ -140,7 +147,9 @@ def _means(ran: Sequence[Ran], requests: int) -> dict[str, Any]:
     late = sum(each.late for each in ran)
     return {
         "late": late,
-        "late_above_device_only": sum(each.late_above for each in ran),
+        "late_above_device_only": None
+        if any(each.late_above is None for each in ran)
+        else sum(each.late_above or 0 for each in ran),
         "in_time": round(1 - late / requests, 6),
         "p50_ms": quantile_ms(0.5),
         "p99_ms": quantile_ms(0.99),
@@ -170,15 +179,30 @@ def _ratios(cells: Sequence[CellSums], of: Values) -> dict[str, float]:
     }
 
 
-def _interval(cells: Sequence[CellSums], of: Values) -> tuple[float, float]:
-    """(2.5 %, 97.5 %) of the mean ratio to the clairvoyant over links drawn again within each cell."""
-    random, found = np.random.default_rng(0), np.zeros(BOOTSTRAPS)
+def _interval(cells: Sequence[CellSums], of: Values) -> list[float] | None:
+    """[2.5 %, 97.5 %] of the mean ratio to the clairvoyant over links drawn again; None where every radio has one link alone.
+
+    A link is drawn with all its worlds in all cells: the same road under another deadline is no second road.
+    """
+    names: dict[tuple[str, str], list[str]] = {}
     for cell in cells:
-        count = len(cell.requests)
-        drawn = random.integers(0, count, (BOOTSTRAPS, count))
-        found += of(cell)[drawn].sum(axis=1) / cell.clairvoyant[drawn].sum(axis=1)
+        known = names.setdefault((cell.cell.group, cell.cell.radio), [])
+        known += sorted(set(cell.links) - set(known))
+    if max(map(len, names.values())) < 2:
+        return None
+    random, found, times = np.random.default_rng(0), np.zeros(BOOTSTRAPS), {}
+    for key, links in sorted(names.items()):
+        drawn = random.integers(0, len(links), (BOOTSTRAPS, len(links)))
+        counts = np.array([np.bincount(row, minlength=len(links)) for row in drawn])
+        times[key] = {link: counts[:, place] for place, link in enumerate(links)}
+    for cell in cells:
+        mine = times[cell.cell.group, cell.cell.radio]
+        weights = np.array([mine[link] for link in cell.links]).T
+        below = (weights * cell.clairvoyant).sum(axis=1)
+        ratio = (weights * of(cell)).sum(axis=1) / np.where(below > 0, below, 1.0)
+        found += np.where(below > 0, ratio, cell.cost(of(cell)) / cell.cost(cell.clairvoyant))
     low, high = np.quantile(found / len(cells), (0.025, 0.975))
-    return float(low), float(high)
+    return [round(float(low), 4), round(float(high), 4)]
 
 
 def _oracle_row(cells: Sequence[CellSums], name: str) -> dict[str, Any]:
@@ -202,7 +226,7 @@ def _cell_row(found: Compared, cell: CellSums) -> dict[str, Any]:
         "disagreement_mj": price.disagreement_mj,
         "reserve_mj": price.reserve_mj,
         "money_mj": price.money_mj,
-        "links": len(cell.requests),
+        "links": len(set(cell.links)),
         "counts": cell.counts,
         "favourite": cell.favourite,
         "favourite_share": round(cell.share, 4),

@@ -57,6 +57,14 @@ def draw(summary: dict[str, Any], folder: Path, timeline: Timeline | None = None
     return made
 
 
+def check() -> None:
+    """HostError, before anything is computed, where pictures cannot be drawn."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise HostError("pictures need matplotlib: pip install 'hedgerow[plots]'") from None
+
+
 def _save(path: Path, fill: Callable[[Any], None]) -> Path:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -116,12 +124,16 @@ def _arms_map(axes: Any, summary: dict[str, Any]) -> None:
     cells = summary["by_cell"]
     radios = list(dict.fromkeys((cell["group"], cell["radio"]) for cell in cells))
     settings = sorted(
-        {(c["group"], c["deadline_ms"], c["device_factor"], c["disagreement_mj"], c["money_mj"]) for c in cells}
+        {
+            (c["group"], c["deadline_ms"], c["device_factor"], c["disagreement_mj"], c["money_mj"], c["reserve_mj"])
+            for c in cells
+        }
     )
     column, row = {each: i for i, each in enumerate(radios)}, {each: i for i, each in enumerate(settings)}
     for cell in cells:
         key = (
-            cell["group"], cell["deadline_ms"], cell["device_factor"], cell["disagreement_mj"], cell["money_mj"]
+            cell["group"], cell["deadline_ms"], cell["device_factor"], cell["disagreement_mj"], cell["money_mj"],
+            cell["reserve_mj"],
         )  # fmt: skip
         x, y = column[cell["group"], cell["radio"]], row[key]
         colour = FAMILIES[family(cell["hindsight_arm"])]
@@ -134,8 +146,8 @@ def _arms_map(axes: Any, summary: dict[str, Any]) -> None:
     names = [radio.removeprefix("WiFi-") or "other" for _, radio in radios]
     axes.set_xticks(range(len(radios)), names, rotation=25, ha="right", fontsize=8)
     labels = [
-        f"{deadline:g} ms, device x{factor:g}, disagreement {price:g}" + (f", MB {money:g}" if money else "")
-        for _, deadline, factor, price, money in settings
+        f"{deadline:g} ms, device x{factor:g}, disagreement {price:g}" + (f", money {money:g}" if money else "")
+        for _, deadline, factor, price, money, _ in settings
     ]
     axes.set_yticks(range(len(settings)), labels, fontsize=7)
     axes.set_title("Best single arm in hindsight (colour), and ours over its cost; pale: one arm wins anyway")
