@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedgerow.core.beliefs import LOST_NS, LaneBelief, LinkBelief, QuantileBound, exp2, log2, Suspect
+from hedgerow.core.beliefs import LOST_NS, LaneBelief, LinkBelief, QuantileBound, Suspect, exp2, log2
 from hedgerow.core.records import MS, SECOND, Limits
 
 

@@ -279,7 +279,7 @@ def plain_expected(view: View, column: int, available_ns: float) -> tuple[float,
 
     The reserve is `SMALL`, of which "head" runs the first 2 ms: from there on 10 ms of it are left, and 12 ms of bounds.
     """
-    arm, headed = ARMS[column], ARMS[column].name == "head" and 3 * MS * 1.3 <= available_ns
+    arm, headed = ARMS[column], ARMS[column].name == "head" and available_ns >= 3 * MS * 1.3
     starts, runs_ns = available_ns + (2.4 * MS if headed else 0.0), (10 if headed else 12) * MS
     done_in_time = view.table.busy_ns[column] <= available_ns
     cost, needed = float(view.cost_mj[column]), 0.0

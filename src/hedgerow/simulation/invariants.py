@@ -483,7 +483,7 @@ class Checker:
 
     def _check_links(self) -> None:
         """Whether a state lasts too long; nothing to look at before the first moment at which one may (`_links_due`)."""
-        now, limits = self._now, self._limits
+        now = self._now
         if self._probed is not None and self._probed.state != State.CLOSED:
             self._fail("breaker", f"a link is {self._probed.state} although its probe was answered")
         self._probed, self._links_due = None, NEVER_NS
