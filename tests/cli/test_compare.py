@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hedgerow.cli.main import _collect, app
-from hedgerow.errors import UsageError
+from hedgerow.errors import HostError, UsageError
 
 SCENARIO = """
 format = 1
@@ -87,6 +87,11 @@ def test_every_run_is_a_row_of_the_file_and_pictures_are_drawn(tiny: Path, tmp_p
         ((), "names no links"),
         (("--links", "drive-mixed", "-o", "runs.txt"), ".csv or .parquet"),
         (("--links", "drive-mixed", "--shrink"), "belong to --campaign"),
+        (("--links", "drive-mixed", "--requests", "10"), "belong to --campaign"),
+        (("--links", "drive-mixed", "--policies", "hedgerow,ours"), "the same policy"),
+        (("--links", "drive-mixed", "--policies", "only:cloud:nobody"), "no arm 'cloud:nobody'"),
+        (("--campaign", "--policies", "ours"), "it draws its policies"),
+        (("fleet-outage", "--links", "drive-mixed"), "takes its links from its scenario"),
         (("standard", "--campaign"), "draws its own worlds"),
         (("nothing.toml", "--links", "drive-mixed"), "no scenario"),
     ],
@@ -94,6 +99,21 @@ def test_every_run_is_a_row_of_the_file_and_pictures_are_drawn(tiny: Path, tmp_p
 def test_what_cannot_be_is_refused_before_anything_runs(words: tuple[str, ...], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         run(*words)
+
+
+def test_what_cannot_be_written_is_told_before_anything_runs(tiny: Path, tmp_path: Path) -> None:
+    for words in (("-o", "/proc/runs.csv"), ("--plots", str(tiny))):
+        with pytest.raises(HostError, match="cannot write"):
+            run(str(tiny), "--links", "drive-mixed", *words)
+
+
+def test_lateness_is_told_where_no_cell_counts(tiny: Path) -> None:
+    tiny.write_text(SCENARIO.replace("[90]", "[5]").replace("seconds = 20", "seconds = 4"))
+    words = (str(tiny), "--links", "drive-mixed", "--policies", "hedgerow", "--workers", "1")
+    (row,) = json.loads(run(*words, "--json"))["policies"]
+    assert row["late"] is None
+    assert (row["requests_of_all"], row["late_of_all"]) == (10, 10)
+    assert "10 of 10 late" in run(*words)
 
 
 def test_an_empty_folder_and_a_broken_trace_are_told_with_their_names(tmp_path: Path) -> None:

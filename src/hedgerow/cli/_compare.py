@@ -36,6 +36,7 @@ def compare(
         from hedgerow.views import comparison as pictures
 
         pictures.check()
+        results.writable(plots, plots)
     courses = courses_of(wanted) if links is None else load_courses(links)
     every = [unit for seed in range(first, first + seeds) for unit in units(wanted, courses, seed=seed)]
     _check_arms(wanted, every, names)
@@ -104,7 +105,7 @@ def _show(summary: dict[str, Any]) -> None:
 
     console = literal_console()
     if not console.is_terminal:
-        console.width = 144
+        console.width = 160
     table = Table(title=f"{summary['links']} links; {summary['cells_counted']} of {summary['cells']} cells count")
     columns = ("policy", "late", "above device", "p99 ms", "energy mJ", "kB up", "agrees", "cost mJ", "/ hindsight",
                "/ clairvoyant", "95 %", "gap closed")  # fmt: skip
@@ -138,6 +139,10 @@ def _show(summary: dict[str, Any]) -> None:
         console.print(
             "no cell counts: in each, one arm is the clairvoyant's for more than 95 % of the requests (--json has them)"
         )
+    for row in summary["policies"]:
+        if row["late_of_all"] > (row["late"] or 0):
+            words = f"in all worlds, counting or not, {row['late_of_all']:,} of {row['requests_of_all']:,} late"
+            console.print(f"{row['name']}: {words}")
     for error in summary["errors"]:
         console.print(f"{error['policy']} failed on {', '.join(error['links'][:5])}: {error['error']}")
 

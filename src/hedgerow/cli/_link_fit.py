@@ -1,6 +1,7 @@
 """`hedgerow link fit`: a generated link's model from a folder of recorded traces, and how close it comes to them."""
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from hashlib import sha256
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 ROUNDS = 40
 """The comparison draws so many courses for each trace, each as long as that trace: the generated side's noise is small."""
+
+
+FAR = 0.25  # how far a generated median may lie from its source before that is said aloud
 
 
 def fit(
@@ -122,10 +126,16 @@ def _print(model: "LinkModel", seen: "LinkStatistics", made: "LinkStatistics", o
     print(f"{len(source.traces)} traces, {source.rows} rows, {source.seconds:.0f} s -> {output} (generated link)")
     if plot is not None:
         print(f"drawn in {plot}")
+    far: list[str] = []
     print(f"{'':32}{'source':>12}{'generated':>12}{'difference':>12}")
     for words, one, other in compared(seen, made):
         shown = [" -" if value is None else f"{value:.4g}" for value in (one, other)]
         print(f"{words:32}{shown[0]:>12}{shown[1]:>12}{_difference(one, other):>12}")
+        far += [words] if words.endswith(" p50") and one and other and abs(other / one - 1) > FAR else []
+    for words in far:
+        print(
+            f"hedgerow: the model is far from its source in {words}: give more traces, or longer ones", file=sys.stderr
+        )
 
 
 def compared(seen: "LinkStatistics", made: "LinkStatistics") -> Iterator[tuple[str, float | None, float | None]]:

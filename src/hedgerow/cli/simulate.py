@@ -25,7 +25,9 @@ def simulate(
     seeds: Annotated[
         int | None, typer.Option(min=1, max=10_000_000, help="How many worlds (1,000), or draws of each link's (1).")
     ] = None,
-    requests: Annotated[int, typer.Option(min=1, max=1_000_000, help="Of a campaign: requests in each world.")] = 1000,
+    requests: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="Of a campaign: requests in each world (1,000).")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The first seed; the others follow.")] = 0,
     workers: Annotated[int, typer.Option(min=0, max=1024, help="Processes; 0: one a core.")] = 0,
     ray: Annotated[
@@ -57,7 +59,7 @@ def simulate(
             raise UsageError("--campaign has no --policies, --output, --plots or --ray: it draws its policies, too")
         run(
             seeds=seeds or 1000,
-            requests=requests,
+            requests=requests or 1000,
             first=seed,
             workers=workers,
             only=only,
@@ -65,8 +67,8 @@ def simulate(
             as_json=as_json,
         )
         return
-    if shrink or only is not None:
-        raise UsageError("--shrink and --only belong to --campaign")
+    if shrink or only is not None or requests is not None:
+        raise UsageError("--shrink, --only and --requests belong to --campaign")
     from hedgerow.cli._compare import compare
 
     compare(

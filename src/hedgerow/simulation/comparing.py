@@ -24,7 +24,7 @@ from hedgerow.core import records as r
 from hedgerow.core.arms import Floats
 from hedgerow.core.policies import ONLY, by_name
 from hedgerow.core.policies import names as policy_names
-from hedgerow.errors import HedgerowError
+from hedgerow.errors import HedgerowError, UsageError
 from hedgerow.simulation.campaign import CRASHES
 from hedgerow.simulation.cells import Cell, Unit, build, profile_of
 from hedgerow.simulation.oracles import Table, tables_of
@@ -108,8 +108,12 @@ class Compared:
 def chosen_policies(text: str) -> tuple[str, ...]:
     """The policies that "a,b" or "all" names; UsageError for one that is unknown. "only:ARM" may stand in a list."""
     found = policy_names() if text == "all" else tuple(dict.fromkeys(each.strip() for each in text.split(",")))
+    known: dict[str, str] = {}
     for each in found:
-        by_name(each)
+        name = by_name(each).name
+        if name in known:
+            raise UsageError(f"'{known[name]}' and '{each}' are the same policy: name it once")
+        known[name] = each
     return found
 
 

@@ -5,6 +5,7 @@ Rules: one row a world, policy and price; columns end in their units; a file app
 
 import csv
 import io
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ _ENDINGS = (".csv", ".parquet")
 
 
 def check(path: Path) -> None:
-    """Before anything is computed: UsageError for another ending, HostError where Parquet cannot be written."""
+    """Before anything is computed: UsageError for another ending, HostError where such a file cannot be written."""
+    writable(path.parent, path)
     if path.suffix not in _ENDINGS:
         raise UsageError(f"results are written as {' or '.join(_ENDINGS)}, by the file's ending; not {path.name}")
     if path.suffix == ".parquet":
@@ -24,6 +26,18 @@ def check(path: Path) -> None:
             import pyarrow  # noqa: F401
         except ImportError:
             raise HostError("Parquet needs pyarrow: pip install 'hedgerow[parquet]', or write a .csv") from None
+
+
+def writable(folder: Path, what: Path) -> None:
+    """HostError where no file can be made in `folder` (made if missing), or where `what` is a folder."""
+    if what.is_dir() and what != folder:
+        raise HostError(f"cannot write {what}: it is a folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise HostError(f"cannot write {what}: {error.strerror}") from None
 
 
 def rows(found: Compared) -> list[dict[str, Any]]:

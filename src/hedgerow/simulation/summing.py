@@ -121,7 +121,9 @@ def _policy_row(found: Compared, cells: Sequence[CellSums], policy: str) -> dict
     ]
     requests = sum(each.requests for each in ran)
     failed = sum(any(each.policy == policy and each.error for each in rows) for rows in found.ran)
+    every = [each for rows in found.ran for each in rows if each.policy == policy and not each.error]
     row: dict[str, Any] = {"name": policy, "requests": requests, "cells": len(whole), "worlds_failed": failed}
+    row |= {"requests_of_all": sum(each.requests for each in every), "late_of_all": sum(each.late for each in every)}
     if not requests:
         return {**row, **dict.fromkeys(NOTHING)}
     row |= _means(ran, requests)

@@ -92,6 +92,7 @@ def draw_fleet(found: dict[str, Any], path: Path) -> None:
     cloud.legend(loc="upper left")
     figure.suptitle(f"fleet '{found['scenario']}': emulated devices, cells and cloud, the real core in each device")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=110)
     except OSError as error:
         raise HostError(f"cannot write {path}: {error.strerror}") from None
