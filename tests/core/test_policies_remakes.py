@@ -180,13 +180,17 @@ def test_one_short_gap_is_no_load_and_several_are() -> None:
 
 
 @pytest.mark.parametrize("name", ["neurosurgeon", "dads"])
-def test_they_believe_the_sample_that_weighs_most_and_no_other(name: str) -> None:
+def test_they_believe_the_newest_that_was_observed_and_the_prior_only_before_that(name: str) -> None:
+    """The newest is what weighs most beside the prior in row 0, whatever that weighs."""
     table = chain(device_ms=(10, 40, 40), cloud_ms=(1, 1, 1), kilobytes=(200, 10, 5))
     quick, slow = np.array([20.0 * MS, 8.0, 1.0]), np.array([20.0 * MS, 16_000.0, 1.0])
     for samples, weights, arm in (
-        ([quick, slow], [0.7, 0.3], 0),
-        ([quick, slow], [0.3, 0.7], 3),
-        ([slow, quick], [0.3, 0.7], 0),
+        ([slow, quick, slow], [0.1, 0.6, 0.3], 0),
+        ([quick, quick, slow], [0.1, 0.3, 0.6], 3),
+        ([quick, slow, quick], [0.1, 0.3, 0.6], 0),
+        ([quick, slow], [0.9, 0.1], 3),
+        ([quick, slow], [1.0, 0.0], 0),
+        ([slow, quick], [1.0, 0.0], 3),
     ):
         choice = by_name(name).choose(sampled(steady(table), np.array(samples), weights))
         assert choice is not None

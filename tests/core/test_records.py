@@ -20,7 +20,7 @@ def test_defaults_of_the_limits() -> None:
     assert (limits.belief_samples_max, limits.belief_window_max, limits.late_answers_kept_max) == (48, 300, 256)
     assert (limits.loss_after_ns, limits.failures_to_open, limits.unanswered_wait_ns) == (100 * MS, 2, 2 * SECOND)
     assert (limits.probe_silence_ns, limits.probe_bytes, limits.probe_timeout_ns) == (SECOND, 8192, 500 * MS)
-    assert (limits.probe_silence_max_ns, limits.probe_bytes_min, limits.probe_sending_ns) == (8 * SECOND, 1024, 20 * MS)
+    assert (limits.probe_silence_max_ns, limits.probe_bytes_min, limits.probe_sending_ns) == (8 * SECOND, 2048, 20 * MS)
     assert (limits.probe_margin_ns, limits.reopen_first_ns, limits.reopen_last_ns) == (SECOND, 200 * MS, 800 * MS)
     assert (limits.overload_queue_ns, limits.retry_background_ns) == (200 * MS, 500 * MS)
     assert (limits.audit_share, limits.audit_spacing_ns, limits.audit_wait_ns) == (0.02, SECOND, 2 * SECOND)

@@ -23,8 +23,8 @@ LOG = Stream("log", 80 * MS, Criticality.BACKGROUND, expiry_ns=900 * MS)
 RUN = r.Run("cpu", 2, 0, "small", 0, 1)
 ENCODE = r.Encode("cpu", 1, 0, "big", -1, "jpeg")
 ENERGY_SENT = (
-    8.0 + 9000 * (MS / 8192) * 1200e-9 + 2.0
-)  # 2 ms of encoding, 9000 bytes at the probe's rate, the radio's tail
+    8.0 + 9000 * (MS / 7168) * 1200e-9 + 2.0
+)  # 2 ms of encoding, 9000 bytes at the probe's rate (7168 in 1 ms after its first chunk), the radio's tail
 
 
 def deliver(
@@ -44,7 +44,7 @@ def test_a_silent_link_costs_nothing_but_the_reserve() -> None:
     assert isinstance(decision, r.Decision)
     assert (decision.arm, decision.reason, decision.reserve) == ("jpeg", Reason.POLICY_FIXED, "small")
     assert (decision.slack_ms, decision.bound_ms) == (59.0, 10_000.0)
-    assert decision.predicted_ms == pytest.approx(2 + 1 + 9000 / 8192 + 5, abs=1e-4)
+    assert decision.predicted_ms == pytest.approx(2 + 1 + 9000 / 7168 + 5, abs=1e-4)
     assert reserve == r.ReserveChosen(0, "small", Reason.LATEST_START, 69 * MS)
     assert s.wake_ms == 67
     assert s.encoded(12, 1) == (sent(s),)
@@ -518,7 +518,7 @@ def test_what_is_likely_in_time_holds_the_lane_as_if_it_were_promised() -> None:
     s.arrive(11, "arm")
     (decision,) = s.all(r.Decision)
     assert isinstance(decision, r.Decision)
-    assert decision.predicted_ms == pytest.approx(19 + 2 + 1 + 9000 / 8192 + 5, abs=1e-4)
+    assert decision.predicted_ms == pytest.approx(19 + 2 + 1 + 9000 / 7168 + 5, abs=1e-4)
 
 
 RUN_FIRST = r.Run("cpu", 1, 0, "small", 0, 1)

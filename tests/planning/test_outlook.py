@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hedgerow.core import Core, Limits, Margins, Prices, Stream
 from hedgerow.core import records as r
 from hedgerow.core.arms import Arm, ArmTable, CrossStep, RunStep
+from hedgerow.core.link import FIRST_CHUNK_BYTES
 from hedgerow.core.policies import Choice, View, by_name
 from hedgerow.core.policies.expecting import expected
 from hedgerow.errors import UsageError
@@ -75,7 +76,7 @@ def _introduce(core: Core) -> int:
     outcome = core.step(r.LinkUp("cloud"), now_ns=0)
     (probe,) = (action for action in outcome.actions if isinstance(action, r.Probe))
     trip_ns = round(LINK.rtt_ms * r.MS)
-    transfer_ns = trip_ns + NS_PER_BYTE * probe.payload_bytes
+    transfer_ns = trip_ns + NS_PER_BYTE * (probe.payload_bytes - FIRST_CHUNK_BYTES)  # it is in the trip
     core.step(r.ProbeAnswered(probe.probe, trip_ns, transfer_ns, probe.payload_bytes), now_ns=transfer_ns)
     return transfer_ns
 

@@ -11,7 +11,7 @@ from hedgerow.simulation.clock import Clock
 from hedgerow.simulation.cloud import Cloud, CloudSettings
 from hedgerow.simulation.comparing import late_above
 from hedgerow.simulation.course import Course
-from hedgerow.simulation.declared import DisturbedServer
+from hedgerow.simulation.declared import DisturbedServer, withdrawn_ns
 from hedgerow.simulation.faults import KINDS, Fault
 from hedgerow.simulation.faulty import WARM, Kinds, ServerFaults
 from hedgerow.simulation.lanes import LaneTimes
@@ -88,8 +88,21 @@ def test_samples_change_as_declared() -> None:
     assert aged.arrivals[10] == plain.arrivals[10]
     assert short.arrivals[40].deadline_ns == round(0.9 * 150_000_000)
     assert short.arrivals[10].deadline_ns is None
-    withdrawn = ran(_fault("withdraw"))
-    assert 3 < sum(status == "dropped" for status in withdrawn.status) < 20
+
+
+def test_what_is_withdrawn_before_its_answer_is_dropped_at_that_moment_and_nothing_else() -> None:
+    world, made = setup(_fault("withdraw")), ran(_fault("withdraw"))
+    withdrawn = dropped = 0
+    for number, each in enumerate(world.arrivals):
+        moment = withdrawn_ns(world.faults, world.seed, number, each.arrival_ns)
+        told = each.captured_ns + int(made.told_ns[number])
+        withdrawn += moment is not None
+        dropped += made.status[number] == "dropped"
+        assert (made.status[number] == "dropped") == (moment is not None and moment <= told)
+        if made.status[number] == "dropped":
+            assert told == moment
+    assert 4 <= withdrawn <= 20  # of 40, each with a chance of 0.3
+    assert 0 < dropped < withdrawn  # some come after the answer
 
 
 def test_what_is_repeated_comes_again_and_only_then() -> None:

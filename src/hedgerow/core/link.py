@@ -13,9 +13,7 @@ from hedgerow.core.breaker import Breaker, Signal, State
 from hedgerow.core.policies import Feedback
 
 _ACTIVE_NS = 5_000_000_000
-FIRST_CHUNK_BYTES = (
-    1024  # of a crossing or probe: what is acknowledged first, and so is part of the trip (wire/pace.py)
-)
+FIRST_CHUNK_BYTES = 1024  # of a probe: what is acknowledged first, and so is part of the trip (wire/pace.py)
 SLACK_NS = 5_000_000  # beside SILENCE, for what is short anyway
 OVERLOADED = "overloaded"  # the wire's word for a queue that is full
 
@@ -117,7 +115,7 @@ class Link:
             if each.sent_ns <= self._answered_ns:
                 return None  # what was sent later has been answered: this one's trouble is its own, or over
             age, latest = now_ns - each.sent_ns, self.belief.latest()
-            whole = each.predicted_network_ns + each.cloud_median_ns
+            whole = each.predicted_network_ns + each.cloud_median_ns  # at least 1 (choosing.py)
             if each.first_ack_ns is None:
                 if self._acknowledges and age > SILENCE * usual_ns:
                     return age * 1.5, latest[1]
