@@ -26,7 +26,7 @@ def simulate(
         int | None, typer.Option(min=1, max=10_000_000, help="How many worlds (1,000), or draws of each link's (1).")
     ] = None,
     requests: Annotated[
-        int | None, typer.Option(min=1, max=1_000_000, help="Of a campaign: requests in each world (1,000).")
+        int | None, typer.Option(min=1, max=1_000_000, help="Of a campaign: in each world (1,000).")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The first seed; the others follow.")] = 0,
     workers: Annotated[int, typer.Option(min=0, max=1024, help="Processes; 0: one a core.")] = 0,
