@@ -37,9 +37,7 @@ def simulate(
         Path | None, typer.Option("--output", "-o", help="Every world's results: FILE.csv, or FILE.parquet (extra).")
     ] = None,
     plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Write pictures here (extra plots).")] = None,
-    only: Annotated[
-        str | None, typer.Option(help="Of a campaign: keep only these faults and requests, as it prints them.")
-    ] = None,
+    only: Annotated[str | None, typer.Option(help="Of a campaign: keep these faults and requests alone.")] = None,
     shrink: Annotated[
         bool, typer.Option("--shrink", help="Of a campaign: cut the first seed's world down to what still fails.")
     ] = False,
@@ -47,8 +45,8 @@ def simulate(
 ) -> None:
     """Run the real core in a virtual world of modelled lanes, links and clouds.
 
-    With --links: policies beside each other on real links, beside the best single arm in hindsight and the clairvoyants
-    (docs/comparison.md). With --campaign: exit code 1 on any violation, each with the line that repeats it (docs/campaign.md).
+    With --links: policies beside each other, hindsight and the clairvoyants (docs/comparison.md). With --campaign: exit code 1 on
+    any violation, each with the line that repeats it (docs/campaign.md).
     """
     if campaign:
         from hedgerow.cli._campaign import campaign as run
