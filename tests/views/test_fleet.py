@@ -72,5 +72,6 @@ def test_a_picture_is_written(tmp_path: Path, ending: str, outage: bool) -> None
 def test_where_it_cannot_be_written_the_words_say_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"ends in \.png"):
         draw_fleet(_found(), tmp_path / "fleet.txt")
+    (tmp_path / "file").write_text("no folder")
     with pytest.raises(HostError, match="cannot write"):
-        draw_fleet(_found(), tmp_path / "nowhere" / "fleet.png")
+        draw_fleet(_found(), tmp_path / "file" / "fleet.png")
