@@ -1,9 +1,9 @@
 """What `hedgerow simulate SCENARIO` does where the scenario has a [fleet]: run every size, print a table, draw a picture."""
 
 import json
-import sys
 from pathlib import Path
 
+from hedgerow.cli._progress import with_progress
 from hedgerow.simulation.scenario import Scenario
 
 
@@ -19,20 +19,11 @@ def fleet(
     """Run the fleet and tell it; exit code 0 whatever came of it."""
     from hedgerow.simulation.fleet import run, steps_of
     from hedgerow.views.fleet import draw_fleet
-    from hedgerow.views.literal import literal_console
 
-    console = literal_console(stderr=True)
-    if sys.stderr.isatty():
-        from rich.progress import Progress
-
-        with Progress(console=console, transient=True) as progress:
-            bar = progress.add_task("virtual seconds", total=steps_of(scenario))
-            found = run(
-                scenario, scenario.load_profile(), policy=policy, seed=seed, price=price,
-                progress=lambda count: progress.advance(bar, count),
-            )  # fmt: skip
-    else:
-        found = run(scenario, scenario.load_profile(), policy=policy, seed=seed, price=price)
+    found = with_progress(
+        "virtual seconds", steps_of(scenario),
+        lambda tell: run(scenario, scenario.load_profile(), policy=policy, seed=seed, price=price, progress=tell),
+    )  # fmt: skip
     if picture is not None:
         draw_fleet(found, picture)
     if as_json:

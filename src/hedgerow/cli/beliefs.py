@@ -1,13 +1,13 @@
 """`hedgerow beliefs`: how often the bounds on a link's next round trip and transfer are exceeded, beside what they say."""
 
 import json
-import sys
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from hedgerow.cli._progress import with_progress
 
 if TYPE_CHECKING:
     from hedgerow.simulation.calibration import Calibration, Detail, Row
@@ -38,31 +38,20 @@ def beliefs(
 
     Methods are compared at targets of 50, 5, 1 and 0.1 %; the product's is marked. docs/beliefs.md says what is counted.
     """
-    from hedgerow.simulation.calibration import calibrate, load
+    from hedgerow.simulation.bounds import METHODS
+    from hedgerow.simulation.calibration import BELIEFS, TARGETS, calibrate, load
 
     found = load(links, half=None if half is None else list(Half).index(half))
-    result = _with_progress(lambda tell: calibrate(found, restart=restart, progress=tell))
+    result = with_progress(
+        "bounds", len(METHODS) * len(BELIEFS) * len(TARGETS),
+        lambda tell: calibrate(found, restart=restart, progress=lambda: tell(1)),
+    )  # fmt: skip
     if as_json:
         print(json.dumps(result.as_json()))
     elif markdown:
         _print_markdown(result)
     else:
         _print_tables(result)
-
-
-def _with_progress(work: Callable[[Callable[[], None]], Any]) -> Any:
-    """A bar on standard error, where a person sees it."""
-    if not sys.stderr.isatty():
-        return work(lambda: None)
-    from rich.progress import Progress
-
-    from hedgerow.simulation.bounds import METHODS
-    from hedgerow.simulation.calibration import BELIEFS, TARGETS
-    from hedgerow.views.literal import literal_console
-
-    with Progress(console=literal_console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("bounds", total=len(METHODS) * len(BELIEFS) * len(TARGETS))
-        return work(lambda: progress.advance(bar))
 
 
 def _percent(share: float | None, digits: int = 2) -> str:

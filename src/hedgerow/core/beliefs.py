@@ -107,9 +107,9 @@ class LinkBelief:
     """Joint recent samples of one link and the cloud behind it.
 
     `samples` (samples, 3) has the columns of `COLUMNS` (a trip includes the cloud's queue): what one unit of each resource of
-    the arm matrix takes, in ns. Row 0 is the prior (as any row is at first: another link's weights may count it), row 1 what an attempt that is silent for longer than usual gives to
-    expect, the others a ring of what was observed. `attach` moves them into a larger matrix, so that a decision reads all beliefs
-    in one piece.
+    the arm matrix takes, in ns. Row 0 is the prior (as any row is at first: another link's weights may count it), row 1 what an
+    attempt that takes longer than usual gives to expect, the others a ring of what was observed. `attach` moves them into a
+    larger matrix, so that a decision reads all beliefs in one piece.
     """
 
     COLUMNS = ("trips", "bytes", "tier")

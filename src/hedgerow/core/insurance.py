@@ -48,14 +48,15 @@ def insurance(table: ArmTable, prices: Prices, plan: Plan) -> Insurance:
         if head.last >= model.last or model.lane != plan.lane or model.tail_bound_ns[head.last + 1] > plan.bound_ns:
             continue
         rest = Plan(model, head.last + 1)
-        if _cost(table, prices, rest) <= _cost(table, prices, plan):
+        if cost_mj(table, prices, rest) <= cost_mj(table, prices, plan):
             found.later_ns[column] = plan.bound_ns - rest.bound_ns
             found.median_ns[column], found.quality[column] = rest.median_ns, model.quality
     return found
 
 
-def _cost(table: ArmTable, prices: Prices, plan: Plan) -> float:
-    return table.energy.busy_mj(plan.median_ns) + prices.disagreement_mj * (1.0 - plan.model.quality)
+def cost_mj(table: ArmTable, prices: Prices, plan: Plan, energy_price: float = 1.0) -> float:
+    """What a local plan is worth when plans are compared: its usual energy and its disagreement."""
+    return table.energy.busy_mj(plan.median_ns) * energy_price + prices.disagreement_mj * (1.0 - plan.model.quality)
 
 
 def insured(table: ArmTable, found: Insurance, plan: Plan, available_ns: float, useful_ns: float) -> Insured:

@@ -9,6 +9,7 @@ from hedgerow.core.arms import ArmTable, LocalModel
 from hedgerow.core.budgets import Budgets
 from hedgerow.core.desk import Desk
 from hedgerow.core.flight import Flight, Plan
+from hedgerow.core.insurance import cost_mj
 from hedgerow.core.modes import Modes
 from hedgerow.core.records import Criticality, Prices
 
@@ -59,12 +60,8 @@ class Reserves:
 
     def cheapest(self, plans: Collection[Plan]) -> Plan | None:
         """Of plans that fit, the one of least energy and disagreement."""
-
-        def cost(plan: Plan) -> float:
-            energy = self._table.energy.busy_mj(plan.median_ns) * self._budgets.energy_price
-            return energy + self._prices.disagreement_mj * (1.0 - plan.model.quality)
-
-        return min(plans, key=cost, default=None)
+        price = self._budgets.energy_price
+        return min(plans, key=lambda plan: cost_mj(self._table, self._prices, plan, price), default=None)
 
     def best(self, flight: Flight, plan: Plan, now_ns: int) -> Plan:
         """The best local answer that still fits, now that nothing else is waited for."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hedgerow.errors import HostError
+from hedgerow.views.blank import blank
 
 WIDTH_PX, HEIGHT_PX, DPI = 1200, 640, 100
 OURS: Final = "hedgerow"
@@ -59,20 +60,11 @@ def draw(summary: dict[str, Any], folder: Path, timeline: Timeline | None = None
 
 def check() -> None:
     """HostError, before anything is computed, where pictures cannot be drawn."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise HostError("pictures need matplotlib: pip install 'hedgerow[plots]'") from None
+    blank(1, 1, DPI)
 
 
 def _save(path: Path, fill: Callable[[Any], None]) -> Path:
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise HostError("pictures need matplotlib: pip install 'hedgerow[plots]'") from None
-    figure = Figure(figsize=(WIDTH_PX / DPI, HEIGHT_PX / DPI), dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = blank(WIDTH_PX, HEIGHT_PX, DPI)
     axes = figure.subplots()
     fill(axes)
     for edge in ("top", "right"):

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hedgerow.errors import HostError, UsageError
+from hedgerow.views.blank import blank
 
 WIDTH_PX, HEIGHT_PX, DPI = 1200, 760, 100
 COLOURS: Final = ("#222222", "#D55E00")
@@ -40,13 +41,7 @@ def draw_links(path: str | Path, sides: Sequence[Side], *, lags_s: Sequence[floa
     """
     if len(sides) != len(COLOURS):
         raise UsageError(f"a picture of links compares two sides, not {len(sides)}")
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise HostError("pictures need matplotlib: pip install 'hedgerow[plots]'") from None
-    figure = Figure(figsize=(WIDTH_PX / DPI, HEIGHT_PX / DPI), dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = blank(WIDTH_PX, HEIGHT_PX, DPI)
     axes: Any = figure.subplots(2, 2)
     for side, colour in zip(sides, COLOURS, strict=True):
         _draw_delay(axes[0][0], side, colour)

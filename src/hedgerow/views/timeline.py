@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hedgerow.errors import HostError, UsageError
+from hedgerow.views.blank import blank
 from hedgerow.views.kinds import LOOKS, Kind
 
 if TYPE_CHECKING:
@@ -60,14 +61,8 @@ def draw_timeline(
     """
     if not drives:
         raise UsageError("a timeline needs at least one drive")
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise HostError("pictures need matplotlib: pip install 'hedgerow[plots]'") from None
     height_px = ROW_PX * len(drives) + 170
-    figure = Figure(figsize=(WIDTH_PX / DPI, height_px / DPI), dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = blank(WIDTH_PX, height_px, DPI)
     rows: Any = figure.subplots(len(drives), 1, sharex=True, squeeze=False)
     for place, (name, dots) in enumerate(drives.items()):
         axes = rows[place][0]

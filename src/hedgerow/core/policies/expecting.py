@@ -60,6 +60,7 @@ def least(score: Floats, allowed: Flags, steps: float = _STEPS_PER_NS) -> int | 
 
 
 def present(view: View) -> int:
-    """The belief sample that weighs most of those that were observed: the newest; the prior when nothing was."""
-    observed = view.weights[1:]
-    return 1 + int(observed.argmax()) if len(observed) and observed.any() else 0
+    """The belief sample that weighs most: the newest that was observed, or what an attempt gives to expect that takes longer than
+    usual; the prior when there is nothing else."""
+    learned = view.weights[1:]
+    return 1 + int(learned.argmax()) if len(learned) and learned.any() else 0
