@@ -106,7 +106,8 @@ def _show(summary: dict[str, Any]) -> None:
     console = literal_console()
     if not console.is_terminal:
         console.width = 160
-    table = Table(title=f"{summary['links']} links; {summary['cells_counted']} of {summary['cells']} cells count")
+    links = f"{summary['links']} link{'' if summary['links'] == 1 else 's'}, {summary['worlds']} worlds"
+    table = Table(title=f"{links}; {summary['cells_counted']} of {summary['cells']} cells count")
     columns = ("policy", "late", "above device", "p99 ms", "energy mJ", "kB up", "agrees", "cost mJ", "/ hindsight",
                "/ clairvoyant", "95 %", "gap closed")  # fmt: skip
     for place, column in enumerate(columns):
