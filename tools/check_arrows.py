@@ -15,6 +15,7 @@ from pathlib import Path
 PACKAGE = "hedgerow"
 
 BELOW_DEMO = [
+    "adaptation",
     "assurance",
     "cloud",
     "codecs",
@@ -46,6 +47,8 @@ ARROWS: dict[str, list[str]] = {
     "wire": ["codecs", "models", "errors"],
     "cloud": ["wire", "models", "codecs", "errors"],
     "profiling": ["models", "codecs", "core", "wire", "errors"],
+    # makes models easier to place: reads and writes models and their tasks, judges answers as a profile does
+    "adaptation": ["core", "models", "codecs", "profiling", "planning", "errors"],
     "planning": ["core", "profiling", "models", "codecs", "errors"],
     "device": [
         "core",
@@ -78,6 +81,7 @@ ARROWS: dict[str, list[str]] = {
 PACKAGES: dict[str, list[str]] = {
     # package from outside: the rooms, folders or files that may import it; core may import NumPy alone
     "numpy": [
+        "adaptation",
         "cli",
         "assurance",
         "benchmarks",
