@@ -125,6 +125,7 @@ class Parts:
     device: LaneTimes
     cloud: LaneTimes
     agreement: Mapping[str, str]
+    confidences: Mapping[str, tuple[float | None, ...]]
     faults: tuple[Fault, ...]
 
     def server(self, times: Callable[[int], LaneTimes], kind: type[QueueServer] = QueueServer) -> Server:
@@ -162,6 +163,7 @@ def parts_of(scenario: Scenario, profile: Profile, cell: Cell) -> Parts:
         LaneTimes.of_profile(profile, unused, device_factor=cell.device_factor, persistence=device.persistence),
         LaneTimes.of_cloud(profile, unused, cloud_factor=scenario.cloud.factor),
         {name: each.per_sample for name, each in profile.agreement.items()},
+        {model.name: model.confidence for model in profile.models},
         scenario.faults(span_ns(scenario, group)),
     )
 
@@ -213,6 +215,7 @@ def setup_of(
         limits=r.Limits(audit_share=scenario.audit_share, seed=seed),
         budgets=None if scenario.budget is None else scenario.budget.settings(),
         agreement=parts.agreement,
+        confidences=parts.confidences,
         faults=parts.faults,
         seed=seed,
         gauges=_gauges(parts),
