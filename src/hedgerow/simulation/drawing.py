@@ -315,11 +315,6 @@ def build(scene: Scene, policy: Policy, watch: Watch | None, on_excess: Callable
         servers[name] = FaultyServer(clock, scene.table, kinds, link=name, replicas=scene.replicas, factors=scene.cloud)
     lies, scenery = kinds["liar"], Scenery(scene.streams, seed)
 
-    def see(now_ns: int, event: r.Event, outcome: r.Outcome) -> None:
-        scenery.see(now_ns, event, outcome)
-        if watch is not None:
-            watch(now_ns, event, outcome)
-
     def arrive(event: r.RequestArrived) -> None:
         body.post(scenery.compared(event))
 
@@ -330,10 +325,11 @@ def build(scene: Scene, policy: Policy, watch: Watch | None, on_excess: Callable
 
     body = FaultyBody(
         core, clock, FaultyLanes(scene.table, scene.times_ns, scene.exceeding, scene.spread, scene.sizes, kinds, seed), links, servers,
-        faults=kinds, seed=seed, on_excess=on_excess, confident=scene.confident, agrees=agrees, watch=see,
+        faults=kinds, seed=seed, on_excess=on_excess, confident=scene.confident, agrees=agrees, watch=watch,
         timer_late_ns=lambda wake_ns: int(scene.timer_late_ns * chance(seed, wake_ns, 32)),
         cancel_ns=lambda request: int(scene.margins.cancel_ns * chance(seed, request, 33)),
     )  # fmt: skip
+    body.tell_deliveries(scenery.delivered)
     withdrawing = kinds["withdraw"]
     for each in scene.disturbed_samples:
         event = r.RequestArrived(each.request, scene.streams[each.stream].name, each.captured_ns, each.deadline_ns)

@@ -14,7 +14,7 @@ _PURPOSE = 36  # of the numbers that `chance` makes
 
 
 class Scenery:
-    """Fills in arrivals, and watches every step of the core."""
+    """Fills in arrivals, and is told of every answer."""
 
     def __init__(self, streams: Iterable[r.Stream], seed: int) -> None:
         self._below = {each.name: each.reuse_below for each in streams if each.reuse_below is not None}
@@ -33,10 +33,8 @@ class Scenery:
             return event
         return replace(event, change=2 * below * chance(self._seed, event.request, _PURPOSE), change_from=kept)
 
-    def see(self, _now_ns: int, _event: r.Event, outcome: r.Outcome) -> None:
+    def delivered(self, action: r.Deliver) -> None:
         """Note which answers are kept."""
-        for action in outcome.actions:
-            if isinstance(action, r.Deliver):
-                stream = self._streams.pop(action.request, None)
-                if stream is not None and action.reusable:
-                    self._kept[stream] = action.request
+        stream = self._streams.pop(action.request, None)
+        if stream is not None and action.reusable:
+            self._kept[stream] = action.request
