@@ -12,6 +12,8 @@ import pytest
 from hedgerow.adaptation.text import recipe
 from hedgerow.adaptation.text.recipe import Options, entries, make
 from hedgerow.adaptation.text.running import Exiting
+from hedgerow.adaptation.text.sources import Texts
+from hedgerow.adaptation.text.words import WordPiece, read_vocabulary
 from hedgerow.errors import UsageError
 from tests.adaptation.text import small
 
@@ -36,7 +38,7 @@ def silent(_text: str) -> None:
     ],
 )
 def test_what_cannot_work_is_refused_first(
-    tmp_path: Path, train: small.Texts, unseen: small.Texts, options: Options, said: str
+    tmp_path: Path, train: Texts, unseen: Texts, options: Options, said: str
 ) -> None:
     with pytest.raises(UsageError, match=said):
         make(tmp_path, train, unseen, small.encoder(), options, silent)
@@ -98,7 +100,7 @@ def test_stopped_in_the_middle_it_goes_on_to_the_same_bytes(tmp_path: Path) -> N
 @needs_torch
 def test_the_files_compute_what_was_trained() -> None:
     training = importlib.import_module("hedgerow.adaptation.text.training_text")
-    words = recipe.WordPiece(recipe.read_vocabulary(small.vocabulary()))
+    words = WordPiece(read_vocabulary(small.vocabulary()))
     tensors = words.tensors(small.texts(20).texts, tokens=16)
     random = np.random.default_rng(0)
     heads = tuple(

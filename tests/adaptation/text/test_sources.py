@@ -1,5 +1,6 @@
 """Texts and their classes: tables are read whole or refused with the line, and unseen texts are halved by their letters."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from hedgerow.adaptation.text import sources
 from hedgerow.adaptation.text.sources import Texts, check_training, halves, parse_table, read_tables
 from hedgerow.errors import UsageError
+from hedgerow.models.fetch.packages import Parcel
 from tests.adaptation.text import small
 
 HEAD = "Category\tText\nd\tstring\nclass\t\n"
@@ -89,12 +91,12 @@ def test_what_was_fetched_is_kept_and_checked(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("HEDGEROW_HOME", str(tmp_path))
     asked: list[str] = []
 
-    def obtain(parcel: sources.Parcel) -> dict[str, bytes]:
+    def obtain(parcel: Parcel) -> dict[str, bytes]:
         asked.append(parcel.package)
         return {"in/vocab.txt": b"words"}
 
     monkeypatch.setattr(sources, "obtain", obtain)
-    parcel = sources.Parcel("some", "1", {"in/vocab.txt": sources.hashlib.sha256(b"words").hexdigest()}, "none")
+    parcel = Parcel("some", "1", {"in/vocab.txt": hashlib.sha256(b"words").hexdigest()}, "none")
     say: Callable[[str], None] = lambda _text: None  # noqa: E731
     assert sources._fetched(parcel, say) == sources._fetched(parcel, say) == {"in/vocab.txt": b"words"}
     assert asked == ["some"]

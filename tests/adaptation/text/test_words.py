@@ -6,8 +6,9 @@ import random
 
 import pytest
 
-from hedgerow.adaptation.text.words import IDS, MASK, WordPiece, read_vocabulary
+from hedgerow.adaptation.text.words import WordPiece, read_vocabulary
 from hedgerow.errors import PeerError
+from hedgerow.models.fetch.minilm import IDS, MASK
 
 PIECES = [
     "[PAD]",

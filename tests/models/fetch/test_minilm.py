@@ -1,9 +1,11 @@
 """MiniLM's writer: the file computes what a plain NumPy encoder does, can be cut after each layer, and wants all its weights."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from hedgerow.errors import PeerError
 from hedgerow.models.chain import Chain
@@ -12,6 +14,7 @@ from hedgerow.models.tensors import Array, Tensors
 from tests.adaptation.text import small
 
 CLASSES = 5
+Doubles = NDArray[np.float64]
 
 
 def weights() -> dict[str, Array]:
@@ -31,20 +34,20 @@ def inputs() -> Tensors:
     return {minilm.IDS: ids, minilm.MASK: mask}
 
 
-def plain(state: dict[str, Array], tensors: Tensors) -> Array:
+def plain(state: dict[str, Array], tensors: Tensors) -> Doubles:
     """A BERT encoder, head by head and in double precision."""
     w = {name: array.astype(np.float64) for name, array in state.items()}
 
-    def linear(x: Array, name: str) -> Array:
+    def linear(x: Doubles, name: str) -> Doubles:
         return np.asarray(x @ w[f"{name}.weight"].T + w[f"{name}.bias"])
 
-    def norm(x: Array, name: str) -> Array:
+    def norm(x: Doubles, name: str) -> Doubles:
         centred = x - x.mean(-1, keepdims=True)
         return np.asarray(
             centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-12) * w[f"{name}.weight"] + w[f"{name}.bias"]
         )
 
-    ids, mask = tensors[minilm.IDS], tensors[minilm.MASK]
+    ids, mask = tensors[minilm.IDS], tensors[minilm.MASK].astype(np.float64)
     x = w["embeddings.word_embeddings.weight"][ids] + w["embeddings.position_embeddings.weight"][: ids.shape[1]]
     x = norm(x + w["embeddings.token_type_embeddings.weight"][0], "embeddings.LayerNorm")
     erf = np.vectorize(math.erf)
@@ -69,7 +72,7 @@ def plain(state: dict[str, Array], tensors: Tensors) -> Array:
 def test_it_computes_what_a_plain_encoder_does() -> None:
     tensors = inputs()
     with Chain.open(minilm.build(weights(), name="small", tokens=8, source="a test")) as chain:
-        made = chain.run(tensors).tensors["logits"]
+        made: Any = chain.run(tensors).tensors["logits"]
     np.testing.assert_allclose(made, plain(weights(), tensors), atol=2e-4)
 
 
@@ -82,13 +85,13 @@ def test_it_is_cut_after_each_layer_and_an_exit_takes_what_is_alive_there() -> N
         tensors = inputs()
         run = chain.run(tensors, last=2)
         assert {spec.name for spec in branch.inputs} == set(run.tensors)
-        mask = tensors[minilm.MASK]
-        mean = (run.tensors["layer2.output"] * mask[..., None]).sum(1) / mask.sum(1, keepdims=True)
-        wanted = mean @ head["classifier.weight"].T + head["classifier.bias"]
-        np.testing.assert_allclose(branch.run(run.tensors).tensors["logits"], wanted, atol=1e-5)
-        np.testing.assert_allclose(
-            chain.run(run.tensors, first=3).tensors["logits"], whole.run(tensors).tensors["logits"], atol=1e-5
-        )
+        mask = tensors[minilm.MASK].astype(np.float64)
+        mean = (run.tensors["layer2.output"].astype(np.float64) * mask[..., None]).sum(1) / mask.sum(1, keepdims=True)
+        wanted: Any = mean @ weights()["classifier.weight"].T + weights()["classifier.bias"]
+        asked: Any = branch.run(run.tensors).tensors["logits"]
+        np.testing.assert_allclose(asked, wanted, atol=1e-5)
+        tail: Any = chain.run(run.tensors, first=3).tensors["logits"]
+        np.testing.assert_allclose(tail, whole.run(tensors).tensors["logits"].astype(np.float64), atol=1e-5)
 
 
 def test_equal_weights_give_equal_bytes() -> None:
