@@ -119,9 +119,9 @@ class LocalModel:
     segment_bound_ns: tuple[int, ...]
     tail_median_ns: tuple[int, ...]
     tail_bound_ns: tuple[int, ...]
-    trunk: str = ""
-    shared: int = -1
-    precision_of: str = ""
+    trunk: str = field(default="", kw_only=True)
+    shared: int = field(default=-1, kw_only=True)
+    precision_of: str = field(default="", kw_only=True)
 
     @property
     def last(self) -> int:

@@ -17,7 +17,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -93,6 +93,12 @@ class Stem:
     segments: tuple[Segment, ...]
     work: float
 
+    def rescaled(self, work: float) -> list[Segment]:
+        """Its segments, with their shares of so much work in all."""
+        own = sum(segment.work_share for segment in self.segments)
+        factor = self.work / (work * own) if work and own else 0.0
+        return [replace(segment, work_share=segment.work_share * factor) for segment in self.segments]
+
     @property
     def agreed(self) -> list[object]:
         """What both sides must agree on beside the branch itself."""
@@ -122,9 +128,9 @@ class Chain:
         before = stem.joints if stem else (graph.inputs,)
         self._joints = (*before, *(cut.tensors for cut in cuts), graph.outputs)
         self.shared = len(before) - 1 if stem else -1  # the last segment that is the trunk's; -1: none is
-        steps = list(stem.steps) if stem else []
-        segments = list(stem.segments) if stem else [Segment(0, "preparation", self.inputs, graph.inputs, 0.0)]
         self.work = (stem.work if stem else 0.0) + graph.work  # estimated multiply-adds of the whole chain
+        steps = list(stem.steps) if stem else []
+        segments = stem.rescaled(self.work) if stem else [Segment(0, "preparation", self.inputs, graph.inputs, 0.0)]
         for index, piece in enumerate(pieces if pieces is not None else _pieces(graph, cuts)):
             program = self._engine.load(piece.model, threads=threads) if piece.model is not None else None
             alive = tuple(spec.name for spec in self._joints[len(before) + index])

@@ -194,13 +194,13 @@ class Task:
         if repeated:
             raise UsageError(f"task '{self.name}' has two models named '{repeated[0]}'; give each its own name")
         self.model(self.reference)
+        check_kin(self.models)
         if self.labels and self.kind != "classification":
             raise UsageError(f"task '{self.name}': labels belong to kind 'classification', not '{self.kind}'")
         if len({model.preparation is None for model in self.models}) > 1:
             raise UsageError(f"task '{self.name}': give all its models a preparation, or none, as they share one input")
         for model in self.models:
             self._check_model(model)
-        check_kin(self.models)
 
     def _check_model(self, model: TaskModel) -> None:
         if model.trunk:
