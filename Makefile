@@ -1,4 +1,4 @@
-# One word each: make setup | demo | test | check | bench | clean. Needs Python 3.11 or later and pip; nothing else.
+# One word each: make setup | demo | adapt | test | check | bench | clean. Needs Python 3.11 or later and pip; nothing else.
 # Everything is installed into .venv and fetched below it; `make clean` removes all of that.
 
 PYTHON ?= python3
@@ -6,15 +6,18 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest -rs
 DEMO_SECONDS_SMOKE := 3
+# Photographs and CIFAR-10 for `make adapt`; where there are none, it says what it leaves out.
+DATA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo demo-smoke faults faults-smoke campaign campaign-slice test test-slow mutate bench clean
+.PHONY: help setup models adapt demo demo-smoke faults faults-smoke campaign campaign-slice test test-slow mutate bench clean
 .PHONY: check check-style check-types check-arrows check-house check-blocks
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make setup  install hedgerow into .venv and fetch the two models and 20 photographs (once)"
 	@echo "make demo   set up, then one drive three ways: a table here, a picture below out/"
+	@echo "make adapt  install PyTorch (CPU), make int8 copies, exits and bottlenecks (up to 45 minutes; DATA=folder; goes on if stopped)"
 	@echo "make test   set up, then the everyday tests (make test-slow: the minutes-long ones)"
 	@echo "make mutate change the core one spot at a time: do its tests notice? (hours; SAMPLE=200 takes about ten minutes)"
 	@echo "make faults attack real processes with 15 kinds of fault (up to 25 minutes), judge what came of it"
@@ -54,6 +57,15 @@ models: .venv/.stamp
 
 demo: models
 	@$(BIN)/hedgerow demo
+
+# What trains: PyTorch beside the core. It is needed to make adapted models, not to run them.
+.venv/.stamp-adapt: pyproject.toml constraints.txt | .venv/.stamp
+	@echo "installing PyTorch into .venv (minutes)"
+	@$(PIP) --editable '.[plots,adapt]'
+	@touch $@
+
+adapt: models .venv/.stamp-adapt
+	@$(BIN)/hedgerow adapt all $(if $(wildcard $(DATA)),--data $(DATA))
 
 # Fifteen kinds of fault on real processes, 20 trials each: up to 25 minutes (one trial each: make faults-smoke).
 faults: .venv/.stamp

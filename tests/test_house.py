@@ -123,11 +123,11 @@ def test_a_broken_rule_is_found_and_only_that(tmp_path: Path, name: str, text: s
 
 
 def test_a_core_that_no_hour_suffices_for_is_found(tmp_path: Path) -> None:
-    for number in range(6):
+    for number in range(8):
         plant(tmp_path, f"src/hedgerow/core/part{number}.py", DOC + "x = 1\n" * 595)
     done = run("check_house.py", "--root", tmp_path)
     assert done.returncode == 1
-    assert "lines in all; at most 3550" in done.stdout
+    assert "lines in all; at most 4100" in done.stdout
 
 
 # -------------------------------------------------------------------------------------------------------------- blocks

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ def register(app: typer.Typer) -> None:
     bench.command(name="determinism")(determinism)
     bench.command(name="guard")(guard)
     bench.command(name="sweep")(sweep)
+    bench.command(name="adapt")(adapt)
     app.add_typer(bench, name="bench")
 
 
@@ -78,6 +80,26 @@ def sweep(
     from hedgerow.benchmarks.sweep import bench_sweep
 
     _print(bench_sweep(arms, moments), as_json)
+
+
+def adapt(
+    holdout: Annotated[
+        Path | None, typer.Option(help="A folder of photographs to judge on, instead of the kept part of DATA/images.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with images/ and cifar10_jpeg.npz (default: that of `make adapt`).")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="This figure alone; may be given again.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Judge what `make adapt` made: int8, exits, cascade, reuse, bottleneck, arbitration; exit code 1 if one is missing."""
+    from hedgerow.benchmarks.adapt import SKIPPED, bench_adapt, table
+    from hedgerow.cli._adapt_all import progress
+
+    found = bench_adapt(data=data, holdout=holdout, only=only or (), say=progress())
+    print(json.dumps(found) if as_json else table(found, holdout=holdout is not None))
+    if any(SKIPPED in figures for figures in found.values()):
+        raise typer.Exit(1)
 
 
 def _print(figures: dict[str, float], as_json: bool) -> None:

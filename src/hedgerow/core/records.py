@@ -40,6 +40,7 @@ class Source(StrEnum):
 
     LOCAL = "local"
     REMOTE = "remote"
+    REUSED = "reused"  # a model's answer to an earlier sample of the stream, from which this one hardly differs
     SAFE_VALUE = "safe_value"
     NONE = "none"
 
@@ -71,6 +72,7 @@ class Reason(StrEnum):
     LOWER_RATE = "lower_rate"
     MODE_CHANGED = "mode_changed"
     SAFE_VALUE_ONLY = "safe_value_only"
+    SCENE_UNCHANGED = "scene_unchanged"
     LIMIT_REACHED = "limit_reached"
 
 
@@ -79,7 +81,8 @@ class Stream:
     """One source of requests. `deadline_ns` and `expiry_ns` are lengths from capture.
 
     `period_ns` is the least distance between two captures, when known: the calendar then leaves room for the next ones.
-    `capture_delay_ns` is the longest time from a capture to its arrival here, jitter included.
+    `capture_delay_ns` is the longest time from a capture to its arrival here, jitter included. `reuse_below`: how much a sample
+    may differ from the last one that a model saw to be given its answer (core/reuse.py), for at most `reuse_age_max_ns`.
     """
 
     name: str
@@ -89,6 +92,8 @@ class Stream:
     has_safe_value: bool = False
     expiry_ns: int = 60 * SECOND
     capture_delay_ns: int = 0
+    reuse_below: float | None = None
+    reuse_age_max_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +158,17 @@ class StreamOpened:
 
 @dataclass(frozen=True, slots=True)
 class RequestArrived:
-    """`request` is a number never used before; `captured_ns` is a moment; `deadline_ns` a length, the stream's if None."""
+    """`request` is a number never used before; `captured_ns` is a moment; `deadline_ns` a length, the stream's if None.
+
+    `change`: by how much the sample differs from that of request `change_from`, if the shell compared them.
+    """
 
     request: int
     stream: str
     captured_ns: int
     deadline_ns: int | None = None
+    change: float | None = None
+    change_from: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,7 +393,7 @@ class Probe:
 @dataclass(frozen=True, slots=True)
 class Deliver:
     """Hand the answer over. `advised`: a remote answer stands beside the delivered one; `promised`: a certificate says that
-    it is in time."""
+    it is in time; `reusable`: keep it in place of the stream's last such one, a REUSED answer hands that over again."""
 
     request: int
     status: Status
@@ -393,6 +403,7 @@ class Deliver:
     reason: Reason
     advised: bool = False
     promised: bool = False
+    reusable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -534,6 +545,17 @@ class RemoteDistrusted:
 
 
 @dataclass(frozen=True, slots=True)
+class Reused:
+    """A sample was given the answer of request `answer_of`, whose sample is `age_ms` old: it differs from that by `change`."""
+
+    request: int
+    answer_of: int
+    change: float
+    change_max: float
+    age_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ignored:
     """An event about something that is over: a duplicate answer, a job already gone. Counted, never acted upon."""
 
@@ -543,7 +565,7 @@ class Ignored:
 
 Record = (
     Decision | ReserveChosen | ReserveStarted | BoundExceeded | Delivered | BreakerMoved | RemoteObserved
-    | CertificateWithdrawn | ModeChanged | RemoteDistrusted | Ignored
+    | CertificateWithdrawn | ModeChanged | RemoteDistrusted | Reused | Ignored
 )  # fmt: skip
 
 
