@@ -148,8 +148,7 @@ class Session:
         return loaded
 
     def _start(self, server: str | None, tls: TlsFiles | None, slow: SlowDevice | None, threads: int) -> None:
-        for model in self.task.models:
-            self._chains[model.name] = self.task.open(model.name, threads)
+        self._chains = self.task.open_all(threads)
         self.output_names = tuple(spec.name for spec in self._chains[self.task.reference].outputs)
         kept, post, network = used_calibrations(self.table, self.profile), self._driver.post, None
         for chain in self._chains.values():
