@@ -90,6 +90,15 @@ def test_every_arm_of_drawn_worlds_costs_what_the_core_makes_of_it(criticality: 
                 check(setup, table, request, prices)
 
 
+@pytest.mark.parametrize("criticality", [Criticality.MISSION, Criticality.SAFETY])
+def test_every_arm_among_branches_and_precisions_costs_what_the_core_makes_of_it(criticality: Criticality) -> None:
+    for seed in range(25):
+        setup = drawn_setup(seed, criticality, 2, with_kin=True)
+        for table, prices in zip(tables_of(setup, PRICES), PRICES, strict=True):
+            for request in range(len(setup.arrivals)):
+                check(setup, table, request, prices)
+
+
 def test_the_drawn_worlds_have_gates_that_stop_and_gates_that_are_passed_into_every_end() -> None:
     ends = set()
     for seed in range(25):
