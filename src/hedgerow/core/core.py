@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from typing import assert_never
 
 from hedgerow.core import records as r
+from hedgerow.core.arbitrating import Arbitrating
+from hedgerow.core.arbitration import Arbitration
 from hedgerow.core.arms import ArmTable, CrossStep, GateStep, LocalModel, RunStep
 from hedgerow.core.audit import Audits
 from hedgerow.core.breaker import Signal
@@ -36,7 +38,7 @@ class Core:
     def __init__(
         self, table: ArmTable, *, policy: Policy, streams: Iterable[r.Stream] = (), limits: r.Limits | None = None,
         margins: r.Margins | None = None, prices: r.Prices | None = None, budgets: BudgetSettings | None = None,
-        certificate: Certificate | None = None,
+        certificate: Certificate | None = None, arbitration: Arbitration | None = None,
     ) -> None:  # fmt: skip
         self.table, self.policy = table, policy
         self.limits, self.margins = limits or r.Limits(), margins or r.Margins()
@@ -63,6 +65,7 @@ class Core:
         self._modes = Modes(table, self.limits, certificate, self._records)
         self._reserves = Reserves(table, self.prices, self._budgets, self._modes, self._flights, self._desks)
         self._in_force = self._modes.mode
+        self._arbiter = Arbitrating(arbitration, self.limits, self._records)
         for stream in (*streams, *(certificate.streams if certificate else ())):
             self._open_stream(stream)
 
@@ -221,6 +224,7 @@ class Core:
         deadline = event.captured_ns + (stream.deadline_ns if event.deadline_ns is None else event.deadline_ns)
         flight = Flight(event.request, stream, event.captured_ns, deadline, deadline - self.margins.before(stream))
         flight.wind(self._rules)
+        self._arbiter.arrived(flight, event)
         for what, measured_ns, bound_ns in self._modes.assumptions(event, self._now_ns) if self._modes.governor else ():
             self._compare(event.request, what, measured_ns, bound_ns)
         taken, flight.promised = self._modes.arrived(event, self._now_ns), self._modes.promises(stream)
@@ -366,6 +370,7 @@ class Core:
         if event.last == model.last:
             if flight.result is None or model.quality >= flight.result.quality:
                 flight.result = model
+            self._arbiter.saw(flight, model.name, event.view)
             flight.plan = None  # a local answer stands: the reserve has done its work
             flight.wind(self._rules)
         else:
@@ -439,6 +444,8 @@ class Core:
         elif isinstance(event, r.AnswerArrived):
             cloud_ns = event.decode_ns + event.compute_ns
             link.answered(*attempt, queue_ns=event.queue_ns, cloud_ns=cloud_ns, now_ns=now)
+            if flight is not None and link.trusted:
+                self._arbiter.heard(flight, event.view)
             if flight is not None:
                 (self._answered if link.trusted else self._primary_ended)(flight)
         else:
@@ -567,6 +574,8 @@ class Core:
         if flight.closed:
             return
         flight.closed, flight.plan, flight.retry_ns = True, None, None
+        heard = source is Source.REMOTE or flight.advised
+        source, reason = self._arbiter.settle(flight, source, reason)
         model = ""
         if source is Source.LOCAL and flight.result is not None:
             model = flight.result.name
@@ -584,7 +593,7 @@ class Core:
         advisable = flight.stream.criticality is Criticality.SAFETY and source is Source.LOCAL
         if flight.primary is not Primary.CROSSING or not advisable:
             flight.primary = Primary.ENDED
-        if source is Source.REMOTE or flight.advised:
+        if heard:
             self._audits.consider(flight, self._now_ns)
         self._forget_if_done(flight)
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final, get_args
 
 from hedgerow.core.quick import quicken
+from hedgerow.core.views import Arbitrated, Seen
 
 MS: Final = 1_000_000
 SECOND: Final = 1_000_000_000
@@ -72,6 +73,7 @@ class Reason(StrEnum):
     MODE_CHANGED = "mode_changed"
     SAFE_VALUE_ONLY = "safe_value_only"
     LIMIT_REACHED = "limit_reached"
+    ARBITRATED = "arbitrated"  # views differed, and the declared rules chose among them
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,8 @@ class Limits:
     audits_max: int = 4  # under way at once
     audit_allowance: float = 0.05  # disagreement beyond the calibrated, which stands for what calibration cannot know
     audit_false_alarm: float = 0.001  # probability of ever distrusting a link whose answers are as expected
+    tracks_max: int = 256  # whose earlier views are remembered
+    track_labels_max: int = 8  # of each: its likeliest
     seed: int = 0  # secret, the device's own: what `chance` draws; 0: the session chooses one
 
 
@@ -153,12 +157,17 @@ class StreamOpened:
 
 @dataclass(frozen=True, slots=True)
 class RequestArrived:
-    """`request` is a number never used before; `captured_ns` is a moment; `deadline_ns` a length, the stream's if None."""
+    """`request` is a number never used before; `captured_ns` is a moment; `deadline_ns` a length, the stream's if None.
+
+    `track`: which of the things that the stream follows; `changed`: another thing than before is seen.
+    """
 
     request: int
     stream: str
     captured_ns: int
     deadline_ns: int | None = None
+    track: int = 0
+    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +184,7 @@ class RunDone:
     last: int
     segment_ns: tuple[int, ...]
     confidence: float | None = None
+    view: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +220,7 @@ class AnswerArrived:
     decode_ns: int
     compute_ns: int
     confidence: float | None = None
+    view: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -543,7 +554,7 @@ class Ignored:
 
 Record = (
     Decision | ReserveChosen | ReserveStarted | BoundExceeded | Delivered | BreakerMoved | RemoteObserved
-    | CertificateWithdrawn | ModeChanged | RemoteDistrusted | Ignored
+    | CertificateWithdrawn | ModeChanged | RemoteDistrusted | Arbitrated | Ignored
 )  # fmt: skip
 
 
