@@ -29,6 +29,7 @@ from hedgerow.core.modes import Modes
 from hedgerow.core.policies import Choice, Learns, Policy
 from hedgerow.core.records import NOISE_NS, Criticality, Reason, Source, Status
 from hedgerow.core.reserves import Reserves
+from hedgerow.core.reuse import Reuse
 from hedgerow.errors import UsageError
 
 
@@ -64,6 +65,7 @@ class Core:
         self._choosing = Choosing(table, self.limits, self.prices, self._links, self._desks, self.margins.timer_ns)
         self._modes = Modes(table, self.limits, certificate, self._records)
         self._reserves = Reserves(table, self.prices, self._budgets, self._modes, self._flights, self._desks)
+        self._reuse = Reuse(self._links, self._records)
         self._in_force = self._modes.mode
         self._arbiter = Arbitrating(arbitration, self.limits, self._records)
         for stream in (*streams, *(certificate.streams if certificate else ())):
@@ -201,6 +203,7 @@ class Core:
         if governor.mode is self._in_force:
             return
         self._take_up_mode()
+        self._reuse.forget()
         for flight in list(self._flights.values()):
             allowed = self._modes.reserves(flight.stream.name)
             if flight.plan is None or flight.started or flight.job is not None or flight.plan.model in allowed:
@@ -231,6 +234,9 @@ class Core:
         self._flights[event.request] = flight
         for desk in self._desks.values() if taken else ():
             desk.arrived(stream.name, self._now_ns)
+        if taken and self._reuse.take_up(event, flight, self._now_ns):
+            self._deliver(flight, Status.ANSWERED, Source.REUSED, Reason.SCENE_UNCHANGED)
+            return
         full = len(self._flights) - len(self._audits.flights) > self.limits.requests_in_flight_max
         others = self._flights.values() if full and taken and not flight.background else ()
         yields = next((each for each in others if each.may_yield), None)
@@ -576,16 +582,13 @@ class Core:
         flight.closed, flight.plan, flight.retry_ns = True, None, None
         heard = source is Source.REMOTE or flight.advised
         source, reason = self._arbiter.settle(flight, source, reason)
-        model = ""
-        if source is Source.LOCAL and flight.result is not None:
-            model = flight.result.name
-        elif source is Source.REMOTE and flight.arm is not None:
-            model = flight.arm.model
+        model = flight.answered_by(source)
         self._modes.ended(flight, status, reason, self._now_ns)
         age, energy = (self._now_ns - flight.captured_ns) / 1e6, round(flight.energy_mj, 4)
         request, arm = flight.request, flight.arm_name
         self._records.append(r.Delivered(request, status, source, arm, reason, age, energy, flight.uplink_bytes))
-        self._actions.append(r.Deliver(request, status, source, arm, model, reason, flight.advised, flight.promised))
+        beside = (flight.advised, flight.promised, self._reuse.ended(flight, status, source, reason, model))
+        self._actions.append(r.Deliver(request, status, source, arm, model, reason, *beside))
         for desk in self._desks.values():
             desk.cancel(flight, self._now_ns)
         if flight.primary is Primary.CROSSING and status in (Status.DROPPED, Status.SPOOLED):

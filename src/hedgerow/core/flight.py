@@ -119,6 +119,7 @@ class Flight:
     joints: dict[str, int] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     result: LocalModel | None = None
+    again: str = ""  # the model whose earlier answer is given again
     job: Job | None = None
     closed: bool = False
     audit: Audit | None = None  # once closed
@@ -163,6 +164,14 @@ class Flight:
         """A safety request takes its own answer, else its safe value: beside these a remote one is advice."""
         own = self.plan is not None or self.stream.has_safe_value
         return own and self.stream.criticality is Criticality.SAFETY
+
+    def answered_by(self, source: Source) -> str:
+        """The model whose answer ends it; empty for none."""
+        if source is Source.LOCAL and self.result is not None:
+            return self.result.name
+        if source is Source.REMOTE and self.arm is not None:
+            return self.arm.model
+        return self.again if source is Source.REUSED else ""
 
     def status_at(self, now_ns: int) -> Status:
         """How an answer that comes now is."""

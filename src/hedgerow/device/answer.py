@@ -12,7 +12,9 @@ class Answer:
 
     `age_ms` counts from capture to the moment the answer was known; `agreement` is the calibrated share with which this
     arm's answer equals the reference's; `energy_mj` is modelled (see core.arms.Energy); `advice` is a remote answer beside
-    a safety request's own; `mode` is the certificate's mode in force, empty when none is proven.
+    a safety request's own; `mode` is the certificate's mode in force, empty when none is proven; `seen_age_ms` is the age of the
+    sample that a model looked at for it: an earlier one where `source` is reused. `agreement` is then the earlier answer's, and
+    what reuse itself may cost (docs/reuse.md) comes on top.
     """
 
     request: int
@@ -35,6 +37,7 @@ class Answer:
     safe_value: object = None
     advice: Tensors | None = None
     mode: str = ""
+    seen_age_ms: float | None = None
 
     @property
     def in_time(self) -> bool:

@@ -19,8 +19,10 @@ from hedgerow.device.auditor import Auditor
 from hedgerow.device.journal import Journal
 from hedgerow.device.lane import Job, Lane, Workpiece
 from hedgerow.device.network import Network
+from hedgerow.device.reusing import Kept, Reusing
 from hedgerow.device.timer import Timer
 from hedgerow.errors import UsageError
+from hedgerow.models.change import Looks, summary
 from hedgerow.models.task import Task
 from hedgerow.models.tensors import Tensors
 
@@ -47,6 +49,7 @@ class Pending:
     thread: int = field(default_factory=threading.get_ident)
     delivered: r.Delivered | None = None
     promised: bool = False
+    looks: Looks | None = None  # its sample's summary, where its stream declares reuse
 
 
 class Driver:
@@ -63,6 +66,7 @@ class Driver:
         self._qualities = {arm.name: arm.quality for arm in core.table.arms}
         self._local_quality = {model.name: model.quality for model in core.table.locals}
         self._closing = self._closed = False
+        self._reusing = Reusing()
         self._auditor = Auditor(task, self.post)
         self._timer = Timer(lambda: self.post(r.TimerFired()))
 
@@ -102,6 +106,7 @@ class Driver:
         length = stream.deadline_ns if deadline_ns is None else deadline_ns
         work = Workpiece(sample, stream=stream.name)
         pending = Pending(-1, stream, captured_ns, captured_ns + length, work, future, safe_value, on_advice)
+        pending.looks = None if stream.reuse_below is None else summary(sample)
         mine: list[Job] = []
         pending.mine = mine if help_out else None
 
@@ -109,7 +114,7 @@ class Driver:
             pending.request = self._numbers
             self._numbers += 1
             self._pending[pending.request] = pending
-            return r.RequestArrived(pending.request, stream.name, captured_ns, deadline_ns)
+            return self._reusing.arrival(pending.request, stream.name, captured_ns, deadline_ns, pending.looks)
 
         try:
             self._step(arrival, submitting=True)
@@ -223,7 +228,11 @@ class Driver:
             case r.Deliver():
                 pending = self._pending[action.request]
                 pending.promised = action.promised
-                ended.append((pending, self._answer(pending, action)))
+                answer = self._answer(pending, action, now_ns)
+                if action.reusable:
+                    kept = Kept(action.request, pending.captured_ns, pending.looks, answer.outputs, answer.agreement)
+                    self._reusing.keep(pending.stream.name, kept)
+                ended.append((pending, answer))
             case r.Advise():
                 advised.append(self._pending[action.request])
             case r.Compare():
@@ -233,15 +242,18 @@ class Driver:
             case _:
                 assert_never(action)
 
-    def _answer(self, pending: Pending, action: r.Deliver) -> Answer:
+    def _answer(self, pending: Pending, action: r.Deliver, now_ns: int) -> Answer:
         outputs: Tensors = {}
-        agreement = 0.0
+        agreement, seen_ns = 0.0, pending.captured_ns
         if action.source is r.Source.LOCAL:
             outputs = pending.work.outputs[action.model]
             agreement = self._local_quality[action.model]
         elif action.source is r.Source.REMOTE and pending.work.remote is not None:
             outputs = pending.work.remote
             agreement = self._qualities[action.arm]
+        elif action.source is r.Source.REUSED:
+            again = self._reusing.again(pending.stream.name)
+            outputs, agreement, seen_ns = again.outputs, again.agreement, again.captured_ns
         meaning = self._task.interpret(outputs) if outputs else None
         said = pending.delivered
         assert said is not None
@@ -266,6 +278,7 @@ class Driver:
             safe_value=pending.safe_value if action.source is r.Source.SAFE_VALUE else None,
             advice=pending.work.remote if action.advised else None,
             mode=self._core.mode,
+            seen_age_ms=(now_ns - seen_ns) / 1e6 if outputs else None,
         )
 
     # -------------------------------------------------------------------------------------------------------------- end

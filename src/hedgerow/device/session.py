@@ -192,11 +192,22 @@ class Session:
         safe_value: object = None,
         period_ms: float | None = None,
         expiry_ms: float = 60_000.0,
+        reuse_below: float | None = None,
+        reuse_age_max_ms: float | None = None,
     ) -> None:
-        """Declare a stream of requests (or change it); `submit(..., stream=name)` then belongs to it."""
-        self._open(checked_stream(name, deadline_ms, criticality, safe_value, period_ms, expiry_ms), safe_value)
+        """Declare a stream of requests (or change it, "main" too); `submit(..., stream=name)` then belongs to it.
+
+        `reuse_below` and `reuse_age_max_ms`, together, let the last answer stand while the scene is still, for so long at most
+        (docs/reuse.md; `hedgerow adapt reuse` calibrates them).
+        """
+        reuse = (reuse_below, reuse_age_max_ms)
+        self._open(checked_stream(name, deadline_ms, criticality, safe_value, period_ms, expiry_ms, reuse), safe_value)
 
     def _open(self, stream: Stream, safe_value: object) -> None:
+        if stream.reuse_below is not None and self.task.model(self.task.reference).preparation is None:
+            raise UsageError(
+                f"task '{self.task.name}' takes tensors; only frames are compared, so leave reuse_below out"
+            )
         self._driver.take(StreamOpened(stream))
         self._streams[stream.name], self._safe_values[stream.name] = stream, safe_value
 
@@ -376,8 +387,9 @@ def checked_stream(
     safe_value: object,
     period_ms: float | None,
     expiry_ms: float = 60_000.0,
+    reuse: tuple[float | None, float | None] = (None, None),
 ) -> Stream:
-    """A stream of these settings; UsageError for one that cannot be."""
+    """A stream of these settings; `reuse` is its threshold and age in ms. UsageError for one that cannot be."""
     _check_ms("deadline_ms", deadline_ms)
     _check_ms("expiry_ms", expiry_ms)
     if period_ms is not None:
@@ -386,7 +398,15 @@ def checked_stream(
         raise UsageError(f"criticality must be one of {', '.join(Criticality)}, not '{criticality}'")
     period_ns = None if period_ms is None else int(period_ms * MS)
     kind, stands_in = Criticality(criticality), safe_value is not None
-    return Stream(name, int(deadline_ms * MS), kind, period_ns, stands_in, int(expiry_ms * MS))
+    below, age_max_ms = reuse
+    if (below is None) != (age_max_ms is None):
+        raise UsageError("reuse_below and reuse_age_max_ms go together: how much may differ, and for how long")
+    if below is not None and not (np.isfinite(below) and below >= 0):
+        raise UsageError(f"reuse_below must be a number from 0 on, not {below}")
+    if age_max_ms is not None:
+        _check_ms("reuse_age_max_ms", age_max_ms)
+    again = (below, int((age_max_ms or 0) * MS))
+    return Stream(name, int(deadline_ms * MS), kind, period_ns, stands_in, int(expiry_ms * MS), 0, *again)
 
 
 def _check_ms(what: str, value: float) -> None:

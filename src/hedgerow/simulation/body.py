@@ -137,13 +137,16 @@ class Body:
             r.Advise: None,
             r.Forget: None,
         }
-        self.on_deliver: Callable[[r.Deliver, int], None] | None = None
         self.on_air: Callable[[int, int, int, int], None] | None = (
             None  # request (-1: a probe), bytes up, down, ns on air
         )
         self._worked: Callable[[int, int], None] | None = getattr(lanes, "worked", None)  # lanes that heat up want it
         self.dead = False
         self.post_steps = 0
+
+    def tell_deliveries(self, tell: Callable[[r.Deliver], None]) -> None:
+        """Call `tell` with every answer that is handed over, as the device's shell would be the one to do it."""
+        self._carry[r.Deliver] = tell
 
     def busy_since_ns(self) -> int | None:
         """The moment since which a lane computes; None while none does."""
