@@ -8,6 +8,8 @@
 4. Whenever views differ, or the label is not the source's own, it is a record, with every view in it.
 """
 
+from dataclasses import replace
+
 from hedgerow.core import records as r
 from hedgerow.core.arbitration import VIEWS_MAX, Arbiter, Arbitration
 from hedgerow.core.flight import Flight
@@ -76,14 +78,22 @@ class Arbitrating:
         verdict = arbiter.decide(flight.views)
         if verdict.conflict:
             self._note(flight, verdict, self._top(flight, Source.LOCAL), late=True)
-        self._decide(arbiter, flight, tuple(view for view in flight.views if view.tier != DEVICE))
+        key = (flight.stream.name, flight.track)
+        newest_ns = self.tracks.newest_ns(key)
+        if not self._memory or newest_ns is None:
+            return
+        views = (*flight.views, *((flight.past,) if flight.past else ()))
+        kept = self.tracks.earlier(key, newest_ns)
+        if newest_ns > flight.captured_ns and kept is not None:  # newer samples have been seen: it counts by its age
+            age_ns = newest_ns - flight.captured_ns
+            views = (kept, *(replace(view, age_ns=age_ns) for view in flight.views if view.tier != DEVICE))
+        self.tracks.remember(key, flight.captured_ns, arbiter.decide(views).pooled)
 
     def _decide(self, arbiter: Arbiter, flight: Flight, views: tuple[ModelView, ...]) -> Verdict:
         """Decide with what the track showed earlier, and let it be remembered."""
-        key, past = (flight.stream.name, flight.track), None
-        if self._memory:
-            past = self.tracks.earlier(key, flight.captured_ns)
-        verdict = arbiter.decide(views if past is None else (*views, past))
+        key = (flight.stream.name, flight.track)
+        flight.past = self.tracks.earlier(key, flight.captured_ns) if self._memory else None
+        verdict = arbiter.decide(views if flight.past is None else (*views, flight.past))
         if self._memory and verdict.pooled.labels:
             self.tracks.remember(key, flight.captured_ns, verdict.pooled)
         return verdict

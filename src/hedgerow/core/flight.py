@@ -131,6 +131,7 @@ class Flight:
     predicted_network_ns: float = 0.0
     track: int = 0
     views: tuple[ModelView, ...] = ()  # of its sample, as far as they have come
+    past: ModelView | None = None  # what its track had shown before it
     ends_ns: int = NEVER_NS  # when it ends although nothing happens
     look_ns: int = NEVER_NS  # the first of that end, its next try and the end of its audit
 

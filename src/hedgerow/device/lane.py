@@ -18,6 +18,7 @@ from queue import SimpleQueue
 from hedgerow import codecs
 from hedgerow.core import records as r
 from hedgerow.core.arms import ArmTable, CrossStep
+from hedgerow.device.seeing import See, blind
 from hedgerow.errors import EngineError, HedgerowError
 from hedgerow.models.chain import Chain
 from hedgerow.models.engines import Cancelled
@@ -69,10 +70,11 @@ class Lane:
         calibrations: Mapping[str, codecs.Calibration],
         post: Post,
         stretch: Stretch | None = None,
+        see: See = blind,
     ) -> None:
         self.name = name
         self._chains, self._task, self._post, self._stretch = chains, task, post, stretch
-        self._models = {model.name: model for model in table.locals}
+        self._models, self._see = {model.name: model for model in table.locals}, see
         self._encode_median = {
             (step.codec, *arm.sends(position)): step.encode_median_ns
             for arm in table.arms
@@ -185,11 +187,12 @@ class Lane:
         if job.cancelled:
             raise Cancelled("cancelled at a joint")
         job.work.joints[action.model] = (ran.last, ran.tensors)
-        confidence = None
+        confidence = view = None
         if ran.last == len(medians) - 1:
             job.work.outputs[action.model] = ran.tensors
             confidence = self._task.interpret(ran.tensors).confidence
-        return r.RunDone(self.name, action.job, ran.last, tuple(times), confidence)
+            view = self._see(action.model, ran.tensors)
+        return r.RunDone(self.name, action.job, ran.last, tuple(times), confidence, view)
 
     def _encode(self, job: Job, action: r.Encode) -> r.Event:
         started = time.monotonic_ns()

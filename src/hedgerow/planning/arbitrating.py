@@ -67,6 +67,16 @@ def read_arbitration(path: str | Path, task: Task) -> Arbitration:
     return arbitration_of(table, task, where=str(file))
 
 
+def arbitration_for(given: Arbitration | str | Path | None, task: Task) -> Arbitration | None:
+    """What a session was given: rules, their file, or nothing. UsageError for rules that do not fit the task."""
+    if given is None or not isinstance(given, Arbitration):
+        return None if given is None else read_arbitration(given, task)
+    given.check()
+    if given.labels != len(task.labels):
+        raise UsageError(f"the rules are for {given.labels} labels; task '{task.name}' has {len(task.labels)}")
+    return given
+
+
 def plain_arbitration(task: Task) -> Arbitration:
     """Nothing declared: every mistake costs 1, all models weigh the same, and only the task's own versions count."""
     return arbitration_of({"format": FORMAT}, task, where="plain rules")
