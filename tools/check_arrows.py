@@ -125,7 +125,12 @@ PACKAGES: dict[str, list[str]] = {
     # an extra, `rl`: how the learned policy is made; what is shipped needs none of it
     "gymnasium": ["simulation/learning/environment.py"],
     "stable_baselines3": ["simulation/learning/network.py", "simulation/learning/training.py"],
-    "torch": ["simulation/learning/network.py", "simulation/learning/training.py", "simulation/learning/warming.py"],
+    "torch": [
+        "simulation/learning/network.py",
+        "simulation/learning/training.py",
+        "simulation/learning/warming.py",
+        "adaptation/text/training_text.py",  # an extra, `adapt`: what it trains runs without
+    ],
     "rich": ["views", "cli"],
     "typer": ["cli"],
 }
