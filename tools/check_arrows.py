@@ -113,6 +113,7 @@ PACKAGES: dict[str, list[str]] = {
         "campaigns/judging.py",
         "journal",
         "profiling",
+        "simulation/leaving.py",
         "simulation/parts.py",
         "simulation/scenario.py",
         "simulation/learning/judging.py",  # the standard scenario with shorter worlds

@@ -28,7 +28,7 @@ class Seer:
 
     def __init__(self, task: Task, *, known: bool = True) -> None:
         self._task = task
-        self._temperature = {model.name: getattr(model, "temperature", None) or 1.0 for model in task.models}
+        self._temperature = {model.name: model.temperature or 1.0 for model in task.models}
         self._version = {model.name: version_of(model.model_id) if known else "" for model in task.models}
 
     def __call__(self, model: str, outputs: Tensors) -> Seen | None:

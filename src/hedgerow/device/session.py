@@ -81,6 +81,8 @@ class Session:
     an exception.
     """
 
+    _herald: Herald | None = None
+
     def __init__(
         self,
         task: Task | str | Path,
@@ -120,12 +122,10 @@ class Session:
         factor = slow_device.factor if slow_device else 1.0
         every = arms_for(self.profile, self.task, server, factor)
         self._stands_in = chosen.uses_reserve
-        self._herald: Herald | None = None
         rules = governed(certificate, every, self.profile, self.task, factor, threads, chosen)
         self.table, self._certified = rules.table, rules.certificate is not None
-        bought = (prices or Prices(), budgets or BudgetSettings())
-        settled = (rules.certificate, self._arbitration)
-        header = Header(self.table, chosen.name, _seeded(limits or Limits()), rules.margins, *bought, *settled)
+        rest = (prices or Prices(), budgets or BudgetSettings(), rules.certificate, self._arbitration)
+        header = Header(self.table, chosen.name, _seeded(limits or Limits()), rules.margins, *rest)
         self._core = header.core(chosen)
         self._safe_values: dict[str, object] = {}
         self._streams: dict[str, Stream] = {}
@@ -155,8 +155,7 @@ class Session:
         return loaded
 
     def _start(self, server: str | None, tls: TlsFiles | None, slow: SlowDevice | None, threads: int) -> None:
-        for model in self.task.models:
-            self._chains[model.name] = self.task.open(model.name, threads)
+        self._chains = self.task.open_all(threads)
         self.output_names = tuple(spec.name for spec in self._chains[self.task.reference].outputs)
         kept, post, network = used_calibrations(self.table, self.profile), self._driver.post, None
         for chain in self._chains.values():
