@@ -437,3 +437,32 @@ def test_a_hundred_thousand_requests() -> None:
     told = run_campaign(first=10_000, seeds=100, requests=1000, workers=2)
     assert told["requests"] == 100_000
     assert told["violated"] == []
+
+
+def test_an_answer_that_is_said_to_have_stood_at_a_gate() -> None:
+    def claims(one: r.Action) -> tuple[r.Action, ...]:
+        passes = type(one) is r.Deliver and one.reason is r.Reason.LOCAL_DONE
+        return (replace(one, reason=r.Reason.CONFIDENT_AT_GATE),) if passes else (one,)  # type: ignore[type-var]
+
+    def told(one: r.Record) -> tuple[r.Record, ...]:
+        passes = type(one) is r.Delivered and one.reason is r.Reason.LOCAL_DONE
+        return (replace(one, reason=r.Reason.CONFIDENT_AT_GATE),) if passes else (one,)  # type: ignore[type-var]
+
+    def plant(body: Any) -> None:
+        actions(claims)(body)
+        records(told)(body)
+
+    assert first(plant).invariant == "gate"
+
+
+def test_a_gate_that_everybody_passes() -> None:
+    def plant(body: Any) -> None:
+        step = body.core.step
+
+        def unsure(event: r.Event, *, now_ns: int) -> r.Outcome:
+            return step(replace(event, confidence=None) if type(event) is r.RunDone else event, now_ns=now_ns)
+
+        body.core.step = unsure
+
+    found = first(plant)
+    assert (found.invariant, "crosses" in found.what) == ("gate", True)
