@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from typing import assert_never
 
 from hedgerow.core import records as r
+from hedgerow.core.arbitrating import Arbitrating
+from hedgerow.core.arbitration import Arbitration
 from hedgerow.core.arms import ArmTable, CrossStep
 from hedgerow.core.audit import Audits
 from hedgerow.core.breaker import Signal
@@ -38,7 +40,7 @@ class Core:
     def __init__(
         self, table: ArmTable, *, policy: Policy, streams: Iterable[r.Stream] = (), limits: r.Limits | None = None,
         margins: r.Margins | None = None, prices: r.Prices | None = None, budgets: BudgetSettings | None = None,
-        certificate: Certificate | None = None,
+        certificate: Certificate | None = None, arbitration: Arbitration | None = None,
     ) -> None:  # fmt: skip
         self.table, self.policy = table, policy
         self.limits, self.margins = limits or r.Limits(), margins or r.Margins()
@@ -67,6 +69,7 @@ class Core:
         self._watch = Watch(table, self._desks, self._modes.governor, self._records)
         self._reuse = Reuse(self._links, self._records)
         self._in_force = self._modes.mode
+        self._arbiter = Arbitrating(arbitration, self.limits, self._records)
         for stream in (*streams, *(certificate.streams if certificate else ())):
             self._open_stream(stream)
 
@@ -226,6 +229,7 @@ class Core:
         deadline = event.captured_ns + (stream.deadline_ns if event.deadline_ns is None else event.deadline_ns)
         flight = Flight(event.request, stream, event.captured_ns, deadline, deadline - self.margins.before(stream))
         flight.wind(self._rules)
+        self._arbiter.arrived(flight, event)
         for what, measured_ns, bound_ns in self._modes.assumptions(event, self._now_ns) if self._modes.governor else ():
             self._watch.compare(event.request, what, measured_ns, bound_ns, self._now_ns)
         taken, flight.promised = self._modes.arrived(event, self._now_ns), self._modes.promises(stream)
@@ -361,6 +365,7 @@ class Core:
         if event.last == model.last:
             if flight.takes(model):
                 flight.result = model
+            self._arbiter.saw(flight, model.name, event.view)
             flight.plan = None  # a local answer stands: the reserve has done its work, what may follow is optional
             flight.wind(self._rules)
         else:
@@ -414,6 +419,8 @@ class Core:
         elif isinstance(event, r.AnswerArrived):
             cloud_ns = event.decode_ns + event.compute_ns
             link.answered(*attempt, queue_ns=event.queue_ns, cloud_ns=cloud_ns, now_ns=now)
+            if flight is not None and link.trusted:
+                self._arbiter.heard(flight, event.view)
             if flight is not None:
                 (self._answered if link.trusted else self._primary_ended)(flight)
         else:
@@ -551,6 +558,8 @@ class Core:
         if flight.closed:
             return
         flight.closed, flight.plan, flight.retry_ns = True, None, None
+        heard = source is Source.REMOTE or flight.advised
+        source, reason = self._arbiter.settle(flight, source, reason)
         model = flight.answered_by(source)
         self._modes.ended(flight, status, reason, self._now_ns)
         age, energy = (self._now_ns - flight.captured_ns) / 1e6, round(flight.energy_mj, 4)
@@ -565,7 +574,7 @@ class Core:
         advisable = flight.stream.criticality is Criticality.SAFETY and source is Source.LOCAL
         if flight.primary is not Primary.CROSSING or not advisable:
             flight.primary = Primary.ENDED
-        if source is Source.REMOTE or flight.advised:
+        if heard:
             self._audits.consider(flight, self._now_ns)
         self._forget_if_done(flight)
 

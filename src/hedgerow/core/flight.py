@@ -9,6 +9,7 @@ from typing import Final
 
 from hedgerow.core.arms import Arm, CrossStep, GateStep, LocalModel, RunStep
 from hedgerow.core.records import Criticality, Margins, Reason, Source, Status, Stream
+from hedgerow.core.views import ModelView
 
 NEVER_NS: Final = 1 << 62
 
@@ -129,6 +130,9 @@ class Flight:
     energy_mj: float = 0.0
     uplink_bytes: int = 0
     predicted_network_ns: float = 0.0
+    track: int = 0
+    views: tuple[ModelView, ...] = ()  # of its sample, as far as they have come
+    past: ModelView | None = None  # what its track had shown before it
     ends_ns: int = NEVER_NS  # when it ends although nothing happens
     look_ns: int = NEVER_NS  # the first of that end, its next try and the end of its audit
 

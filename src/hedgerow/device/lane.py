@@ -21,6 +21,7 @@ from queue import SimpleQueue
 from hedgerow import codecs
 from hedgerow.core import records as r
 from hedgerow.core.arms import ArmTable, CrossStep
+from hedgerow.device.seeing import See, blind
 from hedgerow.errors import EngineError, HedgerowError
 from hedgerow.models.chain import Chain
 from hedgerow.models.engines import Cancelled
@@ -72,10 +73,11 @@ class Lane:
         calibrations: Mapping[str, codecs.Calibration],
         post: Post,
         stretch: Stretch | None = None,
+        see: See = blind,
     ) -> None:
         self.name = name
         self._chains, self._task, self._post, self._stretch = chains, task, post, stretch
-        self._models = {model.name: model for model in table.locals}
+        self._models, self._see = {model.name: model for model in table.locals}, see
         self._encode_median = {
             (step.codec, *arm.sends(position)): step.encode_median_ns
             for arm in table.arms
@@ -183,11 +185,12 @@ class Lane:
             tensors = job.work.joints[self._owner(action.model, ran.last), ran.last] = ran.tensors
             if job.preempted:
                 break
-        confidence = None
+        confidence = view = None
         if ran.last == len(medians) - 1:
             job.work.outputs[action.model] = ran.tensors
             confidence = self._task.interpret(ran.tensors).confidence
-        return r.RunDone(self.name, action.job, ran.last, tuple(times), confidence)
+            view = self._see(action.model, ran.tensors)
+        return r.RunDone(self.name, action.job, ran.last, tuple(times), confidence, view)
 
     def _pieces(self, action: r.Run) -> list[tuple[int, int]]:
         """(first, last) of what is run in one go: a branch's run is parted where it leaves its trunk."""

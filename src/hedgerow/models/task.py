@@ -165,7 +165,7 @@ class Task:
         """
         if self.kind != "classification":
             return Interpretation(None, None, None)
-        scores = self._scores(outputs)
+        scores = self.scores(outputs)
         index = int(np.argmax(scores))
         label = self.labels[index] if self.labels else None
         return Interpretation(index, label, _confidence(scores, index))
@@ -173,10 +173,11 @@ class Task:
     def agrees(self, a: Mapping[str, Array], b: Mapping[str, Array]) -> bool:
         """Same top class; for a task of tensors the same names, shapes and, within AGREEMENT_TOLERANCE, values."""
         if self.kind == "classification":
-            return bool(np.argmax(self._scores(a)) == np.argmax(self._scores(b)))
+            return bool(np.argmax(self.scores(a)) == np.argmax(self.scores(b)))
         return a.keys() == b.keys() and all(_close(a[name], b[name]) for name in a)
 
-    def _scores(self, outputs: Mapping[str, Array]) -> Array:
+    def scores(self, outputs: Mapping[str, Array]) -> Array:
+        """The first output that has one value per label, (labels,). UsageError: none, or not one sample; EngineError: NaN."""
         for array in outputs.values():
             if array.ndim and (not self.labels or array.shape[-1] == len(self.labels)) and array.dtype.kind == "f":
                 if array.size != array.shape[-1]:
