@@ -9,8 +9,8 @@ import numpy as np
 from hedgerow.core import Arm, ArmTable, Criticality, CrossStep, GateStep, LocalModel, RunStep, Stream
 from hedgerow.core import records as r
 from hedgerow.core.policies import Policy
+from hedgerow.planning.composing import CASCADE, crossing_part
 from hedgerow.simulation import world
-from hedgerow.simulation.answering import crossing_name
 from hedgerow.simulation.course import Course
 from hedgerow.simulation.oracles import Table
 from hedgerow.simulation.world import Arrival, Run, Setup
@@ -95,12 +95,18 @@ def gated_arms(draw: random.Random, locals_: list[LocalModel], arms: list[Arm]) 
             if draw.random() < 0.35 and other.steps[0] != run:
                 gate = GateStep(round(draw.uniform(0.2, 0.8), 2), 0.4)
                 found.append(
-                    Arm(f"{model.name}>{other.name}", (run, gate, *other.steps), round(draw.uniform(0.6, 1), 3))
+                    Arm(f"cascade:{model.name}>{other.name}", (run, gate, *other.steps), round(draw.uniform(0.6, 1), 3))
                 )
     if len(locals_) > 2 and found:
         first, last = locals_[draw.randrange(3)], draw.choice(found)
         if last.steps[0] != (run := RunStep("device", first.name, 0, first.last, first.tail_median_ns[0])):
-            found.append(Arm(f"{first.name}>{last.name}", (run, GateStep(0.7, 0.3), *last.steps), 0.9))
+            found.append(
+                Arm(
+                    f"cascade:{first.name},{last.name.removeprefix(CASCADE)}",
+                    (run, GateStep(0.7, 0.3), *last.steps),
+                    0.9,
+                )
+            )
     return found
 
 
@@ -153,12 +159,16 @@ def kin_arms(draw: random.Random, trunk: LocalModel, kin: list[LocalModel]) -> l
             steps += [run(each, before.shared + 1), gate()]
             joint = draw.randrange(each.shared, trunk.last)
             head = (run(trunk, each.shared + 1, joint),) if joint > each.shared else ()
-            found.append(Arm(f"{each.name}>split@{joint}", (*steps, *head, *cross(trunk, joint)), 0.9))
-        found.append(Arm(f"{exits[0].name}>..>{trunk.name}", (*steps, run(trunk, exits[-1].shared + 1)), 0.9))
+            found.append(
+                Arm(f"cascade:{each.name}>split:{trunk.name}@{joint}:q", (*steps, *head, *cross(trunk, joint)), 0.9)
+            )
+        found.append(Arm(f"exit:{trunk.name}@all", (*steps, run(trunk, exits[-1].shared + 1)), 0.9))
         found.append(
-            Arm(f"{exits[0].name}>{trunk.name}", (run(exits[0]), gate(), run(trunk, exits[0].shared + 1)), 0.8)
+            Arm(f"exit:{trunk.name}@{exits[0].name}", (run(exits[0]), gate(), run(trunk, exits[0].shared + 1)), 0.8)
         )
-        found.append(Arm(f"{exits[-1].name}>raw", (run(exits[-1]), gate(), *cross(trunk, -1)), 0.95))
+        found.append(
+            Arm(f"cascade:{exits[-1].name}>cloud:{trunk.name}:q", (run(exits[-1]), gate(), *cross(trunk, -1)), 0.95)
+        )
         found.append(
             Arm(
                 f"split:{exits[-1].name}",
@@ -169,7 +179,9 @@ def kin_arms(draw: random.Random, trunk: LocalModel, kin: list[LocalModel]) -> l
     for copy in kin:
         if copy.precision_of and trunk.last:
             joint = draw.randrange(trunk.last)
-            found.append(Arm(f"{copy.name}@{joint}>split", (run(copy, 0, joint), *cross(trunk, joint)), 0.9))
+            found.append(
+                Arm(f"split:{copy.name}>{trunk.name}@{joint}:q", (run(copy, 0, joint), *cross(trunk, joint)), 0.9)
+            )
             found.append(Arm(f"local:{copy.name}", (run(copy),), copy.quality))
     return found
 
@@ -222,7 +234,7 @@ def drawn_setup(
     )
     server = draw.choice((PlainServer, MoodyServer))
     cancel = draw.choice((0, 1, 8)) * MS
-    names = {crossing_name(arm) or f"local:{arm.model}" for arm in table.arms}
+    names = {crossing_part(arm.name) or f"local:{arm.model}" for arm in table.arms}
     names |= {f"local:{model.name}" for model in table.locals}
     agreement = {name: "".join(draw.choice("01") for _ in range(SAMPLES)) for name in sorted(names)}
     sure = {model.name: tuple(draw.random() for _ in range(SAMPLES)) for model in table.locals}

@@ -46,8 +46,8 @@ def family(arm: str) -> str:
         return "none"
     if arm.startswith("local:"):
         return "local"
-    if ">" in arm:
-        return "cascade" if arm.rpartition(">")[2].startswith(("cloud:", "split:")) else "exit"
+    if arm.startswith(("exit:", "cascade:")):
+        return arm.partition(":")[0]
     if arm == "reuse":
         return "reused"
     if arm.startswith("split:"):

@@ -43,9 +43,9 @@ LOOKS: Final[dict[Kind, Look]] = {
 
 
 def kind_of(source: str, arm: str, reason: str = "") -> Kind:
-    """From an answer's source, its arm's name and why it was given. An arm with gates ("cascade:...>cloud:...", "exit:...>...") is
+    """From an answer's source, its arm's name and why it was given. An arm with gates ("cascade:MODELS>ARM", "exit:MODEL@EXITS") is
     called by what lies behind its last one, unless it stopped at one."""
-    last = arm.rpartition(">")[2]
+    last = arm.partition(">")[2] if arm.startswith("cascade:") else arm
     if source == Source.REMOTE:
         return Kind.SPLIT if last.startswith("split:") else Kind.CLOUD
     if source == Source.LOCAL:
