@@ -113,6 +113,7 @@ PACKAGES: dict[str, list[str]] = {
         "campaigns/judging.py",
         "journal",
         "profiling",
+        "simulation/leaving.py",
         "simulation/parts.py",
         "simulation/scenario.py",
         "simulation/learning/judging.py",  # the standard scenario with shorter worlds
@@ -125,7 +126,12 @@ PACKAGES: dict[str, list[str]] = {
     # an extra, `rl`: how the learned policy is made; what is shipped needs none of it
     "gymnasium": ["simulation/learning/environment.py"],
     "stable_baselines3": ["simulation/learning/network.py", "simulation/learning/training.py"],
-    "torch": ["simulation/learning/network.py", "simulation/learning/training.py", "simulation/learning/warming.py"],
+    "torch": [
+        "simulation/learning/network.py",
+        "simulation/learning/training.py",
+        "simulation/learning/warming.py",
+        "adaptation/text/training_text.py",  # an extra, `adapt`: what it trains runs without
+    ],
     "rich": ["views", "cli"],
     "typer": ["cli"],
 }

@@ -179,6 +179,38 @@ def test_an_answer_that_nobody_gave() -> None:
     assert first(actions(invented)).invariant == "honest"
 
 
+def reused_despite(**changed: Any) -> Callable[[Any], None]:
+    """A plant whose core is told that samples are alike, whatever the world says."""
+
+    def plant(body: Any) -> None:
+        take_up = body.core._reuse.take_up
+
+        def misled(event: r.RequestArrived, flight: Any, now_ns: int) -> bool:
+            kept = body.core._reuse._standing.get(event.stream)
+            told = {"change": event.change, "change_from": event.change_from} | changed
+            return bool(take_up(replace(event, **told), flight, now_ns)) if kept else False
+
+        body.core._reuse.take_up = misled
+
+    return plant
+
+
+@pytest.mark.parametrize("changed", [{}, {"change": 0.0}])
+def test_an_answer_is_given_again_although_the_scene_changed(changed: dict[str, Any]) -> None:
+    worlds = [seed for seed in range(60) if any(each.reuse_below for each in draw_scene(seed, 5).streams)]
+    assert len(worlds) > 5
+    if changed:
+        assert first(reused_despite(**changed), worlds).invariant == "reuse"
+    else:
+        with pytest.raises(AssertionError, match="no world notices"):
+            first(reused_despite(), worlds)
+
+
+def test_an_answer_is_kept_that_was_late_or_none() -> None:
+    found = first(actions(lambda one: (replace(one, reusable=True),) if type(one) is r.Deliver else (one,)))
+    assert found.invariant == "reuse"
+
+
 def test_a_bound_exceeded_by_nothing() -> None:
     found = first(
         records(
@@ -354,7 +386,7 @@ def test_a_move_of_the_breaker_that_is_not_told() -> None:
 
 def test_a_core_that_raises() -> None:
     def plant(body: Any) -> None:
-        body.core._advance = lambda flight, confidence: {}[flight]
+        body.core._settle = lambda flight: {}[flight]
 
     assert first(plant).invariant == "crash"
 

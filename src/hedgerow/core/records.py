@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final, get_args
 
 from hedgerow.core.quick import quicken
+from hedgerow.core.views import Arbitrated, Seen
 
 MS: Final = 1_000_000
 SECOND: Final = 1_000_000_000
@@ -40,6 +41,7 @@ class Source(StrEnum):
 
     LOCAL = "local"
     REMOTE = "remote"
+    REUSED = "reused"  # a model's answer to an earlier sample of the stream, from which this one hardly differs
     SAFE_VALUE = "safe_value"
     NONE = "none"
 
@@ -71,7 +73,9 @@ class Reason(StrEnum):
     LOWER_RATE = "lower_rate"
     MODE_CHANGED = "mode_changed"
     SAFE_VALUE_ONLY = "safe_value_only"
+    SCENE_UNCHANGED = "scene_unchanged"
     LIMIT_REACHED = "limit_reached"
+    ARBITRATED = "arbitrated"  # views differed, and the declared rules chose among them
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,8 @@ class Stream:
     """One source of requests. `deadline_ns` and `expiry_ns` are lengths from capture.
 
     `period_ns` is the least distance between two captures, when known: the calendar then leaves room for the next ones.
-    `capture_delay_ns` is the longest time from a capture to its arrival here, jitter included.
+    `capture_delay_ns` is the longest time from a capture to its arrival here, jitter included. `reuse_below`: how much a sample
+    may differ from the last one that a model saw to be given its answer (core/reuse.py), for at most `reuse_age_max_ns`.
     """
 
     name: str
@@ -89,6 +94,8 @@ class Stream:
     has_safe_value: bool = False
     expiry_ns: int = 60 * SECOND
     capture_delay_ns: int = 0
+    reuse_below: float | None = None
+    reuse_age_max_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +150,8 @@ class Limits:
     audits_max: int = 4  # under way at once
     audit_allowance: float = 0.05  # disagreement beyond the calibrated, which stands for what calibration cannot know
     audit_false_alarm: float = 0.001  # probability of ever distrusting a link whose answers are as expected
+    tracks_max: int = 256  # whose earlier views are remembered
+    track_labels_max: int = 8  # of each: its likeliest
     seed: int = 0  # secret, the device's own: what `chance` draws; 0: the session chooses one
 
 
@@ -153,12 +162,20 @@ class StreamOpened:
 
 @dataclass(frozen=True, slots=True)
 class RequestArrived:
-    """`request` is a number never used before; `captured_ns` is a moment; `deadline_ns` a length, the stream's if None."""
+    """`request` is a number never used before; `captured_ns` is a moment; `deadline_ns` a length, the stream's if None.
+
+    `change`: by how much the sample differs from that of request `change_from`, if the shell compared them.
+    `track`: which of the things that the stream follows; `changed`: another thing than before is seen.
+    """
 
     request: int
     stream: str
     captured_ns: int
     deadline_ns: int | None = None
+    change: float | None = None
+    change_from: int = -1
+    track: int = 0
+    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +192,7 @@ class RunDone:
     last: int
     segment_ns: tuple[int, ...]
     confidence: float | None = None
+    view: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +228,7 @@ class AnswerArrived:
     decode_ns: int
     compute_ns: int
     confidence: float | None = None
+    view: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,7 +402,7 @@ class Probe:
 @dataclass(frozen=True, slots=True)
 class Deliver:
     """Hand the answer over. `advised`: a remote answer stands beside the delivered one; `promised`: a certificate says that
-    it is in time."""
+    it is in time; `reusable`: keep it in place of the stream's last such one, a REUSED answer hands that over again."""
 
     request: int
     status: Status
@@ -393,6 +412,7 @@ class Deliver:
     reason: Reason
     advised: bool = False
     promised: bool = False
+    reusable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -534,6 +554,17 @@ class RemoteDistrusted:
 
 
 @dataclass(frozen=True, slots=True)
+class Reused:
+    """A sample was given the answer of request `answer_of`, whose sample is `age_ms` old: it differs from that by `change`."""
+
+    request: int
+    answer_of: int
+    change: float
+    change_max: float
+    age_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ignored:
     """An event about something that is over: a duplicate answer, a job already gone. Counted, never acted upon."""
 
@@ -543,7 +574,7 @@ class Ignored:
 
 Record = (
     Decision | ReserveChosen | ReserveStarted | BoundExceeded | Delivered | BreakerMoved | RemoteObserved
-    | CertificateWithdrawn | ModeChanged | RemoteDistrusted | Ignored
+    | CertificateWithdrawn | ModeChanged | RemoteDistrusted | Reused | Arbitrated | Ignored
 )  # fmt: skip
 
 

@@ -9,19 +9,23 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from hedgerow.core import Core
 from hedgerow.core import records as r
+from hedgerow.core.views import Arbitrated
 from hedgerow.device.answer import Answer
 from hedgerow.device.auditor import Auditor
 from hedgerow.device.journal import Journal
 from hedgerow.device.lane import Job, Lane, Workpiece
 from hedgerow.device.network import Network
+from hedgerow.device.reusing import Kept, Reusing
+from hedgerow.device.seeing import settled
 from hedgerow.device.timer import Timer
 from hedgerow.errors import UsageError
-from hedgerow.models.task import Task
+from hedgerow.models.change import Looks, summary
+from hedgerow.models.task import Interpretation, Task
 from hedgerow.models.tensors import Tensors
 
 Listener = Callable[[int, r.Event, r.Outcome], None]
@@ -47,6 +51,8 @@ class Pending:
     thread: int = field(default_factory=threading.get_ident)
     delivered: r.Delivered | None = None
     promised: bool = False
+    arbitrated: Arbitrated | None = None
+    looks: Looks | None = None  # its sample's summary, where its stream declares reuse
 
 
 class Driver:
@@ -63,6 +69,7 @@ class Driver:
         self._qualities = {arm.name: arm.quality for arm in core.table.arms}
         self._local_quality = {model.name: model.quality for model in core.table.locals}
         self._closing = self._closed = False
+        self._reusing = Reusing()
         self._auditor = Auditor(task, self.post)
         self._timer = Timer(lambda: self.post(r.TimerFired()))
 
@@ -96,12 +103,15 @@ class Driver:
         on_advice: Callable[[Tensors], None] | None,
         *,
         help_out: bool = False,
+        track: int = 0,
+        changed: bool = False,
     ) -> "Future[Answer]":
         """Admit one sample. `help_out`: the caller will wait anyway, so its thread runs the request's lane jobs."""
         future: Future[Answer] = Future()
         length = stream.deadline_ns if deadline_ns is None else deadline_ns
         work = Workpiece(sample, stream=stream.name)
         pending = Pending(-1, stream, captured_ns, captured_ns + length, work, future, safe_value, on_advice)
+        pending.looks = None if stream.reuse_below is None else summary(sample)
         mine: list[Job] = []
         pending.mine = mine if help_out else None
 
@@ -109,7 +119,9 @@ class Driver:
             pending.request = self._numbers
             self._numbers += 1
             self._pending[pending.request] = pending
-            return r.RequestArrived(pending.request, stream.name, captured_ns, deadline_ns)
+            looks = None if changed else pending.looks
+            event = self._reusing.arrival(pending.request, stream.name, captured_ns, deadline_ns, looks)
+            return replace(event, track=track, changed=changed) if track or changed else event
 
         try:
             self._step(arrival, submitting=True)
@@ -160,6 +172,8 @@ class Driver:
             for record in outcome.records:
                 if isinstance(record, r.Delivered) and record.request in self._pending:
                     self._pending[record.request].delivered = record
+                elif isinstance(record, Arbitrated) and not record.late and record.request in self._pending:
+                    self._pending[record.request].arbitrated = record
             for action in outcome.actions:
                 self._carry_out(action, now, ended, advised)
             self._timer.set(self._core.next_wakeup_ns())
@@ -223,7 +237,13 @@ class Driver:
             case r.Deliver():
                 pending = self._pending[action.request]
                 pending.promised = action.promised
-                ended.append((pending, self._answer(pending, action)))
+                answer = self._answer(pending, action, now_ns)
+                if action.reusable:
+                    meaning = Interpretation(answer.label_index, answer.label, answer.confidence)
+                    known = (action.request, pending.captured_ns, pending.looks, answer.outputs, answer.agreement)
+                    kept = Kept(*known, meaning)
+                    self._reusing.keep(pending.stream.name, kept)
+                ended.append((pending, answer))
             case r.Advise():
                 advised.append(self._pending[action.request])
             case r.Compare():
@@ -233,16 +253,23 @@ class Driver:
             case _:
                 assert_never(action)
 
-    def _answer(self, pending: Pending, action: r.Deliver) -> Answer:
+    def _answer(self, pending: Pending, action: r.Deliver, now_ns: int) -> Answer:
         outputs: Tensors = {}
-        agreement = 0.0
+        agreement, seen_ns = 0.0, pending.captured_ns
         if action.source is r.Source.LOCAL:
             outputs = pending.work.outputs[action.model]
             agreement = self._local_quality[action.model]
         elif action.source is r.Source.REMOTE and pending.work.remote is not None:
             outputs = pending.work.remote
             agreement = self._qualities[action.arm]
-        meaning = self._task.interpret(outputs) if outputs else None
+        elif action.source is r.Source.REUSED:
+            again = self._reusing.again(pending.stream.name)
+            outputs, agreement, seen_ns = again.outputs, again.agreement, again.captured_ns
+        meaning, suggested = self._task.interpret(outputs) if outputs else None, None
+        if action.source is r.Source.REUSED:
+            meaning = again.meaning
+        elif meaning is not None and pending.arbitrated is not None:
+            meaning, suggested = settled(self._task, meaning, pending.arbitrated)
         said = pending.delivered
         assert said is not None
         return Answer(
@@ -266,6 +293,9 @@ class Driver:
             safe_value=pending.safe_value if action.source is r.Source.SAFE_VALUE else None,
             advice=pending.work.remote if action.advised else None,
             mode=self._core.mode,
+            seen_age_ms=(now_ns - seen_ns) / 1e6 if outputs else None,
+            views=pending.arbitrated.views if pending.arbitrated else (),
+            suggested=suggested,
         )
 
     # -------------------------------------------------------------------------------------------------------------- end

@@ -25,6 +25,7 @@ from hedgerow.simulation.faults import Fault, Sample, disturb_samples, draw_faul
 from hedgerow.simulation.faulty import FaultyBody, FaultyLanes, FaultyServer, Kinds, chance
 from hedgerow.simulation.foolish import POLICIES
 from hedgerow.simulation.governing import draw_certificate
+from hedgerow.simulation.reusing import Scenery
 from hedgerow.simulation.transfer import Direction
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -94,6 +95,7 @@ def draw_scene(seed: int, requests: int) -> Scene:
     random = draws.generator("settings")
     margins = r.Margins(*(int(each * MS) for each in random.uniform((1, 4, 0.5), (5, 16, 2))))
     streams, samples = _streams(draws.generator("streams"), table, margins, requests)
+    streams = _reusing(draws.generator("reuse"), streams)
     span = max(each.arrival_ns for each in samples)
     links = sorted({arm.crossing.link for arm in table.arms if arm.crossing is not None})
     faults = draw_faults(draws.generator("faults"), span, links)
@@ -211,6 +213,16 @@ def _streams(
     )
 
 
+def _reusing(random: np.random.Generator, streams: tuple[r.Stream, ...]) -> tuple[r.Stream, ...]:
+    """In a quarter of the worlds every other stream declares that its last answer may stand, for up to two seconds."""
+    declares = (random.random(len(streams)) < 0.5) & (random.random() < 0.25)
+    ages = random.uniform(0, 2, len(streams))
+    return tuple(
+        replace(stream, reuse_below=0.1, reuse_age_max_ns=int(age * r.SECOND)) if declared else stream
+        for stream, declared, age in zip(streams, declares.tolist(), ages.tolist(), strict=True)
+    )
+
+
 def _gaps(random: np.random.Generator, way: str, period_ns: int, count: int) -> Ints:
     """Distances between captures; never less than the period but for "poisson"."""
     if way == "poisson":
@@ -301,7 +313,14 @@ def build(scene: Scene, policy: Policy, watch: Watch | None, on_excess: Callable
                 course = shape(course, fault)
         links[name] = Link(Direction(course, up=True), Direction(course, up=False))
         servers[name] = FaultyServer(clock, scene.table, kinds, link=name, replicas=scene.replicas, factors=scene.cloud)
-    lies = kinds["liar"]
+    lies, scenery = kinds["liar"], Scenery(scene.streams, seed)
+    places = {model.name: place for place, model in enumerate(scene.table.locals)}
+
+    def confidence(request: int, model: str) -> float | None:
+        return chance(seed, request, 40 + places[model]) if scene.confident else None
+
+    def arrive(event: r.RequestArrived) -> None:
+        body.post(scenery.compared(event))
 
     def agrees(compare: r.Compare) -> bool | None:
         lying = any(fault.from_ns <= clock.now_ns < fault.until_ns for fault in lies)
@@ -310,14 +329,15 @@ def build(scene: Scene, policy: Policy, watch: Watch | None, on_excess: Callable
 
     body = FaultyBody(
         core, clock, FaultyLanes(scene.table, scene.times_ns, scene.exceeding, scene.spread, scene.sizes, kinds, seed), links, servers,
-        faults=kinds, seed=seed, on_excess=on_excess, confident=scene.confident, agrees=agrees, watch=watch,
+        faults=kinds, seed=seed, on_excess=on_excess, confidence=confidence, agrees=agrees, watch=watch,
         timer_late_ns=lambda wake_ns: int(scene.timer_late_ns * chance(seed, wake_ns, 32)),
         cancel_ns=lambda request: int(scene.margins.cancel_ns * chance(seed, request, 33)),
     )  # fmt: skip
+    body.tell_deliveries(scenery.delivered)
     withdrawing = kinds["withdraw"]
     for each in scene.disturbed_samples:
         event = r.RequestArrived(each.request, scene.streams[each.stream].name, each.captured_ns, each.deadline_ns)
-        clock.line_up(each.arrival_ns, body.post, event)
+        clock.line_up(each.arrival_ns, arrive, event)
         for fault in withdrawing:
             if fault.from_ns <= each.arrival_ns < fault.until_ns and chance(seed, each.request, 34) < 0.3:
                 after = int(chance(seed, each.request, 35) * 100 * MS)

@@ -12,6 +12,8 @@
     twin        (below the limit of requests in flight) so has every request that the same device alone would have answered in time, where the streams keep to what
                 they declare and the lane can carry them (docs/decisions/0004)
     mode        under a certificate only its mode's models stand in reserve, and samples are left out at its rates alone
+    reuse       an answer is given again only where its stream declares it: one that a model gave in time, to a sample from which
+                this one is known to differ by no more than declared, and that is no older than declared
     budget      no arm is chosen that needs more bytes than the budget has left
     breaker     the states last no longer than core/breaker.py says, and an answered probe closes it
 
@@ -136,6 +138,10 @@ class Checker:
         self._told_ends: dict[int, r.Delivered] = {}
         self._came: set[int] = set()
         self._remote_chosen: set[int] = set()
+        self._changes: dict[int, tuple[float | None, int]] = {}  # by request, what its arrival said
+        self._seen: dict[
+            int, tuple[str, int, str]
+        ] = {}  # stream, capture and model of each answer that may be given again
         self._busy: dict[str, Busy] = {}
         self._links = {name: Watched() for name in scene.courses}
         self._over: dict[tuple[int, int], str] = {}
@@ -223,6 +229,8 @@ class Checker:
             for each in self._open.values():
                 each.unruly = True
         self._waiting += not background
+        if stream.reuse_below is not None:
+            self._changes[event.request] = (event.change, event.change_from)
         due = deadline - self._margins.before(stream)
         useful = event.captured_ns + stream.expiry_ns if background else due
         self._open[event.request] = Entry(
@@ -389,8 +397,10 @@ class Checker:
         self._answered.add(action.request)
         self._waiting -= not entry.background
         local, remote = action.source is r.Source.LOCAL, action.source is r.Source.REMOTE
+        again = action.source is r.Source.REUSED
+        self._check_again(entry, action)
         in_time = self._now <= entry.deadline_ns
-        if (action.status is r.Status.ANSWERED) != ((local or remote) and in_time):
+        if (action.status is r.Status.ANSWERED) != ((local or remote or again) and in_time):
             self._fail(
                 "honest",
                 f"request {action.request} is called {action.status.value} at {self._now} ns, due {entry.deadline_ns}",
@@ -400,7 +410,7 @@ class Checker:
             remote and action.request not in self._came
         ):
             self._fail("honest", f"request {action.request} has an answer ({action.source.value}) that nobody gave")
-        if ((local or remote) and in_time) or entry.background or action.reason is r.Reason.WITHDRAWN:
+        if ((local or remote or again) and in_time) or entry.background or action.reason is r.Reason.WITHDRAWN:
             return
         self.late += 1
         if entry.excused:
@@ -413,6 +423,23 @@ class Checker:
             self._check_full(action.request)
         elif self._carries and not entry.unruly:
             self.suspects.append(action.request)
+
+    def _check_again(self, entry: Entry, action: r.Deliver) -> None:
+        """That an answer which is given again may be, and that only a model's own in time is kept for it."""
+        stream = self._streams[entry.stream]
+        if action.reusable:
+            fresh = action.source in (r.Source.LOCAL, r.Source.REMOTE) and action.status is r.Status.ANSWERED
+            if not fresh or stream.reuse_below is None:
+                self._fail("reuse", f"the answer of request {action.request} is kept, and may not be given again")
+            self._seen[action.request] = (entry.stream, entry.captured_ns, action.model)
+        if action.source is not r.Source.REUSED:
+            return
+        change, of = self._changes.get(action.request, (None, -1))
+        name, captured_ns, model = self._seen.get(of, ("", 0, ""))
+        alike = change is not None and stream.reuse_below is not None and 0 <= change <= stream.reuse_below
+        young = captured_ns <= entry.captured_ns and self._now - captured_ns <= stream.reuse_age_max_ns
+        if not (alike and young and name == entry.stream and model == action.model):
+            self._fail("reuse", f"request {action.request} is given the answer of {of}, which does not stand")
 
     def _check_end(self, entry: Entry, action: r.Deliver) -> None:
         """That the record says what the action does; what is still under way for nobody is ended at the end of the step."""

@@ -1,4 +1,4 @@
-"""Five ways in which a request can end, and how each is drawn; the same in every view."""
+"""Six ways in which a request can end, and how each is drawn; the same in every view."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +14,7 @@ class Kind(StrEnum):
     RESERVE = "reserve"  # the device, in place of a remote arm that did not come
     SPLIT = "split"  # begun on the device, ended in the cloud
     CLOUD = "cloud"  # the compressed input went to the cloud
+    REUSED = "reused"  # the last answer stood, as the scene had not changed
     NONE = "no answer"
 
 
@@ -32,6 +33,7 @@ LOOKS: Final[dict[Kind, Look]] = {
     Kind.RESERVE: Look("magenta", "#CC79A7", "D", "r"),
     Kind.SPLIT: Look("cyan", "#009E73", "^", "s"),
     Kind.CLOUD: Look("bright_blue", "#0072B2", "o", "c"),
+    Kind.REUSED: Look("green", "#F0E442", "v", "u"),
     Kind.NONE: Look("red", "#D55E00", "X", "x"),
 }
 
@@ -42,4 +44,4 @@ def kind_of(source: str, arm: str) -> Kind:
         return Kind.SPLIT if arm.startswith("split:") else Kind.CLOUD
     if source == Source.LOCAL:
         return Kind.RESERVE if arm.startswith(("cloud:", "split:")) else Kind.DEVICE
-    return Kind.NONE
+    return Kind.REUSED if source == Source.REUSED else Kind.NONE

@@ -140,6 +140,7 @@ def _add_legend(figure: Any, drives: Mapping[str, Sequence[Dot]]) -> None:
         Kind.RESERVE: "reserve: the device answered for the cloud",
         Kind.SPLIT: "split: begun here, ended in the cloud",
         Kind.CLOUD: "cloud: compressed input",
+        Kind.REUSED: "reused: the last answer stood",
         Kind.NONE: "no answer (when that was known)",
     }
     handles = [

@@ -2,9 +2,12 @@
 
 import pytest
 
+from hedgerow.assurance.certification import checker
+from hedgerow.assurance.certification.proving import prove
 from hedgerow.assurance.certification.streams import parse_streams
 from hedgerow.core.records import MS, SECOND, Criticality
 from hedgerow.errors import UsageError
+from tests.assurance.certification.examples import STREAMS, inputs
 
 WHOLE = """
 format = 1
@@ -129,3 +132,25 @@ def test_what_is_wrong_is_told_in_one_line(text: str, words: str) -> None:
     assert words in str(told.value)
     assert "\n" not in str(told.value)
     assert len(str(told.value)) < 300
+
+
+REUSING = "reuse_below = 0.1\nreuse_age_max_ms = 1500\n"
+
+
+def test_reuse_is_declared_whole_or_not_at_all() -> None:
+    front = parse_streams(STREAMS.replace("safe_value", f"{REUSING}safe_value")).streams[0]
+    assert (front.reuse_below, front.reuse_age_max_ns) == (0.1, 1500 * MS)
+    assert parse_streams(STREAMS).streams[0].reuse_below is None
+    for half in REUSING.splitlines():
+        with pytest.raises(UsageError, match="go together"):
+            parse_streams(STREAMS.replace("safe_value", f"{half}\nsafe_value"))
+
+
+def test_reuse_changes_nothing_in_the_proof() -> None:
+    plain, reusing = (
+        prove(inputs(text)).document for text in (STREAMS, STREAMS.replace("safe_value", f"{REUSING}safe_value"))
+    )
+    assert plain is not None
+    assert reusing is not None
+    assert plain.modes == reusing.modes
+    assert checker.check(reusing) == []

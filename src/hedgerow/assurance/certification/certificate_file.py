@@ -151,6 +151,8 @@ def _stream(declared: DeclaredStream) -> Stream:
         has_safe_value=declared.has_safe_value,
         expiry_ns=declared.expiry_ns,
         capture_delay_ns=declared.latest_arrival_ns,
+        reuse_below=declared.reuse_below,
+        reuse_age_max_ns=declared.reuse_age_max_ns,
     )
 
 

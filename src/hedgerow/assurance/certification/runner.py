@@ -268,7 +268,7 @@ def _ended(world: World, problem: Problem, certificate: Certificate | None, rele
         return Ended(release, min(0, late_ns), deliver.source if deliver else r.Source.NONE, kept=True)
     if deliver is None:
         return Ended(release, max(1, late_ns), r.Source.NONE, kept=False)
-    answered = deliver.source in (r.Source.LOCAL, r.Source.REMOTE)
+    answered = deliver.source in (r.Source.LOCAL, r.Source.REMOTE, r.Source.REUSED)
     if certificate is None:
         return Ended(release, late_ns, deliver.source, kept=answered)
     came_in = next((each for each in certificate.modes if each.name == world.modes[number]), certificate.modes[0])

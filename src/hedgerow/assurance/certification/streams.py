@@ -36,6 +36,8 @@ class DeclaredStream:
     has_safe_value: bool
     safe_value: Any
     expiry_ns: int
+    reuse_below: float | None = None
+    reuse_age_max_ns: int = 0
 
     @property
     def latest_arrival_ns(self) -> int:
@@ -229,9 +231,11 @@ def _stream(table: _Table) -> DeclaredStream:
     if reserves == () and not has_safe_value and criticality is not Criticality.BACKGROUND:
         raise UsageError(f"{table.where}: without any reserve it needs a safe_value")
     safe_value, expiry_ns = table.take("safe_value"), table.ns("expiry_ms", 60_000.0, above=True)
-    return DeclaredStream(
-        name, period_ns, deadline_ns, delay_ns, jitter_ns, criticality, reserves, has_safe_value, safe_value, expiry_ns
-    )
+    if table.has("reuse_below") != table.has("reuse_age_max_ms"):
+        raise UsageError(f"{table.where}: reuse_below and reuse_age_max_ms go together")
+    reuse = (table.number("reuse_below", None), table.ns("reuse_age_max_ms", None)) if table.has("reuse_below") else ()
+    ends = (has_safe_value, safe_value, expiry_ns)
+    return DeclaredStream(name, period_ns, deadline_ns, delay_ns, jitter_ns, criticality, reserves, *ends, *reuse)
 
 
 def _lane(table: _Table) -> DeclaredLane:
