@@ -62,7 +62,7 @@ def main() -> int:
     with Exiting(encoder, heads) as chain:
         for rule, shown, mark, gates in rows(record["figures"], len(heads)):
             used = exits.usage(scores, labels, gates, rule)
-            times = chain.times(tensors, gates, count=len(texts), rule=rule)
+            times = chain.times(tensors, gates.tolist(), count=len(texts), rule=rule)
             print(
                 f"| {rule}{mark} | {shown} | {used.layers:.2f} | {1 - used.layers / len(scores):.0%} | {times.speedup:.2f}"
                 f" | {used.disagreement:.3f} | {used.accuracy:.3f} |",
