@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from hedgerow.assurance.certification.inputs import inputs_of
+from hedgerow.assurance.certification.proving import prove
 from hedgerow.core import records as r
 from hedgerow.core.records import Prices, Source, Status
 from hedgerow.device.answer import Answer
@@ -228,6 +230,39 @@ def test_failing_over_to_the_copy_here_and_back_loses_no_frame(
     assert any(answer.source is Source.REMOTE and answer.model == "big" for answer in answers[back:])
     assert steps.unexcused() == []
     assert replay(tmp_path / "journal").difference is None
+
+
+STREAMS = """
+format = 1
+[[stream]]
+name = "front"
+period_ms = 110
+deadline_ms = 200
+capture_delay_ms = 10
+reserves = [RESERVES]
+[rule]
+exceedances_max = 5000
+"""
+
+
+def test_an_exit_named_as_reserve_proves_what_the_whole_model_cannot(
+    task: Task, profile: Profile, tmp_path: Path
+) -> None:
+    """Every 110 ms: the reference's bound of 120 ms is too much, the exit's 30 ms are not."""
+    whole = prove(inputs_of(STREAMS.replace("RESERVES", '"big"'), profile))
+    assert whole.document is None
+    assert whole.failing
+    document = prove(inputs_of(STREAMS.replace("RESERVES", '"early"'), profile)).document
+    assert document is not None
+    document.save(tmp_path / "certificate.json")
+    with Session(task, profile=profile, certificate=tmp_path / "certificate.json") as session:
+        answers = []
+        for number in range(8):
+            answers.append(session.answer(FRAMES[number]))
+            time.sleep(0.13)
+        assert session.mode
+    assert {answer.status for answer in answers} == {Status.ANSWERED}
+    assert {answer.mode for answer in answers} != {""}
 
 
 def test_run_and_serve_from_the_command_line(task_file: Path, server: ServerProcess, tmp_path: Path) -> None:
