@@ -99,7 +99,8 @@ PACKAGES: dict[str, list[str]] = {
         "views",
         "wire",
     ],
-    "onnx": ["models", "campaigns/small_task.py"],  # where models are opened, and where the campaign makes its own
+    # where models are opened, where the campaign makes its own, and where adapted ones are written
+    "onnx": ["models", "campaigns/small_task.py", "adaptation/bottleneck/graph.py"],
     # the campaign's oracle asks it directly, past everything under test
     "onnxruntime": ["models/engines/onnxruntime_engine.py", "campaigns/oracle.py"],
     # protobuf: errors of ONNX files, messages of the wire, and these changed field by field
@@ -107,7 +108,14 @@ PACKAGES: dict[str, list[str]] = {
     "grpc": ["wire", "cloud"],
     "zstandard": ["codecs"],
     # where pictures are read, encoded and resized
-    "PIL": ["codecs", "models/frames.py", "models/preparation.py", "demo/frames.py", "campaigns/small_task.py"],
+    "PIL": [
+        "codecs",
+        "models/frames.py",
+        "models/preparation.py",
+        "demo/frames.py",
+        "campaigns/small_task.py",
+        "adaptation/bottleneck/pictures.py",  # photographs seen with another crop each time
+    ],
     "msgspec": [
         "assurance/certification",
         "campaigns/judging.py",
@@ -131,6 +139,7 @@ PACKAGES: dict[str, list[str]] = {
         "simulation/learning/training.py",
         "simulation/learning/warming.py",
         "adaptation/text/training_text.py",  # an extra, `adapt`: what it trains runs without
+        "adaptation/bottleneck/training_bottleneck.py",
     ],
     "rich": ["views", "cli"],
     "typer": ["cli"],
