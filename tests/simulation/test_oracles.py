@@ -7,10 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from hedgerow.core import Criticality
+from hedgerow.core import Criticality, GateStep
 from hedgerow.core import records as r
 from hedgerow.core.policies import ONLY, Choice, View, by_name, names
 from hedgerow.simulation import cells, scenario
+from hedgerow.simulation.alone import Alone
 from hedgerow.simulation.body import Ended, Work
 from hedgerow.simulation.clock import Clock
 from hedgerow.simulation.course import Course
@@ -87,6 +88,33 @@ def test_every_arm_of_drawn_worlds_costs_what_the_core_makes_of_it(criticality: 
         for table, prices in zip(tables_of(setup, PRICES), PRICES, strict=True):
             for request in range(len(setup.arrivals)):
                 check(setup, table, request, prices)
+
+
+def test_the_drawn_worlds_have_gates_that_stop_and_gates_that_are_passed_into_every_end() -> None:
+    ends = set()
+    for seed in range(25):
+        setup = drawn_setup(seed)
+        for column, arm in enumerate(setup.table.arms):
+            if any(isinstance(step, GateStep) for step in arm.steps):
+                made = run_alone(setup, 0, by_name(ONLY + arm.name), PRICES[1])
+                if made.chosen[0] == column:
+                    ends.add((made.source[0], bool(made.stopped[0]), bool(made.late[0]), arm.crossing is None))
+    assert {("local", True, False, True), ("local", True, False, False), ("remote", False, False, False)} < ends
+    assert ("local", False, False, True) in ends  # the chain's last model
+    assert ("local", False, False, False) in ends  # nothing came of the crossing
+
+
+def test_the_oracles_are_wrong_if_a_gate_is_taken_for_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Alone, "stops", lambda self, asked, step, model: False)
+    setups = [drawn_setup(seed) for seed in range(25)]
+    tables = [table_of(setup, PRICES[0]) for setup in setups]
+
+    def every() -> None:
+        for setup, table in zip(setups, tables, strict=True):
+            check(setup, table, 0, PRICES[0])
+
+    with pytest.raises(AssertionError):
+        every()
 
 
 def test_a_background_request_costs_no_less_than_its_first_try() -> None:

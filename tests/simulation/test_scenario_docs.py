@@ -17,6 +17,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "Top of the file": scenario.Scenario,
     "`[[group]]`": scenario.GroupPart,
     "`[[stream]]`": scenario.StreamPart,
+    "`[[variant]]`": parts.VariantPart,
     "`[[price]]`": scenario.PricePart,
     "`[device]`": scenario.DevicePart,
     "`[cloud]`": scenario.CloudPart,

@@ -1,13 +1,15 @@
 """The very same core in the virtual world: every request answered once, equal again for an equal world, priced afterwards."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from hedgerow.core import Criticality
+from hedgerow.core import Arm, ArmTable, Criticality, GateStep
 from hedgerow.core import records as r
 from hedgerow.core.policies import by_name
 from hedgerow.simulation.course import Course
-from hedgerow.simulation.world import run
+from hedgerow.simulation.world import Setup, run
 from tests.core.world import MS
 from tests.simulation.small import PlainServer, small_setup
 
@@ -62,3 +64,38 @@ def test_safety_answers_are_the_devices_own() -> None:
     made = run(small_setup(criticality=Criticality.SAFETY), by_name("ours"), PRICES)
     assert set(made.source) == {"local"}
     assert not made.late.any()
+
+
+def gated_setup(stop_at: float) -> Setup:
+    """The small model asked first; eight samples of which it is ever surer, all of the last four rightly so."""
+    plain = small_setup()
+    local, _, cloud, _ = plain.table.arms
+    cascade = Arm("cascade:small>cloud:big:jpeg:75", (*local.steps, GateStep(stop_at, 0.5), *cloud.steps), 0.95)
+    table = ArmTable((*plain.table.arms, cascade), plain.table.locals)
+    sure = tuple(each / 8 for each in range(8))
+    agreement = {"local:small": "00001111", "cloud:big:jpeg:75": "11110000"}
+    return replace(plain, table=table, confidences={"small": sure}, agreement=agreement)
+
+
+def test_a_gate_stops_the_samples_of_which_the_model_is_sure_and_each_answer_is_judged_by_who_gave_it() -> None:
+    setup = gated_setup(0.5)
+    made = run(setup, by_name("only:cascade:small>cloud:big:jpeg:75"), PRICES)
+    sure = np.array([arrival.sample % 8 >= 4 for arrival in setup.arrivals])
+    assert np.array_equal(made.stopped[2:], sure[2:])
+    assert [source == "local" for source in made.source[2:]] == sure[2:].tolist()
+    assert made.agrees[2:].all()  # the cloud is right where the model was unsure, and nowhere else
+    assert not made.stood_in[2:].any()
+    assert (made.up_bytes[2:] > 0).tolist() == (~sure[2:]).tolist()
+
+
+def test_what_stands_in_for_a_crossing_that_fails_is_judged_as_the_unsure_answer_that_it_is() -> None:
+    dead = Course.steady(round_trip_ms=30, up_mbps=20, down_mbps=50).unrolled(20_000 * MS).with_blackout(
+        from_ns=2000 * MS, for_ns=500 * MS
+    )  # fmt: skip
+    setup = replace(gated_setup(0.5), course=dead)
+    made = run(setup, by_name("only:cascade:small>cloud:big:jpeg:75"), PRICES)
+    stood_in = np.flatnonzero(made.stood_in).tolist()
+    assert stood_in
+    assert not made.agrees[stood_in].any()
+    assert (made.quality[stood_in] < 0.2).all()
+    assert (made.quality[made.stopped] > 0.8).all()

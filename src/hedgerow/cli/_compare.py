@@ -15,7 +15,7 @@ def compare(
 ) -> None:  # fmt: skip
     """Policies beside each other over one scenario's cells."""
     from hedgerow.simulation import comparing, results, summing
-    from hedgerow.simulation.cells import courses_of, load_courses, units
+    from hedgerow.simulation.cells import check_left, courses_of, load_courses, units
     from hedgerow.simulation.scenario import load
 
     wanted = load(scenario or "standard")
@@ -32,6 +32,8 @@ def compare(
     names = comparing.chosen_policies(policies)
     if output is not None:
         results.check(output)
+    if wanted.variant and plots is not None:
+        raise UsageError("a scenario with variants has no pictures: leave --plots out")
     if plots is not None:
         from hedgerow.views import comparison as pictures
 
@@ -39,6 +41,12 @@ def compare(
         results.writable(plots, plots)
     courses = courses_of(wanted) if links is None else load_courses(links)
     every = [unit for seed in range(first, first + seeds) for unit in units(wanted, courses, seed=seed)]
+    if wanted.variant:
+        from hedgerow.cli._beside import beside
+
+        beside(wanted, every, names, workers=workers, ray=ray, output=output, as_json=as_json)
+        return
+    check_left(wanted)
     _check_arms(wanted, every, names)
     found = with_progress(
         "worlds", 2 * len(every),

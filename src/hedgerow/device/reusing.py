@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hedgerow.core.records import RequestArrived
 from hedgerow.models.change import Looks, change
+from hedgerow.models.task import Interpretation
 from hedgerow.models.tensors import Tensors
 
 
@@ -20,6 +21,7 @@ class Kept:
     looks: Looks | None
     outputs: Tensors
     agreement: float
+    meaning: Interpretation | None = None  # what was said of it, after any arbitration
 
 
 class Reusing:

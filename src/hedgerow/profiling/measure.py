@@ -165,16 +165,19 @@ class _Work:
     def open(self, threads: int) -> None:
         """Open every model's chain and run it once."""
         for model in self.task.models:
-            self.progress(f"opening {model.name}")
-            if not model.joints:
+            if not model.joints and not model.trunk:
                 self.progress(
                     f"model '{model.name}' names no joints: splits inside it are not tried; `hedgerow model inspect`"
                     " lists the cuts, `joints = [...]` in the task file keeps some"
                 )
+        self.progress(f"opening {', '.join(model.name for model in self.task.models)}")
+        self.chains = self.task.open_all(
+            threads, opened=lambda name, seconds: self.open_seconds.update({name: seconds})
+        )
+        for name, chain in self.chains.items():
             started = time.monotonic()
-            self.chains[model.name] = self.task.open(model.name, threads=threads)
-            self.chains[model.name].warm_up()
-            self.open_seconds[model.name] = round(time.monotonic() - started, 4)
+            chain.warm_up()
+            self.open_seconds[name] = round(self.open_seconds[name] + time.monotonic() - started, 4)
 
     def server(self, client: ServerClient | None) -> CloudProfile:
         """What the server takes; a server that cannot be asked leaves an estimate, and that is said."""

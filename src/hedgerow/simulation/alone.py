@@ -2,8 +2,8 @@
 
 `path.py` follows the request from there; `tests/simulation/test_oracles.py` holds all of it equal to runs of the real core.
 
-Rules: it follows `core/` for one device lane, punctual timers, no certificate, no budgets and no audits; a gate is passed (no
-confidence is told here); a background request has its first try followed, and what a later one might save is not counted.
+Rules: it follows `core/` for one device lane, punctual timers, no certificate, no budgets and no audits; it knows how sure each
+model will be, so a gate stops an arm where it really would; a background request has its first try followed, and what a later one might save is not counted.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from hedgerow.simulation.servers import QueueServer
 from hedgerow.simulation.transfer import NEVER_NS, Direction
 from hedgerow.simulation.world import Arrival, Setup
 
-Step = RunStep | CrossStep
+Step = RunStep | CrossStep | GateStep
 
 
 @dataclass(slots=True)
@@ -94,23 +94,20 @@ class Way:
     remote: bool
     sends: tuple[str, int] = ("", 0)
     last: int = 0
-    quality: float = 0.0
 
     @classmethod
     def of(cls, setup: Setup, column: int, arm: Arm) -> "Way":
         steps: list[Step] = []
         for position, step in enumerate(arm.steps):
-            if isinstance(step, GateStep):
-                continue
             steps.append(step)
             if isinstance(step, CrossStep):
                 there = arm.beyond(position)
-                return cls(column, tuple(steps), None, True, arm.sends(position), there.last, arm.quality)
+                return cls(column, tuple(steps), None, True, arm.sends(position), there.last)
         only = steps[0]
         is_whole = len(arm.steps) == 1 and isinstance(only, RunStep) and only.first == 0
         model = setup.table.local(arm.model)
         whole = model if is_whole and isinstance(only, RunStep) and only.last == model.last else None
-        return cls(column, tuple(steps), whole, False, quality=arm.quality)
+        return cls(column, tuple(steps), whole, False)
 
 
 class Alone:
@@ -318,12 +315,14 @@ class Alone:
 
         `held`: the way with the reserve, for what it has worked out already.
         """
-        sent = -1 if held is None else held.sent_ns
+        sent, stopped = -1 if held is None else held.sent_ns, ""
         if sent < 0:
-            sent = self._straight_ns(asked, way)
+            sent, stopped = self._straight_ns(asked, way)
         told = Told(self.energy.busy_mj(sent - asked.now_ns))
-        if not way.remote:
+        if stopped or not way.remote:
+            told.quality = self.local_quality(way, asked, stopped or self._answers(way))
             return told if sent <= asked.deadline_ns else None
+        told.quality = self.remote_quality(way, asked)
         crossed = self.cross(asked, way, sent, asked.due_ns)
         if not crossed.answered and crossed.ends_ns <= asked.deadline_ns:  # refused for want of time: it had some yet
             crossed = self.cross(asked, way, sent, asked.due_ns + self.setup.limits.unanswered_wait_ns)
@@ -331,11 +330,30 @@ class Alone:
         told.up_bytes, told.cloud_ns = crossed.up_bytes, crossed.cloud_ns
         return told if crossed.answered and crossed.ends_ns <= asked.deadline_ns else None
 
-    def _straight_ns(self, asked: Asked, way: Way) -> int:
-        """When the arm's own work on the lane is done if nothing is in its way."""
-        now = asked.now_ns
+    def _straight_ns(self, asked: Asked, way: Way) -> tuple[int, str]:
+        """When the arm's own work on the lane is done if nothing is in its way, and the model whose gate it stops at, "" for none."""
+        now, model = asked.now_ns, ""
         for step in way.steps:
             if isinstance(step, CrossStep):
-                return now + self.lanes.encode_ns(asked.number, *way.sends, step.codec, now)
-            now += sum(self.segments_ns(asked, step.model, step.first, step.last, now))
-        return now
+                return now + self.lanes.encode_ns(asked.number, *way.sends, step.codec, now), ""
+            if isinstance(step, RunStep):
+                now, model = now + sum(self.segments_ns(asked, step.model, step.first, step.last, now)), step.model
+            elif self.stops(asked, step, model):
+                return now, model
+        return now, ""
+
+    def _answers(self, way: Way) -> str:
+        """The model that answers at the end of a local arm."""
+        return self.table.arms[way.column].model
+
+    def stops(self, asked: Asked, step: GateStep, model: str) -> bool:
+        """Whether the answer of this model, which has just run to its end, stands at this gate."""
+        sure = self.setup.confidence(asked.number, model) if model else None
+        return sure is not None and sure >= step.at_least
+
+    def local_quality(self, way: Way, asked: Asked, model: str) -> float:
+        """What this model's answer is worth, under this arm at this sample (`answering.py`)."""
+        return self.setup.answering.local_quality(way.column, model, self.setup.arrivals[asked.number].sample)
+
+    def remote_quality(self, way: Way, asked: Asked) -> float:
+        return self.setup.answering.remote_quality(way.column, self.setup.arrivals[asked.number].sample)

@@ -112,11 +112,14 @@ class Body:
         timer_late_ns: Callable[[int], int] = lambda wake_ns: 0,
         agrees: Callable[[r.Compare], bool | None] = lambda compare: True,
         cancel_ns: Callable[[int], int] = lambda request: r.MS,
+        confidence: Callable[[int, str], float | None] = lambda request, model: None,
         watch: Watch | None = None,
     ) -> None:
         self.core, self.clock, self.lanes, self._lanes = core, clock, lanes, lanes
         self._links, self._servers, self.device = links, servers, device
         self._timer_late, self._agrees, self._cancel_ns, self.watch = timer_late_ns, agrees, cancel_ns, watch
+        self._confidence = confidence
+        self._last = {model.name: model.last for model in core.table.locals}
         self.tally = Tally()
         self._energy = core.table.energy
         self._jobs: dict[str, _Job] = {}
@@ -214,9 +217,15 @@ class Body:
     def _run_ends(self, lane: str, token: int, count: int = 0) -> None:
         job = self._take(lane, token)
         if job is not None:
-            times = job.times if not count else job.times[:count]
-            first = job.action.first  # type: ignore[union-attr]
-            self.post(r.RunDone(lane, job.action.job, first + len(times) - 1, times))
+            self._ran(lane, job, job.times if not count else job.times[:count])
+
+    def _ran(self, lane: str, job: _Job, times: tuple[int, ...]) -> None:
+        """So many segments have run; only a model that has come to its end knows how sure it is."""
+        action = job.action
+        assert isinstance(action, r.Run)
+        last = action.first + len(times) - 1
+        sure = self._confidence(action.request, action.model) if last == self._last[action.model] else None
+        self.post(r.RunDone(lane, action.job, last, times, sure))
 
     def _encode_ends(self, lane: str, token: int) -> None:
         job = self._take(lane, token)

@@ -13,7 +13,8 @@ from hedgerow.core import records as r
 from hedgerow.core.arms import ArmTable, Energy
 from hedgerow.emulation.traces import shipped as shipped_links
 from hedgerow.errors import UsageError
-from hedgerow.planning.arms import arm_table
+from hedgerow.planning.arms import ARMS_MAX, Tiers, every_arm
+from hedgerow.planning.prune import pruned
 from hedgerow.planning.settings import margins_of
 from hedgerow.profiling.profile import Profile
 from hedgerow.simulation.agreement import Agreements
@@ -27,6 +28,7 @@ from hedgerow.simulation.faults import Fault, Sample
 from hedgerow.simulation.faulty import Kinds
 from hedgerow.simulation.gauges import Gauges
 from hedgerow.simulation.lanes import BLOCK, Heat, Lane, LaneTimes, Neighbour
+from hedgerow.simulation.leaving import arms_left, check, models_left
 from hedgerow.simulation.scenario import DevicePart, GroupPart, Scenario, span_ns
 from hedgerow.simulation.sensors import Sensor, arrivals
 from hedgerow.simulation.servers import QueueServer
@@ -125,6 +127,7 @@ class Parts:
     device: LaneTimes
     cloud: LaneTimes
     agreement: Mapping[str, str]
+    confidences: Mapping[str, tuple[float | None, ...]]
     faults: tuple[Fault, ...]
 
     def server(self, times: Callable[[int], LaneTimes], kind: type[QueueServer] = QueueServer) -> Server:
@@ -141,7 +144,8 @@ class Parts:
 
 
 def parts_of(scenario: Scenario, profile: Profile, cell: Cell) -> Parts:
-    """The common parts of a cell's worlds."""
+    """The common parts of a cell's worlds. What the scenario leaves out is not there."""
+    profile = models_left(profile, scenario.without)
     group, device = group_named(scenario, cell.group), scenario.device
     unused = Draws(0).within("nobody").generator
     return Parts(
@@ -150,20 +154,34 @@ def parts_of(scenario: Scenario, profile: Profile, cell: Cell) -> Parts:
         group,
         cell,
         tuple(part.sensor(group.period_ms, cell.deadline_ms) for part in scenario.streams()),
-        arm_table(
-            profile,
-            device_factor=cell.device_factor,
-            cloud_factor=scenario.cloud.factor,
-            energy=Energy(device.active_mw, device.radio_mw, device.radio_tail_mj),
-            money_per_mb=scenario.tariff.money_per_mb,
-            money_per_cloud_s=scenario.tariff.money_per_cloud_s,
-        ),
+        pruned(arms_left(_every_arm(scenario, profile, cell.device_factor), scenario.without), arms_max=ARMS_MAX),
         margins_of(profile),
         LaneTimes.of_profile(profile, unused, device_factor=cell.device_factor, persistence=device.persistence),
         LaneTimes.of_cloud(profile, unused, cloud_factor=scenario.cloud.factor),
         {name: each.per_sample for name, each in profile.agreement.items()},
+        {model.name: model.confidence for model in profile.models},
         scenario.faults(span_ns(scenario, group)),
     )
+
+
+def _every_arm(scenario: Scenario, profile: Profile, device_factor: float) -> ArmTable:
+    device = scenario.device
+    return every_arm(
+        profile,
+        tiers=Tiers(device_factor, scenario.cloud.factor, LINK),
+        energy=Energy(device.active_mw, device.radio_mw, device.radio_tail_mj),
+        money_per_mb=scenario.tariff.money_per_mb,
+        money_per_cloud_s=scenario.tariff.money_per_cloud_s,
+    )
+
+
+def check_left(scenario: Scenario) -> None:
+    """UsageError, before anything runs, where what the scenario or a variant leaves out is not there, or nothing is left."""
+    profile = profile_of(scenario)
+    every = _every_arm(scenario, profile, 1.0)
+    for each in (scenario, *scenario.variants()):
+        check(profile, every, each.without)
+        arms_left(_every_arm(each, models_left(profile, each.without), 1.0), each.without)
 
 
 def build(scenario: Scenario, profile: Profile, unit: Unit) -> Setup:
@@ -213,6 +231,7 @@ def setup_of(
         limits=r.Limits(audit_share=scenario.audit_share, seed=seed),
         budgets=None if scenario.budget is None else scenario.budget.settings(),
         agreement=parts.agreement,
+        confidences=parts.confidences,
         faults=parts.faults,
         seed=seed,
         gauges=_gauges(parts),

@@ -55,6 +55,7 @@ class Judged:
 class Ran:
     """One policy in one unit at one price: sums over requests; `told_us` the latencies from capture, -1 for none.
 
+    `stood_in`: the device answered for a remote arm of which nothing came, and no gate had stopped it (`world.Run`).
     `radio_mj`: by the scenario's [radio], tails included, beside the core's simpler sum in `energy_mj`; `battery`: what is left.
     """
 
@@ -70,6 +71,9 @@ class Ran:
     agreeing: int = 0
     reserves: int = 0
     remote: int = 0
+    stopped: int = 0
+    stood_in: int = 0
+    stood_in_agreeing: int = 0
     radio_mj: float = 0.0
     battery: float | None = None
     told_us: Ints = field(default_factory=lambda: np.zeros(0, np.int32))
@@ -83,7 +87,9 @@ class _Judge:
 
 
 @dataclass(frozen=True, slots=True)
-class _Play:
+class Play:
+    """Policies, each at the price of that place, in one unit."""
+
     scenario: Scenario
     unit: Unit
     policies: tuple[tuple[str, int], ...]  # name and price
@@ -131,7 +137,7 @@ def compare(
     judged = spread(judge, judges, workers=workers, ray=ray, progress=progress)
     found = Compared(scenario, list(units), judged, [], tuple(policies))
     wanted = {cell: _wanted(found, cell) for cell in found.cells}
-    plays = [_Play(scenario, unit, wanted[unit.cell]) for unit in units]
+    plays = [Play(scenario, unit, wanted[unit.cell]) for unit in units]
     found.ran = spread(play, plays, workers=workers, ray=ray, progress=progress)
     return found
 
@@ -183,7 +189,7 @@ def _single(table: Table, prices: r.Prices, setup: Setup) -> Floats:
     return found
 
 
-def play(task: _Play) -> list[Ran]:
+def play(task: Play) -> list[Ran]:
     """Run these policies in one unit, the device alone first."""
     setup = build(task.scenario, profile_of(task.scenario), task.unit)
     twins: dict[int, Run] = {}
@@ -213,6 +219,9 @@ def _played(scenario: Scenario, setup: Setup, name: str, price: int, twins: dict
         agreeing=int(made.agrees.sum()),
         reserves=int(made.reserve.sum()),
         remote=made.source.count("remote"),
+        stopped=int(made.stopped.sum()),
+        stood_in=int(made.stood_in.sum()),
+        stood_in_agreeing=int((made.stood_in & made.agrees).sum()),
         radio_mj=made.radio_mj,
         battery=None if made.gauges is None else made.gauges.battery_left,
         told_us=np.where(made.told_ns < 0, -1, made.told_ns // 1000).astype(np.int32),

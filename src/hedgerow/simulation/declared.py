@@ -138,7 +138,7 @@ def body(
         return on(lies, clock.now_ns) is None or chance(seed, compare.request, 31) < LIES_AGREE
 
     return FaultyBody(
-        core, clock, lanes, links, servers, faults=kinds, seed=seed, on_excess=lambda now_ns: None, confident=False,
+        core, clock, lanes, links, servers, faults=kinds, seed=seed, on_excess=lambda now_ns: None,
         agrees=agrees, **settings,
     )  # fmt: skip
 

@@ -314,6 +314,10 @@ def build(scene: Scene, policy: Policy, watch: Watch | None, on_excess: Callable
         links[name] = Link(Direction(course, up=True), Direction(course, up=False))
         servers[name] = FaultyServer(clock, scene.table, kinds, link=name, replicas=scene.replicas, factors=scene.cloud)
     lies, scenery = kinds["liar"], Scenery(scene.streams, seed)
+    places = {model.name: place for place, model in enumerate(scene.table.locals)}
+
+    def confidence(request: int, model: str) -> float | None:
+        return chance(seed, request, 40 + places[model]) if scene.confident else None
 
     def arrive(event: r.RequestArrived) -> None:
         body.post(scenery.compared(event))
@@ -325,7 +329,7 @@ def build(scene: Scene, policy: Policy, watch: Watch | None, on_excess: Callable
 
     body = FaultyBody(
         core, clock, FaultyLanes(scene.table, scene.times_ns, scene.exceeding, scene.spread, scene.sizes, kinds, seed), links, servers,
-        faults=kinds, seed=seed, on_excess=on_excess, confident=scene.confident, agrees=agrees, watch=watch,
+        faults=kinds, seed=seed, on_excess=on_excess, confidence=confidence, agrees=agrees, watch=watch,
         timer_late_ns=lambda wake_ns: int(scene.timer_late_ns * chance(seed, wake_ns, 32)),
         cancel_ns=lambda request: int(scene.margins.cancel_ns * chance(seed, request, 33)),
     )  # fmt: skip

@@ -207,7 +207,7 @@ class FaultyBody(Body):
     """A `Body` whose messages, runs and timers meet the scene's faults."""
 
     def __init__(
-        self, *given: Any, faults: Kinds, seed: int, on_excess: Callable[[int], None], confident: bool, **settings: Any
+        self, *given: Any, faults: Kinds, seed: int, on_excess: Callable[[int], None], **settings: Any
     ) -> None:
         late, cancel = settings["timer_late_ns"], settings["cancel_ns"]
         margins = given[0].margins
@@ -229,7 +229,7 @@ class FaultyBody(Body):
 
         settings.update(timer_late_ns=timer_late, cancel_ns=cancel_ns)
         super().__init__(*given, **settings)
-        self._seed, self._excess, self._confident = seed, on_excess, confident
+        self._seed, self._excess = seed, on_excess
         self._kinds, self._times = faults, given[2]
         self._under_way: dict[Key, str] = {}
         self._failing, self._full = faults["engine-failure"], faults["disk-full"]
@@ -375,20 +375,13 @@ class FaultyBody(Body):
             self._excess(now + took)
         self._start(action, (took,), self._encode_ends)
 
-    def _run_ends(self, lane: str, token: int, count: int = 0) -> None:
-        job = self._take(lane, token)
-        if job is None:
-            return
-        action = job.action
-        assert isinstance(action, r.Run)
+    def _ran(self, lane: str, job: Any, times: tuple[int, ...]) -> None:
         fails = self._failing and on(self._failing, self.clock.now_ns) is not None
-        if fails and chance(self._seed, action.request, 21) < 0.6:
+        if fails and chance(self._seed, job.action.request, 21) < 0.6:
             self._excess(self.clock.now_ns)
-            self.post(r.JobEnded(lane, action.job, "the engine failed"))
-            return
-        times = job.times if not count else job.times[:count]
-        confidence = chance(self._seed, action.request, 22) if self._confident else None
-        self.post(r.RunDone(lane, action.job, action.first + len(times) - 1, times, confidence))
+            self.post(r.JobEnded(lane, job.action.job, "the engine failed"))
+        else:
+            super()._ran(lane, job, times)
 
     def _hand_over(self, action: r.Deliver) -> None:
         fault = on(self._full, self.clock.now_ns)

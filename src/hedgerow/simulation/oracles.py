@@ -46,6 +46,7 @@ class Table:
     free_energy_mj: Floats
     free_up_bytes: Floats
     free_cloud_ns: Floats
+    free_quality: Floats
     own_energy_mj: Floats
     own_quality: Floats
     own_late: NDArray[np.bool_]
@@ -84,7 +85,7 @@ class Table:
     def free(self, prices: r.Prices, setup: Setup) -> tuple[Floats, NDArray[np.intp]]:
         """The same without a reserve; a request that no arm answers in time costs what the rule-bound one pays."""
         money = _money(self.free_up_bytes, self.free_cloud_ns, setup) * prices.money_mj
-        cost = self.free_energy_mj + money + prices.disagreement_mj * (1.0 - setup.table.quality)
+        cost = self.free_energy_mj + money + prices.disagreement_mj * (1.0 - self.free_quality)
         bound, arm = self.rule_bound(prices, setup)
         if not cost.shape[1]:
             return bound, arm
@@ -137,7 +138,7 @@ def _put_all(tables: dict[float, Table], alone: Alone, asked: Asked, way: Way, c
         if free is not None:
             at = (asked.number, way.column)
             table.free_energy_mj[at], table.free_up_bytes[at] = free.energy_mj, free.up_bytes
-            table.free_cloud_ns[at] = free.cloud_ns
+            table.free_cloud_ns[at], table.free_quality[at] = free.cloud_ns, free.quality
 
 
 def _put(table: Table, number: int, column: int, told: Told, captured_ns: int) -> None:

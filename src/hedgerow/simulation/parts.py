@@ -22,8 +22,16 @@ Moment = Annotated[float, Meta(ge=0.0, le=1e6)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Mj = Annotated[float, Meta(ge=0.0, le=1e12)]
 Celsius = Annotated[float, Meta(ge=-60.0, le=200.0)]
+Patterns = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=128)], ...], Meta(max_length=64)]
 SPELLS_MAX: Final = 1_000
 DEVICES_MAX: Final = 100_000
+
+
+class VariantPart(Struct, frozen=True, forbid_unknown_fields=True):
+    """[[variant]]: the same worlds, but for the models and arms that are left out; to be set beside each other."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    without: Patterns = ()
 
 
 class FaultPart(Struct, frozen=True, forbid_unknown_fields=True):

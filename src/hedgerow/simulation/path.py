@@ -6,9 +6,9 @@ start, the hold), so a table of every request under every arm takes a second.
 
 from collections.abc import Collection
 
-from hedgerow.core.arms import CrossStep, LocalModel, RunStep
+from hedgerow.core.arms import CrossStep, GateStep, LocalModel, RunStep
 from hedgerow.core.flight import Plan
-from hedgerow.simulation.alone import Alone, Asked, Crossed, Step, Told, Way
+from hedgerow.simulation.alone import Alone, Asked, Crossed, Told, Way
 from hedgerow.simulation.transfer import NEVER_NS
 
 
@@ -43,7 +43,8 @@ class Path:
     """The way of one request under one arm; `at` is the moment up to which it is told, the lane being free then."""
 
     __slots__ = (
-        "alone", "asked", "at", "disagreement_mj", "eager", "joints", "place", "plan", "result", "straight", "told", "way",
+        "alone", "asked", "at", "disagreement_mj", "eager", "ended", "joints", "place", "plan", "result", "straight", "told",
+        "way",
     )  # fmt: skip
 
     def __init__(self, alone: Alone, asked: Asked, way: Way, disagreement_mj: float) -> None:
@@ -53,6 +54,7 @@ class Path:
         self.eager = asked.safety or asked.likely or (asked.plan is not None and not asked.guaranteed)
         self.joints: dict[str, int] = {}
         self.result: LocalModel | None = None
+        self.ended = ""  # the model that has just run to its end
 
     # ------------------------------------------------------------------------------------------------------ how it ends
 
@@ -60,13 +62,15 @@ class Path:
         """Told its own answer, or the safe value where there is none yet."""
         told = self.told
         told.told_ns, told.late = moment, self.result is None or moment > self.asked.deadline_ns
-        told.quality = 0.0 if told.late or self.result is None else self.result.quality
+        if not told.late and self.result is not None:
+            told.quality = self.alone.local_quality(self.way, self.asked, self.result.name)
         return told
 
     def _remote(self, moment: int) -> Told:
         told = self.told
         told.told_ns, told.late = moment, moment > self.asked.deadline_ns
-        told.quality = 0.0 if told.late else self.way.quality
+        if not told.late:
+            told.quality = self.alone.remote_quality(self.way, self.asked)
         return told
 
     def _busy(self, took_ns: int) -> None:
@@ -101,11 +105,15 @@ class Path:
     def _may_block(self, busy_ns: int) -> bool:
         return self.asked.background or self.alone.may_block(self.asked, self._counted_ns(), busy_ns, self.at)
 
-    def _step(self) -> Step | None:
-        """The arm's next step that is not done already; None behind the last."""
+    def _step(self) -> RunStep | CrossStep | None:
+        """The arm's next step that is not done already; None behind the last, and where a gate has stopped it."""
         while self.place < len(self.way.steps):
             step = self.way.steps[self.place]
-            if not (isinstance(step, RunStep) and self.joints.get(step.model, -1) >= step.last):
+            if isinstance(step, GateStep):
+                if self.alone.stops(self.asked, step, self.ended):
+                    self.place = len(self.way.steps)
+                    return None
+            elif not (isinstance(step, RunStep) and self.joints.get(step.model, -1) >= step.last):
                 return step
             self.place += 1
         return None
@@ -160,6 +168,7 @@ class Path:
         self._busy(end - self.at)
         self.at, self.joints[step.model] = end, last
         model = self.alone.table.local(step.model)
+        self.ended = step.model if last == model.last else ""
         if last == model.last:
             if self.result is None or model.quality >= self.result.quality:
                 self.result = model
@@ -240,7 +249,7 @@ class Path:
             return self._local(limit)
         self._busy(done - self.at)
         self.at, self.result, self.plan = done, plan.model, None
-        self.joints[plan.model.name] = plan.model.last
+        self.joints[plan.model.name], self.ended = plan.model.last, plan.model.name
         waits = crossed is None and self._step() is not None
         pending = waits or (crossed is not None and moment > done)
         if asked.safety or done >= asked.hold_ns or not pending:

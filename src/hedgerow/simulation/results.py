@@ -6,12 +6,15 @@ Rules: one row a world, policy and price; columns end in their units; a file app
 import csv
 import io
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hedgerow.errors import HostError, UsageError
 from hedgerow.models.home import write_whole
-from hedgerow.simulation.comparing import Compared
+from hedgerow.simulation.cells import Unit
+from hedgerow.simulation.comparing import Compared, Ran
+from hedgerow.simulation.scenario import Scenario
 
 _ENDINGS = (".csv", ".parquet")
 
@@ -42,10 +45,15 @@ def writable(folder: Path, what: Path) -> None:
 
 def rows(found: Compared) -> list[dict[str, Any]]:
     """What ran, in the order of worlds, policies and prices."""
+    return rows_of(found.scenario, found.units, found.ran)
+
+
+def rows_of(scenario: Scenario, units: Sequence[Unit], every_ran: Sequence[Sequence[Ran]]) -> list[dict[str, Any]]:
+    """The same of worlds and what ran in each."""
     every = []
-    for unit, ran in zip(found.units, found.ran, strict=True):
+    for unit, ran in zip(units, every_ran, strict=True):
         for each in ran:
-            price = found.scenario.price[each.price]
+            price = scenario.price[each.price]
             count = max(1, each.requests)
             every.append(
                 {
@@ -56,7 +64,8 @@ def rows(found: Compared) -> list[dict[str, Any]]:
                     "late_above_device_only": each.late_above, "cost_mj": each.cost_mj / count,
                     "energy_mj": each.energy_mj / count, "uplink_bytes": each.up_bytes / count,
                     "money": each.money / count, "agreement": each.agreeing / count, "remote": each.remote / count,
-                    "reserves": each.reserves / count, "error": each.error,
+                    "reserves": each.reserves / count, "stopped": each.stopped / count, "stood_in": each.stood_in / count,
+                    "stood_in_agreeing": each.stood_in_agreeing / count, "error": each.error,
                 }
             )  # fmt: skip
     return every

@@ -27,9 +27,11 @@ from hedgerow.simulation.parts import (
     Length,
     Mj,
     Ms,
+    Patterns,
     RadioPart,
     Seconds,
     Share,
+    VariantPart,
 )
 from hedgerow.simulation.power import Tariff
 from hedgerow.simulation.sensors import Sensor
@@ -175,6 +177,8 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
     radio: RadioPart | None = None
     budget: BudgetPart | None = None
     fleet: FleetPart | None = None
+    without: Patterns = ()
+    variant: Annotated[tuple[VariantPart, ...], Meta(max_length=16)] = ()
     audit_share: Share = 0.0
     where: str = ""
 
@@ -185,6 +189,13 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
     def group_of(self, radio: str) -> GroupPart | None:
         """The first group that takes links of this radio."""
         return next((group for group in self.group if group.takes(radio)), None)
+
+    def variants(self) -> tuple["Scenario", ...]:
+        """The scenario once for each [[variant]], which differs in nothing but what it leaves out."""
+        return tuple(
+            msgspec.structs.replace(self, name=each.name, without=(*self.without, *each.without), variant=())
+            for each in self.variant
+        )
 
     def faults(self, span_ns: int) -> tuple[Fault, ...]:
         """Every fault of a world that lasts so long, in order of its beginning."""
@@ -308,6 +319,11 @@ def _check_parts(scenario: Scenario, name: str) -> None:
             scenario.fleet.check()
     except UsageError as error:
         raise UsageError(f"{name}: {error}; {_ABOUT}") from None
+    variants = [each.name for each in scenario.variant]
+    if len(set(variants)) != len(variants):
+        raise UsageError(f"{name}: two variants have the same name")
+    if scenario.variant and scenario.fleet is not None:
+        raise UsageError(f"{name}: a fleet has no variants: give two scenarios with without = [...]")
     if scenario.fleet is not None and not scenario.links:
         raise UsageError(f"{name}: [fleet] needs links = [...]: what its cells are like")
 

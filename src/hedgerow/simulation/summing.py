@@ -126,7 +126,7 @@ def _policy_row(found: Compared, cells: Sequence[CellSums], policy: str) -> dict
     row |= {"requests_of_all": sum(each.requests for each in every), "late_of_all": sum(each.late for each in every)}
     if not requests:
         return {**row, **dict.fromkeys(NOTHING)}
-    row |= _means(ran, requests)
+    row |= means(ran, requests)
     if found.scenario.radio is not None:
         row["radio_mj"] = round(sum(each.radio_mj for each in ran) / requests, 3)
     if found.scenario.battery is not None:
@@ -138,7 +138,8 @@ def _policy_row(found: Compared, cells: Sequence[CellSums], policy: str) -> dict
     return row
 
 
-def _means(ran: Sequence[Ran], requests: int) -> dict[str, Any]:
+def means(ran: Sequence[Ran], requests: int) -> dict[str, Any]:
+    """Figures a request over what ran; `agreement_stood_in` is of the answers that the device gave for a remote arm, None of none."""
     told = np.concatenate([each.told_us for each in ran])
     told = np.sort(np.where(told < 0, np.iinfo(np.int32).max, told))
 
@@ -146,7 +147,8 @@ def _means(ran: Sequence[Ran], requests: int) -> dict[str, Any]:
         value = int(told[min(int(share * len(told)), len(told) - 1)])
         return None if value == np.iinfo(np.int32).max else round(value / 1000, 2)
 
-    late = sum(each.late for each in ran)
+    late, stood_in = sum(each.late for each in ran), sum(each.stood_in for each in ran)
+    agreeing = sum(each.stood_in_agreeing for each in ran)
     return {
         "late": late,
         "late_above_device_only": None
@@ -162,6 +164,9 @@ def _means(ran: Sequence[Ran], requests: int) -> dict[str, Any]:
         "agreement": round(sum(each.agreeing for each in ran) / requests, 5),
         "remote": round(sum(each.remote for each in ran) / requests, 5),
         "reserves": round(sum(each.reserves for each in ran) / requests, 5),
+        "stopped": round(sum(each.stopped for each in ran) / requests, 5),
+        "stood_in": round(stood_in / requests, 5),
+        "agreement_stood_in": round(agreeing / stood_in, 5) if stood_in else None,
     }
 
 

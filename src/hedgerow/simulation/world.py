@@ -6,6 +6,7 @@ backlog) is made afresh for each, from the same draws. Components of cost are ke
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from hedgerow.core import records as r
 from hedgerow.core.arms import ArmTable, Floats
 from hedgerow.core.budgets import BudgetSettings
 from hedgerow.core.policies import Policy
+from hedgerow.simulation.answering import Answering, Confidences
 from hedgerow.simulation.body import Body, LaneTimes, Link, Server, Watch
 from hedgerow.simulation.clock import Clock
 from hedgerow.simulation.course import Course
@@ -56,6 +58,7 @@ class Setup:
     limits: r.Limits = field(default_factory=r.Limits)
     budgets: BudgetSettings | None = None
     agreement: Mapping[str, str] = field(default_factory=dict)  # by arm's name: a 1 or a 0 per sample of the profile
+    confidences: Confidences = field(default_factory=dict)  # by model: how sure it is of each sample of the profile
     timer_late_ns: Callable[[int], int] = lambda wake_ns: 0
     cancel_ns: Callable[[int], int] = lambda request: r.MS
     link: str = "cloud"
@@ -64,13 +67,25 @@ class Setup:
     seed: int = 0
     gauges: Callable[[], Gauges] | None = None
 
+    @cached_property
+    def answering(self) -> Answering:
+        """How good whose answers are."""
+        return Answering(self.table, self.agreement, self.confidences)
+
+    def confidence(self, request: int, model: str) -> float | None:
+        """How sure this model is of its answer to this request; None where nobody knows."""
+        known = self.confidences.get(model)
+        return known[self.arrivals[request].sample % len(known)] if known else None
+
 
 @dataclass
 class Run:
     """What came of each request (arrays over requests): lengths from capture in ns, mJ, bytes; `told_ns` -1: never told.
 
-    `quality`: calibrated agreement of the answer that was delivered in time, 0 for a late or missing one. `agrees`: whether
-    that answer agrees with the reference at this sample. `reserve` : a remote arm was chosen and its reserve had to start.
+    `quality`: calibrated agreement of the answer that was delivered in time (`answering.py`), 0 for a late or missing one.
+    `agrees`: whether that answer agrees with the reference at this sample. `reserve`: a remote arm was chosen and its reserve had
+    to start. `stood_in`: a remote arm was chosen, nothing came of it, and no gate stopped it: the device's answer was delivered.
+    `stopped`: its answer stood at a gate.
     """
 
     policy: str
@@ -87,6 +102,8 @@ class Run:
     cloud_ns: Floats
     exceeded_ns: list[int]
     chosen: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    stood_in: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    stopped: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     probe_mj: float = 0.0
     probe_bytes: int = 0
     steps: int = 0
@@ -121,6 +138,7 @@ class Recorder:
         self.chosen = np.full(count, NO_ARM, np.int64)
         self.status, self.source, self.arm = [""] * count, [""] * count, [""] * count
         self.model = [""] * count
+        self.stopped = np.zeros(count, np.bool_)
         self.reserve = np.zeros(count, np.bool_)
         self.exceeded: list[int] = []
         self.delivered = [0] * count
@@ -144,6 +162,7 @@ class Recorder:
                 self.told[request] = now_ns
                 self.status[request], self.source[request] = action.status._value_, action.source._value_
                 self.arm[request], self.model[request] = action.arm, action.model
+                self.stopped[request] = action.reason is r.Reason.CONFIDENT_AT_GATE
 
     def run(self, policy: str, body: Body, gauges: Gauges | None = None) -> Run:
         """Everything as arrays, once the world is over."""
@@ -155,19 +174,20 @@ class Recorder:
         due = captured + np.fromiter(lengths, np.int64, count)
         answered = np.array([source in ("local", "remote") for source in self.source], np.bool_)
         late = (self.told < 0) | (self.told > due) | ~answered
-        locals_ = {model.name: model.quality for model in setup.table.locals}
         quality, agrees = np.zeros(count), np.zeros(count, np.bool_)
+        answering = setup.answering
         for request in np.flatnonzero(~late).tolist():
+            sample = setup.arrivals[request].sample
             if self.source[request] == "remote":
-                arm = self.arm[request]
-                quality[request] = setup.table.quality[self._columns[arm]]
+                column = self._columns[self.arm[request]]
+                quality[request] = answering.remote_quality(column, sample)
+                agrees[request] = answering.remote_agrees(column, sample)
             else:
-                arm = f"local:{self.model[request]}"
-                quality[request] = locals_[self.model[request]]
-            bits = setup.agreement.get(arm)
-            agrees[request] = quality[request] >= 1.0 or (
-                bits is not None and bits[setup.arrivals[request].sample % len(bits)] == "1"
-            )
+                column, model = self._columns.get(self.arm[request], NO_ARM), self.model[request]
+                quality[request] = answering.local_quality(column, model, sample)
+                agrees[request] = answering.local_agrees(model, sample)
+        remote = np.array([column >= 0 and self._is_remote[column] for column in self.chosen.tolist()], np.bool_)
+        stood_in = remote & ~self.stopped & np.array([source == "local" for source in self.source], np.bool_)
 
         def spread(values: dict[int, float] | dict[int, int]) -> Floats:
             found = np.zeros(count)
@@ -178,7 +198,7 @@ class Recorder:
         return Run(
             policy, np.where(self.told < 0, -1, self.told - captured), late, self.status, self.source, self.arm, quality,
             agrees, self.reserve, spread(tally.energy_mj), spread(tally.up_bytes), spread(tally.cloud_ns), self.exceeded,
-            self.chosen, tally.probe_mj, tally.probe_bytes, body.post_steps, tally.probes,
+            self.chosen, stood_in, self.stopped, tally.probe_mj, tally.probe_bytes, body.post_steps, tally.probes,
             None if gauges is None else gauges.traffic_money(count), gauges,
             0.0 if gauges is None else gauges.radio_mj(body.clock.now_ns),
         )  # fmt: skip
@@ -193,8 +213,9 @@ def build(
     watch: Watch | None = None,
     link: Link | None = None,
     device: int = 0,
+    planned: bool = True,
 ) -> Body:
-    """A device of this setup under this policy, its arrivals planned on the clock. `link`: one that it shares with others."""
+    """A device of this setup under this policy, its arrivals `planned` on the clock. `link`: one that it shares with others."""
     clock = clock or Clock()
     core = Core(
         setup.table,
@@ -219,9 +240,10 @@ def build(
         device=device,
         timer_late_ns=setup.timer_late_ns,
         cancel_ns=setup.cancel_ns,
+        confidence=setup.confidence,
         watch=watch,
     )
-    for number, each in enumerate(setup.arrivals):
+    for number, each in enumerate(setup.arrivals if planned else ()):
         event = r.RequestArrived(number, each.stream, each.captured_ns, each.deadline_ns)
         clock.line_up(each.arrival_ns, body.post, event)
         if (moment := withdrawn_ns(setup.faults, setup.seed, number, each.arrival_ns)) is not None:

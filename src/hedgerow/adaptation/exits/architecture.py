@@ -19,7 +19,9 @@ class Layer:
     stride: int = 1
     convolutions: int = 1
     residual: bool = False
-    skipped: float = 0.0  # in training: the share of batches that pass a residual layer by (Huang et al. 2016, stochastic depth)
+    skipped: float = (
+        0.0  # in training: the share of batches that pass a residual layer by (Huang et al. 2016, stochastic depth)
+    )
 
     def multiply_adds(self, side_px: int) -> int:
         """For an input of side_px x side_px."""

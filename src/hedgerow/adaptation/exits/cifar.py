@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hedgerow.adaptation.exits.architecture import RECIPE, RESNET, SIDE_PX, Architecture
-from hedgerow.adaptation.exits.choosing import Costs, exits_worth, path_of
+from hedgerow.adaptation.exits.choosing import Costs
 from hedgerow.adaptation.exits.network_file import exit_file, whole_file
-from hedgerow.adaptation.exits.running import Answers, WithExits
+from hedgerow.adaptation.exits.running import WithExits
+from hedgerow.adaptation.exits.settling import Promise, judged, settle
 from hedgerow.adaptation.keeping import Checkpoint, Made, digest
 from hedgerow.adaptation.parts import part_of
-from hedgerow.adaptation.risk import Calibrated, row_for
 from hedgerow.adaptation.sources import CIFAR_NAME, Labelled, cifar10
 from hedgerow.errors import UsageError
 from hedgerow.models.home import read_whole, write_whole
@@ -29,9 +29,10 @@ from hedgerow.models.tensors import Tensors
 
 NAME = "resnet"
 AT_MOST, LEVEL = 0.01, 0.95
-EXITS_MAX = 3
 PATH_PICTURES = 5_000
-ASKING_OVERHEAD = 1_300_000  # multiply-adds that fit into what calling one more small model takes (26 us, docs/exits.md)
+ASKING_OVERHEAD = (
+    1_300_000  # multiply-adds that fit into what calling one more small model takes (26 us, docs/exits.md)
+)
 FILE_BYTES_MAX = 2**30
 
 PREPARATION = Preparation(
@@ -129,7 +130,8 @@ def _trained(train: Labelled, checkpoint: Checkpoint, *, seed: int, say: Say) ->
     )
 
 
-def _costs(architecture: Architecture) -> Costs:
+def costs_of(architecture: Architecture) -> Costs:
+    """Multiply-adds, asking an exit included."""
     depths = [architecture.stages.index(stage) + 1 for stage in architecture.exits]
     before = np.array([architecture.multiply_adds(depth) for depth in depths], dtype=np.float64)
     answered = np.array([architecture.multiply_adds(depth, with_exit=True) for depth in depths], dtype=np.float64)
@@ -145,61 +147,24 @@ def _calibrated(
     with WithExits(files[NAME], [files[name] for name in names], joints) as model:
         seen = model.answers(prepared(train.take(some.tolist())))
         unseen = model.answers(prepared(test))
-    costs = _costs(RESNET)
-    kept = exits_worth(seen.confidence, seen.agrees, costs, at_most=AT_MOST, exits_max=EXITS_MAX)
-    if not kept:
-        raise UsageError("no exit saves work at the disagreement asked for; ask for more, or train longer")
-    path = path_of(seen.confidence[:, kept], seen.agrees[:, kept], costs.of(kept), wrong_max=3 * AT_MOST)
+    costs = costs_of(RESNET)
     here, there = calibrating(test)
-    first = unseen.of(here, kept)
-    found = row_for(first.confidence, first.agrees, path, at_most=AT_MOST, level=LEVEL, unseen=len(there))
-    gates = path[found.row] if found.row >= 0 else np.full(len(kept), np.inf)
-    stopping = [number for number, gate in enumerate(gates) if np.isfinite(gate)]
-    if not stopping:
-        raise UsageError(f"no exit keeps {AT_MOST:g} of disagreement on {found.samples} samples; ask for more, or train longer")
-    final = [kept[number] for number in stopping]
+    settled = settle(seen, unseen.of(here), costs, Promise(AT_MOST, LEVEL, len(there)))
+    if settled.calibrated is None:
+        raise UsageError(f"CIFAR-10: {settled.why_not}; ask for more disagreement, or train longer")
     return {
         "classes": list(train.classes),
-        "exits": [names[number] for number in final],
-        "after": [joints[number] for number in final],
-        "gates": [float(gates[number]) for number in stopping],
-        "path": path[:, stopping].clip(max=2.0).tolist(),  # above 1: unreachable, and a number in JSON
-        "calibrated": asdict(found),
-        "work": {
-            "before": costs.before[final].tolist(),
-            "asking": costs.asking[final].tolist(),
-            "whole": costs.whole,
+        "exits": [names[number] for number in settled.exits],
+        "after": [joints[number] for number in settled.exits],
+        "gates": settled.gates.tolist(),
+        "path": settled.path.tolist(),
+        "calibrated": asdict(settled.calibrated),
+        **judged(unseen.of(there, settled.exits), test.labels[there], settled.gates, costs.of(settled.exits)),
+        "all_exits": {
+            name: {
+                "accuracy": float((unseen.labels[:, number] == test.labels).mean()),
+                "agreement": float(unseen.agrees[:, number].mean()),
+            }
+            for number, name in enumerate(names)
         },
-        **judged(unseen.of(there, final), test.labels[there], gates[stopping], costs.of(final)),
-        "calibrated_summary": summary(found),
     }
-
-
-def judged(answers: Answers, labels: NDArray[np.int64], gates: NDArray[np.float64], costs: Costs) -> dict[str, Any]:
-    """What these thresholds do on these samples."""
-    given = answers.given(gates)
-    return {
-        "samples_judged": len(labels),
-        "disagreement_got": float((given != answers.whole).mean()),
-        "accuracy_full": float((answers.whole == labels).mean()),
-        "accuracy_exits": float((given == labels).mean()),
-        "accuracy_alone": (answers.labels == labels[:, None]).mean(axis=0).tolist(),
-        "agreement_alone": answers.agrees.mean(axis=0).tolist(),
-        "stop_shares": stop_shares(answers, gates),
-        "work_saved": 1.0 - float(costs.paid(answers.confidence, gates).mean()) / costs.whole,
-    }
-
-
-def stop_shares(answers: Answers, gates: NDArray[np.float64]) -> list[float]:
-    """The share of samples that each exit answers."""
-    reached = answers.confidence >= gates
-    first = np.where(reached.any(axis=1), reached.argmax(axis=1), len(gates))
-    return [float((first == number).mean()) for number in range(len(gates))]
-
-
-def summary(found: Calibrated) -> str:
-    """One sentence for people."""
-    return (
-        f"at most {found.asked:.3g} disagree at {found.level:.3g}: {found.stop_share:.3f} of {found.samples} samples stop, "
-        f"{found.disagreement:.4f} disagree (upper bound {found.bound:.4f})"
-    )

@@ -165,7 +165,9 @@ def small_head(joint: str, shape: tuple[int, int, int], classes: int, *, seed: i
     }
     convolution: dict[str, Any] = {"kernel_shape": (3, 3), "pads": (1, 1, 1, 1), "strides": (1, 1)}
     operations = (
-        Operation("Conv", (POOLED, "exit.convolution.weight", "exit.convolution.bias"), "exit.convolution", convolution),
+        Operation(
+            "Conv", (POOLED, "exit.convolution.weight", "exit.convolution.bias"), "exit.convolution", convolution
+        ),
         Operation("Relu", ("exit.convolution",), "exit.active", {}),
         Operation("GlobalAveragePool", ("exit.active",), "exit.pooled", {}),
         Operation("Flatten", ("exit.pooled",), "exit.features", {"axis": 1}),

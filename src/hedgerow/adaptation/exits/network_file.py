@@ -32,10 +32,7 @@ class GraphWriter:
     ) -> str:
         """Convolution with `same` padding for odd kernels, then a ReLU where asked."""
         side = weight.shape[2]
-        self._constants |= {
-            f"{result}.weight": weight.astype(np.float32),
-            f"{result}.bias": bias.astype(np.float32),
-        }
+        self._constants |= {f"{result}.weight": weight.astype(np.float32), f"{result}.bias": bias.astype(np.float32)}
         linear = f"{result}.linear" if relu else result
         self.node(
             "Conv",
@@ -58,7 +55,9 @@ class GraphWriter:
         self._constants[name] = np.ascontiguousarray(array)
 
     def node(self, operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
-        self._nodes.append(helper.make_node(operator, list(inputs), [output], name=f"{output}/{operator}", **attributes))
+        self._nodes.append(
+            helper.make_node(operator, list(inputs), [output], name=f"{output}/{operator}", **attributes)
+        )
         return output
 
     def finish(

@@ -90,7 +90,13 @@ def _convolution(inputs: list[torch.Tensor], attributes: Mapping[str, Any]) -> t
         x, top, left = functional.pad(x, (left, right, top, bottom)), 0, 0
     strides, groups = tuple(attributes.get("strides", (1, 1))), int(attributes.get("group", 1))
     return functional.conv2d(
-        x, rest[0], rest[1] if len(rest) > 1 else None, strides, (top, left), tuple(attributes.get("dilations", (1, 1))), groups
+        x,
+        rest[0],
+        rest[1] if len(rest) > 1 else None,
+        strides,
+        (top, left),
+        tuple(attributes.get("dilations", (1, 1))),
+        groups,
     )
 
 
@@ -113,9 +119,7 @@ _OPERATORS: dict[str, Callable[[list[torch.Tensor], Mapping[str, Any]], torch.Te
 }
 
 
-def _loss(
-    answer: torch.Tensor, teacher: torch.Tensor, labels: torch.Tensor | None, recipe: HeadRecipe
-) -> torch.Tensor:
+def _loss(answer: torch.Tensor, teacher: torch.Tensor, labels: torch.Tensor | None, recipe: HeadRecipe) -> torch.Tensor:
     soft = recipe.softened
     plain = functional.cross_entropy(answer, teacher.softmax(1))
     smooth = functional.cross_entropy(answer / soft, (teacher / soft).softmax(1)) * soft**2

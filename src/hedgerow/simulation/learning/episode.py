@@ -32,9 +32,8 @@ class Meter:
     """What has been spent so far in a world, in mJ, in the terms of `Run.cost_mj`."""
 
     def __init__(self, setup: Setup, prices: r.Prices) -> None:
-        self._table, self._prices = setup.table, prices
+        self._table, self._prices, self._setup = setup.table, prices, setup
         self._columns = {arm.name: column for column, arm in enumerate(setup.table.arms)}
-        self._locals = {model.name: model.quality for model in setup.table.locals}
         deadlines = {stream.name: stream.deadline_ns for stream in setup.streams}
         self._due = [each.captured_ns + deadlines[each.stream] for each in setup.arrivals]
         self._chosen: dict[int, int] = {}
@@ -55,9 +54,11 @@ class Meter:
                 self._answers_mj += self._prices.disagreement_mj * (1.0 - quality)
 
     def _quality(self, action: r.Deliver) -> float:
+        column, sample = self._columns.get(action.arm, -1), self._setup.arrivals[action.request].sample
         if action.source is r.Source.REMOTE:
-            return float(self._table.quality[self._columns[action.arm]])
-        return self._locals[action.model] if action.source is r.Source.LOCAL else 0.0
+            return self._setup.answering.remote_quality(column, sample)
+        local = action.source is r.Source.LOCAL
+        return self._setup.answering.local_quality(column, action.model, sample) if local else 0.0
 
     def spent_mj(self, body: Body) -> float:
         """Everything until now, probes included."""

@@ -1,0 +1,107 @@
+"""Runs MiniLM with its exits as ONNX chains: all scores of many texts, or one text at a time until an exit is sure enough."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from hedgerow.adaptation.keeping import Say
+from hedgerow.adaptation.text.exits import Floats
+from hedgerow.models.chain import Chain
+from hedgerow.models.fetch.minilm import IDS, joint
+from hedgerow.models.fetch.network import OUTPUT_NAME
+from hedgerow.models.tensors import Tensors
+
+BATCH = 32
+SAID_EVERY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Milliseconds a text, by turns on the same texts: the whole chain, and the chain that is left at an exit."""
+
+    full_ms: float  # the mean of the texts, as it is their sum that a processor has to do
+    exits_ms: float
+    full_median_ms: float
+    exits_median_ms: float
+    texts: int
+
+    @property
+    def speedup(self) -> float:
+        """Of the means."""
+        return self.full_ms / self.exits_ms
+
+
+class Exiting:
+    """The encoder's chain with a joint after each layer but the last, and the exit that hangs at each."""
+
+    def __init__(self, encoder: bytes, exits: Sequence[bytes], *, threads: int = 1) -> None:
+        self._trunk = Chain.open(encoder, joints=[joint(i + 1) for i in range(len(exits))], threads=threads)
+        self._exits = [Chain.open(each, threads=threads) for each in exits]
+
+    def scores(self, tensors: Tensors, say: Say = lambda _text: None) -> Floats:
+        """(exits + 1, texts, classes) of all these texts."""
+        count = len(tensors[IDS])
+        found, said_s = [], time.monotonic()
+        for start in range(0, count, BATCH):
+            found.append(self._scores({name: array[start : start + BATCH] for name, array in tensors.items()}))
+            if time.monotonic() - said_s > SAID_EVERY_S:
+                said_s = time.monotonic()
+                say(f"answered {start + BATCH} of {count} texts")
+        return np.concatenate(found, axis=1)
+
+    def whole(self, tensors: Tensors) -> int:
+        """The class of one text by all layers."""
+        return int(self._trunk.run(tensors).tensors[OUTPUT_NAME].argmax())
+
+    def answer(self, tensors: Tensors, thresholds: Sequence[float]) -> tuple[int, int]:
+        """(class, layers that ran) of one text: it stops at the first exit whose top probability reaches its threshold."""
+        alive = tensors
+        for number, (exit_, threshold) in enumerate(zip(self._exits, thresholds, strict=True), start=1):
+            alive = self._trunk.run(alive, first=0 if number == 1 else number, last=number).tensors
+            if threshold > 1.0:
+                continue
+            scores = exit_.run(alive).tensors[OUTPUT_NAME][0].astype(np.float64)
+            top = int(scores.argmax())
+            if 1.0 / np.exp(scores - scores[top]).sum() >= threshold:
+                return top, number
+        last = len(self._exits) + 1
+        return int(self._trunk.run(alive, first=last).tensors[OUTPUT_NAME].argmax()), last
+
+    def times(self, tensors: Tensors, thresholds: Sequence[float], *, count: int, rounds: int = 3) -> Times:
+        """Time the first `count` texts one at a time, the two ways by turns and in turned order; of each text the median round."""
+        rows = [{name: array[i : i + 1] for name, array in tensors.items()} for i in range(count)]
+        kept = np.zeros((2, rounds, count))
+        for number in range(-5, rounds * count):  # the first five only find memory in place
+            row = rows[number % count]
+            ways = (lambda row=row: self.whole(row), lambda row=row: self.answer(row, thresholds))
+            for way in (0, 1) if number % 2 else (1, 0):
+                begun_ns = time.perf_counter_ns()
+                ways[way]()
+                kept[way, max(0, number) // count, number % count] = (time.perf_counter_ns() - begun_ns) / 1e6
+        full, exits = np.median(kept, axis=1)
+        return Times(float(full.mean()), float(exits.mean()), float(np.median(full)), float(np.median(exits)), count)
+
+    def close(self) -> None:
+        """Let go of all chains."""
+        for chain in (self._trunk, *self._exits):
+            chain.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _scores(self, tensors: Tensors) -> Floats:
+        alive, found = tensors, []
+        for number, exit_ in enumerate(self._exits, start=1):
+            alive = self._trunk.run(alive, first=0 if number == 1 else number, last=number).tensors
+            found.append(exit_.run(alive).tensors[OUTPUT_NAME])
+        found.append(self._trunk.run(alive, first=len(self._exits) + 1).tensors[OUTPUT_NAME])
+        return np.stack(found).astype(np.float64)

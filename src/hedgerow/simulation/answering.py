@@ -1,0 +1,94 @@
+"""How good the answer of whoever gave it is: the calibrated share, and whether it agrees at this very sample.
+
+Behind a gate lie the samples of which the gate's model was unsure, so what it answers there, and what the other side answers there,
+is not what each answers over all samples. Rules: of an arm with gates every answer is judged over the samples on the same side
+of its gates, by the profile's own confidences and answers; the one pseudo-sample of `planning.arms.shrunk` is spread over the sides
+by their size, so that the sides together have the quality that the arm's parts have; where a table stands without
+samples, the table's own figures stand.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from hedgerow.core.arms import Arm, ArmTable, CrossStep, GateStep, RunStep
+from hedgerow.profiling.agreement import arm_name, local_name
+
+Confidences = Mapping[str, Sequence[float | None]]
+
+
+def crossing_name(arm: Arm) -> str:
+    """The profile's name of the answer that comes from afar: of "cascade:SMALL>cloud:BIG:jpeg:75" it is "cloud:BIG:jpeg:75"."""
+    for position, step in enumerate(arm.steps):
+        if isinstance(step, CrossStep):
+            return arm_name(*arm.sends(position), step.codec)
+    return ""
+
+
+def gates(arm: Arm) -> tuple[tuple[str, float], ...]:
+    """(model, least confidence) of each gate, in order: the model is the one that has just run."""
+    found, model = [], ""
+    for step in arm.steps:
+        if isinstance(step, RunStep):
+            model = step.model
+        elif isinstance(step, GateStep):
+            found.append((model, step.at_least))
+    return tuple(found)
+
+
+def side(arm_gates: Sequence[tuple[str, float]], confidences: Confidences, sample: int) -> int:
+    """The first gate at which this sample stops, or how many there are."""
+    for place, (model, at_least) in enumerate(arm_gates):
+        known = confidences.get(model)
+        sure = known[sample % len(known)] if known else None
+        if sure is not None and sure >= at_least:
+            return place
+    return len(arm_gates)
+
+
+class Answering:
+    """For one table: `bits` by the profile's names (a 1 or a 0 a sample), `confidences` by model (one a sample)."""
+
+    def __init__(self, table: ArmTable, bits: Mapping[str, str], confidences: Confidences) -> None:
+        self._table, self._bits, self._confidences = table, bits, confidences
+        self._locals = {model.name: model.quality for model in table.locals}
+        self._gates = [gates(arm) for arm in table.arms]
+        self._names = [crossing_name(arm) for arm in table.arms]
+        self._sides: dict[int, list[int]] = {}
+        self._shares: dict[tuple[int, int, str], float] = {}
+        self._gated = any(self._gates)
+
+    def remote_quality(self, column: int, sample: int) -> float:
+        """Of an answer from afar under this arm."""
+        return self._quality(column, self._names[column], sample, float(self._table.quality[column]))
+
+    def local_quality(self, column: int, model: str, sample: int) -> float:
+        """Of this model's answer here under this arm (-1: none)."""
+        return self._quality(column, local_name(model), sample, self._locals[model])
+
+    def remote_agrees(self, column: int, sample: int) -> bool:
+        """Whether it agrees at this sample; what loses nothing does."""
+        return self._agrees(self._names[column], sample, float(self._table.quality[column]))
+
+    def local_agrees(self, model: str, sample: int) -> bool:
+        return self._agrees(local_name(model), sample, self._locals[model])
+
+    def _agrees(self, name: str, sample: int, quality: float) -> bool:
+        bits = self._bits.get(name)
+        return quality >= 1.0 or (bits is not None and bits[sample % len(bits)] == "1")
+
+    def _quality(self, column: int, name: str, sample: int, otherwise: float) -> float:
+        if not self._gated or column < 0 or not self._gates[column] or name not in self._bits or otherwise >= 1.0:
+            return otherwise
+        if column not in self._sides:
+            count = len(self._bits[name])
+            self._sides[column] = [side(self._gates[column], self._confidences, each) for each in range(count)]
+        sides = self._sides[column]
+        key = (column, sides[sample % len(sides)], name)
+        if key not in self._shares:
+            self._shares[key] = self._share(*key)
+        return self._shares[key]
+
+    def _share(self, column: int, where: int, name: str) -> float:
+        sides, bits = self._sides[column], self._bits[name]
+        mine = [bit for bit, each in zip(bits, sides, strict=True) if each == where]
+        part = len(mine) / len(bits)
+        return (mine.count("1") + 0.5 * part) / (len(mine) + part)

@@ -1,0 +1,90 @@
+"""What is left out is not there: no model, no arm, no crossing, nothing in reserve; and slips of the pen are refused."""
+
+from fnmatch import fnmatchcase
+
+import pytest
+
+from hedgerow.errors import UsageError
+from hedgerow.planning.arms import every_arm
+from hedgerow.simulation import cells
+from hedgerow.simulation.leaving import arms_left, check, matches, models_left
+from tests.simulation.profiles import profile
+from tests.simulation.worlds import LINK, scenario
+
+
+def test_a_name_matches_as_a_whole() -> None:
+    assert matches("local:small", ["local:*"])
+    assert not matches("local:small", ["small"])
+    assert not matches("local:small", [])
+
+
+def test_a_model_that_is_left_out_is_nowhere_in_the_profile_nor_in_the_table() -> None:
+    found = models_left(profile(), ["smal?"])
+    assert [model.name for model in found.models] == ["big"]
+    assert {each.model for each in found.crossings} == {""}
+    assert set(found.agreement) == {"local:big", "cloud:big:jpeg:75"}
+    assert set(found.cloud.segments_ns) == {"big"}
+    table = every_arm(found)
+    assert {arm.name for arm in table.arms} == {"local:big", "cloud:big:jpeg:75"}
+    assert [model.name for model in table.locals] == ["big"]
+    assert models_left(profile(), ["nobody"]) == profile()
+
+
+def test_an_arm_that_is_left_out_leaves_its_models_in_reserve() -> None:
+    table = every_arm(profile())
+    found = arms_left(table, ["split:*", "local:big"])
+    assert {arm.name for arm in table.arms} - {arm.name for arm in found.arms} == {"split:small@1:q4", "local:big"}
+    assert found.locals == table.locals
+    assert arms_left(table, []) is table
+
+
+def test_what_cannot_be_left_out_is_refused_and_says_why() -> None:
+    table = every_arm(profile())
+    with pytest.raises(UsageError, match="with which all answers are compared"):
+        models_left(profile(), ["b*"])
+    with pytest.raises(UsageError, match="leaves no arm"):
+        arms_left(table, ["*"])
+    with pytest.raises(UsageError, match=r"'\*\.int8' matches no model and no arm; models: small, big"):
+        check(profile(), table, ["small", "*.int8"])
+    check(profile(), table, ["small", "split:*"])
+
+
+def test_a_scenario_leaves_out_what_it_says_and_its_variants_that_and_more() -> None:
+    with_variants = scenario(
+        '[[variant]]\nname = "all"\n[[variant]]\nname = "no cuts"\nwithout = ["split:*"]\n', plain=PLAIN_WITHOUT
+    )
+    whole, fewer = with_variants.variants()
+    assert (whole.without, fewer.without) == (("cloud:small:*",), ("cloud:small:*", "split:*"))
+    names = []
+    for each in (whole, fewer):
+        setup = cells.build(each, profile(), cells.units(each, [LINK])[0])
+        names.append({arm.name for arm in setup.table.arms})
+        assert not any(fnmatchcase(name, "cloud:small:*") for name in names[-1])
+        assert [model.name for model in setup.table.locals] == ["small", "big"]
+    assert names[0] - names[1] == {"split:small@1:q4"}
+
+
+PLAIN_WITHOUT = """
+format = 1
+name = "test"
+without = ["cloud:small:*"]
+[cloud]
+factor = 0.2
+[[group]]
+name = "all"
+radios = [""]
+deadlines_ms = [150]
+device_factors = [1]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[[variant]]\nname = "a"\n[[variant]]\nname = "a"\n', "two variants have the same name"),
+        ('[[variant]]\nname = "a"\nwithin = ["x"]\n', "unknown field `within`"),
+    ],
+)
+def test_bad_variants_are_refused_with_the_place(text: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        scenario(text)
