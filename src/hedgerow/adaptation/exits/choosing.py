@@ -3,22 +3,22 @@
 Both are chosen on samples that calibrate nothing. Work is in any unit (multiply-adds, microseconds); a sample that stops at an exit
 has paid for the model up to its joint and for every exit it was asked at on the way.
 
-The path is greedy: from "nobody stops", the next step lowers one exit's threshold by a little, the one that saves most work for each
-sample that it newly gets wrong. Exits that are not worth asking never move, and are left out.
+The disagreement allowed is dealt out: each exit gets so many sixths of it, none being a choice too (that exit is not asked at all). A
+path is one such dealing; along it the whole allowance grows from nothing, and each exit's threshold is the laxest that keeps
+its own part on these samples. All dealings are tried, and the one that costs least at the allowance asked for is taken.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import pairwise
 
 import numpy as np
 
-from hedgerow.adaptation.risk import Flags, Floats, outcome
+from hedgerow.adaptation.risk import Flags, Floats
 
-LEVELS = 400  # thresholds tried for each exit: quantiles of its confidences
-STRIDES = (1, 2, 4, 8, 16, 32)  # how many of them one step may pass
-ROWS_MAX = 2_000
-SHY = 0.25  # wrong samples added to each step's count, so that a step without one has a price too
+PARTS = 6
+ROWS = 150  # of a path, from the first error on
+STRICT_ROWS = 20  # before it: from "nobody stops" to "the first error is the next to stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,72 +44,71 @@ class Costs:
         return np.where(reached.any(axis=1), stopping, never)
 
 
-def path_of(confidence: Floats, agrees: Flags, costs: Costs, *, wrong_max: float) -> Floats:
-    """(rows, exits) thresholds from strict to lax, until the share `wrong_max` of these samples disagrees or all are lowered."""
-    grid = [np.append(np.inf, np.quantile(column, np.linspace(1.0, 0.0, LEVELS))) for column in confidence.T]
-    place = np.zeros(len(grid), dtype=np.int64)
-    rows = [_thresholds(grid, place)]
-    paid = float(costs.paid(confidence, rows[0]).mean())
-    wrong = 0.0
-    while len(rows) < ROWS_MAX:
-        best = None
-        for exit_number, stride in _moves(grid, place):
-            moved = place.copy()
-            moved[exit_number] += stride
-            thresholds = _thresholds(grid, moved)
-            saved = paid - float(costs.paid(confidence, thresholds).mean())
-            now_wrong = float(outcome(confidence, agrees, thresholds)[1].mean())
-            worth = saved / (max(0.0, now_wrong - wrong) + SHY / len(confidence))
-            if saved > 0.0 and (best is None or worth > best[0]):
-                best = (worth, moved, paid - saved, now_wrong, thresholds)
-        if best is None:
-            break
-        _, place, paid, wrong, thresholds = best
-        if wrong > wrong_max:
-            break
-        rows.append(thresholds)
-    return np.array(rows)
+def dealings(exits: int, exits_max: int) -> Iterator[Floats]:
+    """(exits,) shares of the allowance that sum to 1, at most `exits_max` of them above 0."""
+
+    def dealt(left: int, places: int) -> Iterator[list[int]]:
+        if places == 1:
+            yield [left]
+            return
+        for first in range(left + 1):
+            for rest in dealt(left - first, places - 1):
+                yield [first, *rest]
+
+    for parts in dealt(PARTS, exits):
+        if sum(part > 0 for part in parts) <= exits_max:
+            yield np.array(parts) / PARTS
 
 
-def expected_paid(confidence: Floats, agrees: Flags, costs: Costs, *, at_most: float) -> float:
-    """Mean cost at the last row of these samples' own path that keeps `at_most` on them: an estimate to choose by, no promise."""
-    path = path_of(confidence, agrees, costs, wrong_max=at_most)
-    return float(costs.paid(confidence, path[-1]).mean())
+def best_dealing(confidence: Floats, agrees: Flags, costs: Costs, *, at_most: float, exits_max: int) -> tuple[Floats, float]:
+    """(shares (exits,), mean cost) of the dealing that costs least on these samples when `at_most` of them may be wrong: an
+    estimate to choose by, no promise. Of equally good ones the first, which asks fewer early exits."""
+    found = [
+        (float(costs.paid(confidence, thresholds_of(confidence, agrees, dealt_out(shares, at_most))).mean()), shares)
+        for shares in dealings(confidence.shape[1], exits_max)
+    ]
+    paid, shares = min(found, key=lambda each: each[0])
+    return shares, paid
 
 
-def exits_worth(
-    confidence: Floats, agrees: Flags, costs: Costs, *, at_most: float, exits_max: int, gain_min: float = 0.01
-) -> list[int]:
-    """Which exits to keep: one more at a time, the one that lowers the expected cost most, while that is by `gain_min` of the
-    whole model's; in the end each pair is looked at too, since two may be worth keeping where neither is alone. In order."""
-    count = confidence.shape[1]
-
-    def cost(exits: Sequence[int]) -> float:
-        chosen = sorted(exits)
-        if not chosen:
-            return costs.whole
-        return expected_paid(confidence[:, chosen], agrees[:, chosen], costs.of(chosen), at_most=at_most)
-
-    kept: list[int] = []
-    paid = costs.whole
-    while len(kept) < min(exits_max, count):
-        found = {(*kept, each): cost([*kept, each]) for each in range(count) if each not in kept}
-        if not kept and exits_max > 1:
-            found |= {pair: cost(pair) for pair in combinations(range(count), 2)}
-        # a pair must earn the gain twice
-        best = min(found, key=lambda exits: found[exits] + gain_min * costs.whole * len(exits))
-        if paid - found[best] < gain_min * costs.whole * (len(best) - len(kept)):
-            break
-        kept, paid = list(best), found[best]
-    return sorted(kept)
+def path_of(confidence: Floats, agrees: Flags, shares: Floats, *, wrong_max: float) -> Floats:
+    """(rows, exits) thresholds from strict to lax, for allowances from nothing to `wrong_max`. First row: nobody stops."""
+    first = thresholds_of(confidence, agrees, dealt_out(shares, 0.0))
+    rows = [np.full(len(shares), np.inf)]
+    for fraction in np.linspace(0.0, 1.0, STRICT_ROWS, endpoint=False)[1:]:
+        rows.append(np.array([_stricter(column, at, fraction) for column, at in zip(confidence.T, first, strict=True)]))
+    for allowance in np.linspace(0.0, wrong_max, ROWS):
+        row = thresholds_of(confidence, agrees, dealt_out(shares, allowance))
+        rows.append(np.minimum(row, rows[-1]))
+    kept = [rows[0], *(row for before, row in pairwise(rows) if (row < before).any())]
+    return np.array(kept)
 
 
-def _moves(grid: Sequence[Floats], place: np.ndarray) -> Iterator[tuple[int, int]]:
-    for exit_number, levels in enumerate(grid):
-        for stride in STRIDES:
-            if place[exit_number] + stride < len(levels):
-                yield exit_number, stride
+def dealt_out(shares: Floats, allowance: float) -> Floats:
+    """(exits,): each exit's part of the allowance, below 0 for one that is not asked."""
+    return np.where(shares > 0.0, allowance * shares, -1.0)
 
 
-def _thresholds(grid: Sequence[Floats], place: np.ndarray) -> Floats:
-    return np.array([levels[at] for levels, at in zip(grid, place, strict=True)])
+def thresholds_of(confidence: Floats, agrees: Flags, allowed: Floats) -> Floats:
+    """(exits,): each exit's laxest threshold at which at most the share `allowed` of all samples stops there and is wrong,
+    given what stopped at exits before it; infinite where the share is below 0 or nothing may stop."""
+    left = np.ones(len(confidence), dtype=np.bool_)
+    thresholds = np.full(len(allowed), np.inf)
+    for number, share in enumerate(allowed):
+        if share < 0.0 or not left.any():
+            continue
+        sure, right = confidence[left, number], agrees[left, number]
+        wrong = np.sort(sure[~right])[::-1]
+        count = int(share * len(confidence) + 1e-9)
+        limit = wrong[count] if len(wrong) > count else -np.inf
+        stopping = sure[sure > limit]
+        if len(stopping):
+            thresholds[number] = stopping.min()
+            left &= ~(confidence[:, number] >= thresholds[number])
+    return thresholds
+
+
+def _stricter(confidence: Floats, threshold: float, fraction: float) -> float:
+    """The threshold at which only so large a fraction of those stop that stop at `threshold`."""
+    stopping = np.sort(confidence[confidence >= threshold])[::-1]
+    return float(stopping[int(fraction * (len(stopping) - 1))]) if len(stopping) else float("inf")

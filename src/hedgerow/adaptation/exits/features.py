@@ -24,18 +24,13 @@ PICTURES_A_FILE = 50  # what is lost at most when gathering is stopped
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """n views of pictures: `joints[name]` (n, c, h, w) float16, `scores` (n, classes) of the model, `teacher` those to learn
-    from, `picture` (n,) which picture each is of; the first view of each is the picture as it is."""
+    """n views of pictures: `joints[name]` (n, c, h, w) means over 2 x 2, `whole[name]` the joint's own tensor for each picture as it
+    is, `teacher` (n, classes) the scores to learn from, `picture` (n,) which picture each is of; its first view is as it is."""
 
     joints: Mapping[str, NDArray[np.float16]]
-    scores: NDArray[np.float32]
+    whole: Mapping[str, NDArray[np.float16]]
     teacher: NDArray[np.float32]
     picture: NDArray[np.int64]
-
-    @property
-    def plain(self) -> NDArray[np.int64]:
-        """The pictures as they are."""
-        return np.flatnonzero(np.diff(self.picture, prepend=-1))
 
 
 def gather(
@@ -67,7 +62,7 @@ def gather(
     whole = {each: np.concatenate([part[each] for part in parts]) for each in parts[0]}
     return Gathered(
         {name: whole[f"joint {name}"] for name in joints},
-        np.asarray(whole["scores"], np.float32),
+        {name: whole[f"whole {name}"] for name in joints},
         np.asarray(whole["teacher"], np.float32),
         np.repeat(np.arange(len(names)), views),
     )
@@ -105,8 +100,9 @@ def _views(
         for index, joint in enumerate(joints, start=1):
             tensors = chain.run(tensors, index, index).tensors
             found.setdefault(f"joint {joint}", []).append(pooled(tensors[joint]).astype(np.float16))
+            if number == 0:
+                found[f"whole {joint}"] = [tensors[joint].astype(np.float16)]
         (scores,) = chain.run(tensors, len(joints) + 1).tensors.values()
-        found.setdefault("scores", []).append(scores)
         found.setdefault("teacher", []).append(scores if teach is None else teach(seen))
     return {each: np.concatenate(values) for each, values in found.items()}
 

@@ -106,11 +106,10 @@ def picture_shape(cut: Cut) -> tuple[int, int, int] | None:
     """(channels, height, width) of a joint of one float32 tensor with a batch axis; None for any other."""
     if len(cut.tensors) != 1 or cut.tensors[0].dtype != "float32" or len(cut.tensors[0].shape) != 4:
         return None
-    _, *rest = cut.tensors[0].shape
-    if not all(isinstance(axis, int) for axis in rest) or min(rest) < 2:  # type: ignore[type-var]
+    sizes = [axis for axis in cut.tensors[0].shape[1:] if isinstance(axis, int)]
+    if len(sizes) != 3 or min(sizes) < 2:
         return None
-    channels, height, width = rest
-    return int(channels), int(height), int(width)  # type: ignore[arg-type]
+    return sizes[0], sizes[1], sizes[2]
 
 
 def heads_at(graph: Graph, cut: Cut, classes: int, *, seed: int) -> list[Head]:
@@ -155,7 +154,7 @@ def small_head(joint: str, shape: tuple[int, int, int], classes: int, *, seed: i
 
     def drawn(*dimensions: int) -> NDArray[np.float32]:
         spread = np.sqrt(2.0 / np.prod(dimensions[1:]))
-        return (chance.standard_normal(dimensions) * spread).astype(np.float32)
+        return np.asarray(chance.standard_normal(dimensions) * spread, np.float32)
 
     weights = {
         "exit.convolution.weight": drawn(width, channels, 3, 3),

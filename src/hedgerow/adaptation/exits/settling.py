@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from hedgerow.adaptation.exits.choosing import Costs, exits_worth, path_of
+from hedgerow.adaptation.exits.choosing import Costs, best_dealing, path_of
 from hedgerow.adaptation.exits.running import Answers
 from hedgerow.adaptation.risk import Calibrated, Floats, row_for
 
 EXITS_MAX = 3
+GAIN_MIN = 0.01
 UNREACHABLE = 2.0  # a threshold that no probability reaches, and a number in JSON
 WIDER = 3.0  # the path goes on to so many times the disagreement asked for, on the samples that chose it
 
@@ -39,11 +40,15 @@ def settle(
     choosing: Answers, calibrating: Answers, costs: Costs, promise: Promise, exits_max: int = EXITS_MAX
 ) -> Settled:
     """No exit stays where none saves work; `why_not` says so. UsageError for too few calibrating samples."""
-    kept = exits_worth(choosing.confidence, choosing.agrees, costs, at_most=promise.at_most, exits_max=exits_max)
-    if not kept:
+    shares, paid = best_dealing(
+        choosing.confidence, choosing.agrees, costs, at_most=promise.at_most, exits_max=exits_max
+    )
+    kept = [int(number) for number in np.flatnonzero(shares)]
+    if paid > (1.0 - GAIN_MIN) * costs.whole:
         return _nothing("no exit saves a hundredth of the work at the disagreement asked for")
-    column = Answers(choosing.confidence[:, kept], choosing.labels[:, kept], choosing.whole)
-    path = path_of(column.confidence, column.agrees, costs.of(kept), wrong_max=WIDER * promise.at_most)
+    path = path_of(
+        choosing.confidence[:, kept], choosing.agrees[:, kept], shares[kept], wrong_max=WIDER * promise.at_most
+    )
     found, stopping = calibrate(calibrating, kept, path, promise)
     final = [kept[number] for number in stopping]
     gates = path[found.row][stopping]

@@ -65,12 +65,70 @@ def trained(
             answer = run(head.operations, weights, inputs[chosen].float())
             loss = _loss(answer, targets[chosen], None if marks is None else marks[chosen], recipe)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
             total += float(loss.detach())
         checkpoint.save(name, _state(learned, optimiser, epoch + 1))
         progress(epoch + 1, total / steps)
     return {name: weights[name].detach().numpy().copy() for name in head.trainable}
+
+
+def aligned(head: Head, whole: NDArray[Any], threads: int = 2) -> Weights:
+    """A tail's weights after each convolution was given, channel by channel, the mean and spread it has at full resolution.
+
+    `whole` (n, c, h, w) is the joint's tensor of some samples. Half the resolution shifts these statistics layer by layer; setting
+    them right needs no training, and no sample twice.
+    """
+    torch.set_num_threads(threads)
+    weights = {name: torch.from_numpy(np.array(array)) for name, array in head.weights.items()}
+    full = torch.from_numpy(whole.astype(np.float32))
+    with torch.inference_mode():
+        wanted: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+        _walk(head.operations, weights, full, lambda operation, made: wanted.update({operation.output: _spread(made)}))
+        _walk(head.operations, weights, _half(full), lambda operation, made: _correct(operation, made, weights, wanted))
+    return {name: weights[name].numpy().copy() for name in head.trainable}
+
+
+def _walk(
+    operations: tuple[Operation, ...],
+    weights: Mapping[str, torch.Tensor],
+    start: torch.Tensor,
+    look: Callable[[Operation, torch.Tensor], bool | None],
+) -> None:
+    """Run all operations; `look` sees what each convolution makes, and says whether its weights have changed."""
+    values = {POOLED: start}
+    for operation in operations:
+
+        def made(operation: Operation = operation) -> torch.Tensor:
+            inputs = [weights[name] if name in weights else values[name] for name in operation.inputs if name]
+            return _OPERATORS[operation.operator](inputs, operation.attributes)
+
+        result = made()
+        if operation.operator == "Conv" and look(operation, result):
+            result = made()
+        values[operation.output] = result
+
+
+def _spread(made: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return made.mean((0, 2, 3)), made.std((0, 2, 3))
+
+
+def _correct(
+    operation: Operation, made: torch.Tensor, weights: Tensors, wanted: Mapping[str, tuple[torch.Tensor, torch.Tensor]]
+) -> bool:
+    if len(operation.inputs) < 3:
+        return False
+    mean, spread = _spread(made)
+    want_mean, want_spread = wanted[operation.output]
+    factor = (want_spread / (spread + 1e-3)).clamp(0.5, 2.0)
+    weight, bias = operation.inputs[1:3]
+    weights[weight] = weights[weight] * factor[:, None, None, None]
+    weights[bias] = (weights[bias] - mean) * factor + want_mean
+    return True
+
+
+def _half(full: torch.Tensor) -> torch.Tensor:
+    return functional.avg_pool2d(full, 2, ceil_mode=True, count_include_pad=False)
 
 
 def run(operations: tuple[Operation, ...], weights: Mapping[str, torch.Tensor], half: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ after each epoch; float32 throughout, which here was quicker than bfloat16 (meas
 
 import io
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,15 +22,14 @@ STATE_NAME = "state.pt"
 State = dict[str, NDArray[Any]]
 
 
-class _Layer(nn.Module):
+class _Layer(nn.Module):  # type: ignore[misc]
     def __init__(self, layer: Layer) -> None:
         super().__init__()
         self.residual = layer.residual
         self.skipped = layer.skipped
         widths = [layer.inputs, *[layer.outputs] * layer.convolutions]
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(a, b, 3, layer.stride if not i else 1, 1, bias=False)
-            for i, (a, b) in enumerate(zip(widths, widths[1:], strict=False))
+            nn.Conv2d(a, b, 3, layer.stride if not i else 1, 1, bias=False) for i, (a, b) in enumerate(pairwise(widths))
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(layer.outputs) for _ in range(layer.convolutions))
 
@@ -46,7 +46,7 @@ class _Layer(nn.Module):
         return functional.relu(x + (y / (1.0 - self.skipped) if self.training else y))
 
 
-class Network(nn.Module):
+class Network(nn.Module):  # type: ignore[misc]
     """All stages and exits; forward gives (exits..., whole), each (n, classes) logits."""
 
     def __init__(self, architecture: Architecture, classes: int) -> None:
@@ -87,10 +87,10 @@ def trained(
     """
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(seed)
-    network = Network(architecture, classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = Network(architecture, classes).to(memory_format=torch.channels_last)
     steps = len(pictures) // recipe.batch
-    optimiser = torch.optim.SGD(_groups(network, recipe.decay), lr=recipe.rate, momentum=0.9, nesterov=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps * len(recipe.sides_px)))
+    optimiser = torch.optim.SGD(_groups(network, recipe.decay), lr=1.0, momentum=0.9, nesterov=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps, recipe))
     done = _resume(network, optimiser, schedule, checkpoint)
     data = torch.from_numpy(pictures)
     targets = torch.from_numpy(labels)
@@ -109,7 +109,7 @@ def trained(
             batch = batch.contiguous(memory_format=torch.channels_last)
             loss = _loss(network(batch), targets[chosen], recipe)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
             schedule.step()
             total += float(loss.detach())
@@ -138,9 +138,15 @@ def _groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:
     return [{"params": weights, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
 
 
-def _rate(step: int, steps: int) -> float:
-    rise = max(1, steps // 5)
-    return (step + 1) / rise if step < rise else max(0.0, (steps - step) / (steps - rise))
+def _rate(step: int, epoch_steps: int, recipe: Recipe) -> float:
+    """The learning rate of a step: cycles one after another."""
+    for epochs, highest in recipe.cycles:
+        steps = epochs * epoch_steps
+        if step < steps:
+            rise = max(1, steps // 5)
+            return highest * ((step + 1) / rise if step < rise else (steps - step) / (steps - rise))
+        step -= steps
+    return 0.0
 
 
 def _varied(batch: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
