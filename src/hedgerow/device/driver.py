@@ -230,7 +230,9 @@ class Driver:
                 pending.promised = action.promised
                 answer = self._answer(pending, action, now_ns)
                 if action.reusable:
-                    kept = Kept(action.request, pending.captured_ns, pending.looks, answer.outputs, answer.agreement)
+                    sure = 1.0 if answer.confidence is None else answer.confidence
+                    found = (answer.outputs, answer.agreement, sure)
+                    kept = Kept(action.request, pending.captured_ns, pending.looks, *found)
                     self._reusing.keep(pending.stream.name, kept)
                 ended.append((pending, answer))
             case r.Advise():

@@ -13,13 +13,14 @@ from hedgerow.models.tensors import Tensors
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An answer that may be given again; `looks`: its sample's summary (models/change.py)."""
+    """An answer that may be given again; `looks`: its sample's summary (models/change.py); `sure`: its confidence, 1 if none."""
 
     request: int
     captured_ns: int
     looks: Looks | None
     outputs: Tensors
     agreement: float
+    sure: float
 
 
 class Reusing:
@@ -35,7 +36,8 @@ class Reusing:
         kept = self._kept.get(stream)
         if kept is None or kept.looks is None or looks is None:
             return RequestArrived(request, stream, captured_ns, deadline_ns)
-        return RequestArrived(request, stream, captured_ns, deadline_ns, change(kept.looks, looks), kept.request)
+        by = change(kept.looks, looks, kept.sure)
+        return RequestArrived(request, stream, captured_ns, deadline_ns, by, kept.request)
 
     def keep(self, stream: str, kept: Kept) -> None:
         """In place of the one before."""
