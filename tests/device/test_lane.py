@@ -77,7 +77,7 @@ def test_preempting_keeps_what_is_done(made: Made, monkeypatch: pytest.MonkeyPat
     event = made.lane.execute(job)
     assert isinstance(event, r.RunDone)
     assert event.last == 0
-    assert made.work.joints["tiny"][0] == 0
+    assert list(made.work.joints) == [("tiny", 0)]
     made.lane.preempt(99)  # long over: nothing happens
 
 
@@ -89,7 +89,7 @@ def test_cancelling_ends_a_job_in_its_segment(slow: Made) -> None:
     slow.lane.cancel(1)
     assert slow.event() == r.JobEnded("cpu", 1)
     assert time.monotonic() - begun < 25
-    assert "tiny" not in slow.work.joints
+    assert not slow.work.joints
 
 
 def test_encodes_the_raw_sample_and_a_joint(made: Made) -> None:

@@ -386,7 +386,7 @@ def test_a_move_of_the_breaker_that_is_not_told() -> None:
 
 def test_a_core_that_raises() -> None:
     def plant(body: Any) -> None:
-        body.core._advance = lambda flight, confidence: {}[flight]
+        body.core._settle = lambda flight: {}[flight]
 
     assert first(plant).invariant == "crash"
 

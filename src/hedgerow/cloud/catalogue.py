@@ -74,8 +74,8 @@ class Catalogue:
         self.tasks = tuple(tasks)
         try:
             for task in tasks:
-                for entry in task.models:
-                    self._add(task, entry.name, threads)
+                for name, chain in task.open_all(threads).items():
+                    self._add(task, name, chain)
         except HedgerowError:
             self.close()
             raise
@@ -88,8 +88,7 @@ class Catalogue:
             raise UsageError("name at least one task file or .onnx model to serve")
         return cls(tasks, threads=threads)
 
-    def _add(self, task: Task, name: str, threads: int) -> None:
-        chain = task.open(name, threads=threads)
+    def _add(self, task: Task, name: str, chain: Chain) -> None:
         served = ServedModel(name, task, chain, SegmentTimes(len(chain.segments)))
         other = self._by_name.setdefault(name, served)
         if other.chain.model_id != served.chain.model_id:

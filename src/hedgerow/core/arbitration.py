@@ -120,6 +120,11 @@ class Arbiter:
         """What saying this label costs when it is that one."""
         return float(self._by_truth[true, said]) * self._scale
 
+    def group_cost(self, said: str, true: int) -> float:
+        """What saying only this group costs when it is that label; ValueError for a group that is never said."""
+        place = [group.name for group in self._said].index(said)
+        return float(self._by_truth[true, self.rules.labels + place]) * self._scale
+
     def weigh(self, views: Iterable[ModelView]) -> tuple[Weighed, ...]:
         """Each view with its weight, in the order in which they are summed."""
         ordered = sorted(views, key=lambda view: (view.model, view.tier, view.age_ns, view.seen.version, view.seen.labels,

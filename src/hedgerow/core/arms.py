@@ -10,7 +10,7 @@ Compilation turns an arm into amounts of named resources ("lane:cpu" ns, "bytes:
 "queue:cloud"); a belief gives each resource a value in ns; their product, summed in a fixed order, is the arm's latency.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -75,9 +75,18 @@ class Arm:
         object.__setattr__(self, "crossing", crossing)
 
     @property
+    def refines(self) -> bool:
+        """It is a local arm that may stop at a gate: what it does behind one can only make an answer better that is there."""
+        return self.crossing is None and any(isinstance(step, GateStep) for step in self.steps)
+
+    @property
     def model(self) -> str:
         """The model that gives the final answer."""
         return next(step.model for step in reversed(self.steps) if isinstance(step, RunStep))
+
+    def before(self, position: int) -> str:
+        """The model whose answer the gate at `position` looks at."""
+        return next((step.model for step in reversed(self.steps[:position]) if isinstance(step, RunStep)), "")
 
     def sends(self, position: int) -> tuple[str, int]:
         """(model, joint) whose living tensors the crossing at `position` carries; joint -1 is the raw sample."""
@@ -98,6 +107,9 @@ class LocalModel:
 
     `tail_*_ns[i]` are of segments i..end run together: their 0.999 quantile under load plus margin is less than the
     sum of the segments' own bounds, which only serve as blocking.
+
+    Kin: segments 0..`shared` are those of the model `trunk` (an exit, a bottleneck: a branch of it); `precision_of` names the model
+    of which this is a copy in another precision, with the same joints.
     """
 
     name: str
@@ -107,10 +119,30 @@ class LocalModel:
     segment_bound_ns: tuple[int, ...]
     tail_median_ns: tuple[int, ...]
     tail_bound_ns: tuple[int, ...]
+    trunk: str = field(default="", kw_only=True)
+    shared: int = field(default=-1, kw_only=True)
+    precision_of: str = field(default="", kw_only=True)
 
     @property
     def last(self) -> int:
         return len(self.segment_median_ns) - 1
+
+    def kept_by(self, other: "LocalModel", last: int) -> int:
+        """The last joint of this model at which a run of `other` up to its joint `last` leaves tensors; -1: at none.
+
+        What both share are the trunk's segments, and a run keeps the tensors where it ends, a branch also those at the joint
+        where it leaves its trunk.
+        """
+        if other.name == self.name:
+            return last
+        if (other.trunk or other.name) != (self.trunk or self.name):
+            return -1
+        left = min(last, other.shared) if other.trunk else last
+        return left if not self.trunk or left <= self.shared else -1
+
+    def alike(self, other: "LocalModel") -> bool:
+        """Whether they are the same model in two precisions: one may go on at a joint where the other stopped."""
+        return other.name != self.name and (self.precision_of or self.name) == (other.precision_of or other.name)
 
     def segment_longest_ns(self, first: int = 0) -> int:
         """The longest that the lane can be held between two joints, from segment `first` on."""
@@ -182,6 +214,11 @@ class ArmTable:
         self.disagreement: Floats = 1.0 - self.quality
         self.busy_ns, self.up_bytes, self.cloud_ns = (self._all(kind) for kind in ("lane", "bytes", "tier"))
         self.is_remote: Flags = np.array([arm.crossing is not None for arm in self.arms], dtype=np.bool_)
+        self.refines: Flags = np.array([arm.refines for arm in self.arms], dtype=np.bool_)
+        self.crosses: Floats = np.array(
+            [_crossing_share(arm) for arm in self.arms]
+        )  # (arms,): of what share of requests
+        self._left = {model.name: _left_by(model, self.locals) for model in self.locals}
 
     def _all(self, kind: str) -> Floats:
         """What is spent of all resources of one kind, summed in the order of their names: (arms,)."""
@@ -209,6 +246,35 @@ class ArmTable:
     def local(self, model: str) -> LocalModel:
         return self._named[model]
 
+    def left_by(self, model: str, last: int) -> tuple[tuple[str, int], ...]:
+        """(model, joint) of all exact kin that a run of `model` up to joint `last` takes so far; itself first."""
+        return self._left[model][last]
+
+
+def holder(models: Mapping[str, LocalModel], model: str, joint: int, reached: Mapping[str, int]) -> str:
+    """Whose tensors at `joint` an arm may go on with as `model`, of what has been `reached`: its own (those of exact kin are), else
+    those of a copy in another precision; "" if nobody stands there."""
+    if reached.get(model, -1) == joint:
+        return model
+    mine = models[model]
+    return next((name for name, at in reached.items() if at == joint and mine.alike(models[name])), "")
+
+
+def _left_by(model: LocalModel, every: Sequence[LocalModel]) -> tuple[tuple[tuple[str, int], ...], ...]:
+    """For each joint at which a run of `model` may end: what kin it leaves tensors for, and where."""
+    others = [model, *(each for each in every if each.name != model.name)]
+    found = [[(each.name, each.kept_by(model, last)) for each in others] for last in range(model.last + 1)]
+    return tuple(tuple((name, joint) for name, joint in row if joint >= 0) for row in found)
+
+
+def _crossing_share(arm: Arm) -> float:
+    share = 1.0
+    for step in arm.steps:
+        if isinstance(step, CrossStep):
+            return share
+        share *= 1.0 - step.stop_share if isinstance(step, GateStep) else 1.0
+    return 0.0
+
 
 def _check(arms: Sequence[Arm], locals_: Sequence[LocalModel]) -> None:
     if not arms:
@@ -222,6 +288,11 @@ def _check(arms: Sequence[Arm], locals_: Sequence[LocalModel]) -> None:
         lengths = {len(model.segment_bound_ns), len(model.tail_median_ns), len(model.tail_bound_ns)}
         if lengths != {len(model.segment_median_ns)}:
             raise UsageError(f"local model '{model.name}' has times for unequal numbers of segments")
+        trunk = next((each for each in locals_ if each.name == model.trunk), None)
+        if model.trunk and (trunk is None or trunk.trunk or not 0 <= model.shared < min(trunk.last, model.last)):
+            raise UsageError(
+                f"local model '{model.name}' shares segments 0 to {model.shared} of '{model.trunk}', which cannot be"
+            )
     for arm in arms:
         if not any(isinstance(step, RunStep) for step in arm.steps):
             raise UsageError(f"arm '{arm.name}' runs nothing")

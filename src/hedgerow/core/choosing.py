@@ -37,6 +37,8 @@ class Choosing:
             name: np.array([arm.crossing is not None and arm.crossing.link == name for arm in table.arms])
             for name in links
         }
+        full = sum((row for name, row in table.amounts.items() if name.startswith("lane:")), np.zeros(len(table.arms)))
+        self._refining: Floats | None = full * table.refines if table.refines.any() else None
         self._lanes = {name[5:]: row for name, row in table.amounts.items() if name.startswith("lane:")}
         rows, width = len(self._first.belief.samples) if self._first else 1, len(LinkBelief.COLUMNS)
         self._beliefs: Floats = np.zeros((rows, width * len(links)))  # samples x resources; the links' own memory
@@ -49,7 +51,7 @@ class Choosing:
         self._nothing = np.zeros(len(table.arms))
         self._fixed_ns: list[float] = (table.busy_ns + table.cloud_ns).tolist()
         self._even, self._samples = np.ones(1), self._beliefs[:, :width]
-        self._busy_mj = table.busy_ns * (table.energy.active_mw * 1e-9) + table.is_remote * table.energy.radio_tail_mj
+        self._busy_mj = table.busy_ns * (table.energy.active_mw * 1e-9) + table.crosses * table.energy.radio_tail_mj
         money = table.up_bytes * (table.money_per_mb * 1e-6) + table.cloud_ns * (table.money_per_cloud_s * 1e-9)
         self._priced: Floats = money * prices.money_mj + table.disagreement * prices.disagreement_mj
         self._made: tuple[float, float, Floats, Floats] | None = None
@@ -76,6 +78,8 @@ class Choosing:
         _, _, energy, cost = self._costs(link, budgets.energy_price)
         admissible = table.busy_ns <= available
         admissible &= self._admitted
+        if self._refining is not None:  # one that could never come to its end in time is no better than its exit alone
+            admissible &= self._refining <= left
         for name, each in self._links.items():
             if not each.open_for_requests:
                 admissible &= ~self._needs[name]

@@ -14,7 +14,9 @@ from collections.abc import Iterable, Mapping
 from typing import assert_never
 
 from hedgerow.core import records as r
-from hedgerow.core.arms import ArmTable, CrossStep, GateStep, LocalModel, RunStep
+from hedgerow.core.arbitrating import Arbitrating
+from hedgerow.core.arbitration import Arbitration
+from hedgerow.core.arms import ArmTable, CrossStep
 from hedgerow.core.audit import Audits
 from hedgerow.core.breaker import Signal
 from hedgerow.core.budgets import Budgets, BudgetSettings
@@ -25,9 +27,10 @@ from hedgerow.core.flight import NEVER_NS, Flight, Job, Primary, Rules
 from hedgerow.core.link import Attempt, Link
 from hedgerow.core.modes import Modes
 from hedgerow.core.policies import Choice, Learns, Policy
-from hedgerow.core.records import NOISE_NS, Criticality, Reason, Source, Status
+from hedgerow.core.records import Criticality, Reason, Source, Status
 from hedgerow.core.reserves import Reserves
 from hedgerow.core.reuse import Reuse
+from hedgerow.core.watching import Watch
 from hedgerow.errors import UsageError
 
 
@@ -37,7 +40,7 @@ class Core:
     def __init__(
         self, table: ArmTable, *, policy: Policy, streams: Iterable[r.Stream] = (), limits: r.Limits | None = None,
         margins: r.Margins | None = None, prices: r.Prices | None = None, budgets: BudgetSettings | None = None,
-        certificate: Certificate | None = None,
+        certificate: Certificate | None = None, arbitration: Arbitration | None = None,
     ) -> None:  # fmt: skip
         self.table, self.policy = table, policy
         self.limits, self.margins = limits or r.Limits(), margins or r.Margins()
@@ -63,8 +66,10 @@ class Core:
         self._choosing = Choosing(table, self.limits, self.prices, self._links, self._desks, self.margins.timer_ns)
         self._modes = Modes(table, self.limits, certificate, self._records)
         self._reserves = Reserves(table, self.prices, self._budgets, self._modes, self._flights, self._desks)
+        self._watch = Watch(table, self._desks, self._modes.governor, self._records)
         self._reuse = Reuse(self._links, self._records)
         self._in_force = self._modes.mode
+        self._arbiter = Arbitrating(arbitration, self.limits, self._records)
         for stream in (*streams, *(certificate.streams if certificate else ())):
             self._open_stream(stream)
 
@@ -77,7 +82,7 @@ class Core:
         actions.clear()
         self._take(event)  # what it refuses has changed nothing but the time
         if self._wake_ns and now_ns > self._wake_ns:
-            self._compare(-1, "timer", now_ns - self._wake_ns, self.margins.timer_ns)
+            self._watch.compare(-1, "timer", now_ns - self._wake_ns, self.margins.timer_ns, self._now_ns)
         self._look_at_clocks()
         if self._modes.governor is not None:
             self._look_at_modes(self._modes.governor)
@@ -168,7 +173,7 @@ class Core:
             case r.Throttled():
                 self._modes.throttled(event.share, self._now_ns)
             case r.DeliveryTook():
-                self._compare(event.request, "delivery", event.duration_ns, self.margins.deliver_ns)
+                self._watch.compare(event.request, "delivery", event.duration_ns, self.margins.deliver_ns, self._now_ns)
                 if event.late and self._modes.governor is not None:
                     how = f"request {event.request} was handed over too late"
                     self._modes.governor.broken(how, self._now_ns, event.captured_ns)
@@ -224,8 +229,9 @@ class Core:
         deadline = event.captured_ns + (stream.deadline_ns if event.deadline_ns is None else event.deadline_ns)
         flight = Flight(event.request, stream, event.captured_ns, deadline, deadline - self.margins.before(stream))
         flight.wind(self._rules)
+        self._arbiter.arrived(flight, event)
         for what, measured_ns, bound_ns in self._modes.assumptions(event, self._now_ns) if self._modes.governor else ():
-            self._compare(event.request, what, measured_ns, bound_ns)
+            self._watch.compare(event.request, what, measured_ns, bound_ns, self._now_ns)
         taken, flight.promised = self._modes.arrived(event, self._now_ns), self._modes.promises(stream)
         self._flights[event.request] = flight
         for desk in self._desks.values() if taken else ():
@@ -304,7 +310,7 @@ class Core:
             flight.column, flight.decided_ns = choice.arm, self._now_ns
             if whole is None or whole.name not in fits:
                 flight.arm = arm
-                self._advance(flight, None)
+                flight.advance(None)
             else:
                 flight.plan, flight.eager = self._reserves.whole(whole), Reason.LOCAL_CHOSEN
         elif flight.plan is not None:
@@ -319,22 +325,6 @@ class Core:
         if flight.stream.criticality is Criticality.SAFETY:
             flight.eager = Reason.SAFETY_CLASS
 
-    def _advance(self, flight: Flight, confidence: float | None) -> None:
-        """Go on to the arm's next step: lane steps wait for the desk, a gate decides now, the end is the end."""
-        assert flight.arm is not None
-        while flight.step < len(flight.arm.steps):
-            step = flight.arm.steps[flight.step]
-            done = isinstance(step, RunStep) and flight.joints.get(step.model, -1) >= step.last
-            if isinstance(step, GateStep):
-                if confidence is not None and confidence >= step.at_least:
-                    flight.decided = Reason.CONFIDENT_AT_GATE
-                    break
-            elif not done:
-                flight.primary = Primary.WAITING
-                return
-            flight.step += 1
-        flight.primary = Primary.ENDED
-
     def _from_lane(self, event: r.RunDone | r.EncodeDone | r.JobEnded) -> None:
         """A job has ended: free its lane, learn from it and go on. Ignored if it was not this job that ran."""
         job = self._desks[event.lane].finished(event.job)
@@ -343,13 +333,15 @@ class Core:
             return
         flight, busy_ns = job.flight, self._now_ns - job.started_ns
         if job.cancelling:
-            self._compare(flight.request, "cancellation", self._now_ns - job.stopped_ns, self.margins.cancel_ns)
+            self._watch.compare(
+                flight.request, "cancellation", self._now_ns - job.stopped_ns, self.margins.cancel_ns, self._now_ns
+            )
         if isinstance(event, r.RunDone):
             busy_ns = sum(event.segment_ns)
-            self._watch(job, self.table.local(job.model), event)
+            self._watch.ran(job, event, self._now_ns)
         elif isinstance(event, r.EncodeDone):
             busy_ns = event.duration_ns
-            self._compare(flight.request, "encode", busy_ns, job.bound_ns)
+            self._watch.compare(flight.request, "encode", busy_ns, job.bound_ns, self._now_ns)
         energy_mj = self.table.energy.busy_mj(busy_ns)
         flight.energy_mj += energy_mj
         self._budgets.spend(energy_mj=energy_mj)
@@ -368,37 +360,19 @@ class Core:
 
     def _run_done(self, job: Job, event: r.RunDone) -> None:
         flight, model = job.flight, self.table.local(job.model)
-        flight.joints[job.model] = max(flight.joints.get(job.model, -1), event.last)
+        for name, joint in self.table.left_by(job.model, event.last):
+            flight.joints[name] = max(flight.joints.get(name, -1), joint)
         if event.last == model.last:
-            if flight.result is None or model.quality >= flight.result.quality:
+            if flight.takes(model):
                 flight.result = model
-            flight.plan = None  # a local answer stands: the reserve has done its work
+            self._arbiter.saw(flight, model.name, event.view)
+            flight.plan = None  # a local answer stands: the reserve has done its work, what may follow is optional
             flight.wind(self._rules)
         else:
             self._replan(flight)
         if flight.primary is Primary.WAITING or (flight.primary is Primary.ON_LANE and job.step is not None):
-            self._advance(flight, event.confidence)  # the reserve may have done a waiting arm's next steps as well
+            flight.advance(event.confidence)  # the reserve may have done a waiting arm's next steps as well
         self._settle(flight)
-
-    def _watch(self, job: Job, model: LocalModel, event: r.RunDone) -> None:
-        """Compare what was measured with its bounds, and learn how the lane runs."""
-        request, spent, took = job.flight.request, sum(event.segment_ns), self._now_ns - job.started_ns
-        for segment, measured in enumerate(event.segment_ns, start=job.first):
-            if measured > model.segment_bound_ns[segment] + NOISE_NS:
-                what, bound_ns = f"segment {model.name}:{segment}", model.segment_bound_ns[segment]
-                self._compare(request, what, measured, bound_ns, took)
-        if event.last == job.last and took > job.bound_ns:
-            self._compare(request, f"run {model.name}", took, job.bound_ns)
-        median = sum(model.segment_median_ns[job.first : event.last + 1])
-        if median > 0:
-            self._desks[event.lane].belief.observe(spent / median)
-
-    def _compare(self, request: int, what: str, measured_ns: int, bound_ns: int, begun_ago_ns: int = 0) -> None:
-        """Note what took longer than its bound; it, or what it is a part of, began so long ago."""
-        if measured_ns > bound_ns:
-            self._records.append(r.BoundExceeded(request, what, measured_ns / 1e6, bound_ns / 1e6))
-            if self._modes.governor is not None:
-                self._modes.governor.exceeded(what, self._now_ns, self._now_ns - max(measured_ns, begun_ago_ns))
 
     def _replan(self, flight: Flight) -> None:
         """At a joint: go on from the retained tensors if that is the cheaper insurance now."""
@@ -445,6 +419,8 @@ class Core:
         elif isinstance(event, r.AnswerArrived):
             cloud_ns = event.decode_ns + event.compute_ns
             link.answered(*attempt, queue_ns=event.queue_ns, cloud_ns=cloud_ns, now_ns=now)
+            if flight is not None and link.trusted:
+                self._arbiter.heard(flight, event.view)
             if flight is not None:
                 (self._answered if link.trusted else self._primary_ended)(flight)
         else:
@@ -490,6 +466,7 @@ class Core:
         if flight.background:
             flight.primary, flight.arm, flight.arm_name, flight.step = Primary.NONE, None, "", 0
             flight.joints.clear()  # the next arm begins at the sample
+            flight.refused = ""
             flight.retry_ns = self._now_ns + self.limits.retry_background_ns
             flight.wind(self._rules)
         else:
@@ -561,10 +538,18 @@ class Core:
                     flight.eager = flight.eager or Reason.LINK_CLOSED
 
     def _settle(self, flight: Flight) -> None:
-        """Deliver the local answer if there is nothing better to wait for."""
+        """Deliver the local answer if there is nothing better to wait for.
+
+        Behind a gate of a local arm comes the device's own better answer: even a safety request waits for it, until its hold ends.
+        """
         if flight.closed or flight.result is None:
             return
-        if flight.stream.criticality is Criticality.SAFETY or not flight.remote_pending:
+        arm, waits = flight.arm, flight.remote_pending
+        if waits and arm is not None and arm.refines:
+            waits = flight.improves(self.table.local(arm.model))
+        elif flight.stream.criticality is Criticality.SAFETY:
+            waits = False
+        if not waits:
             reason = flight.decided if flight.decided is Reason.CONFIDENT_AT_GATE else Reason.LOCAL_DONE
             self._deliver(flight, flight.status_at(self._now_ns), Source.LOCAL, reason)
 
@@ -573,6 +558,8 @@ class Core:
         if flight.closed:
             return
         flight.closed, flight.plan, flight.retry_ns = True, None, None
+        heard = source is Source.REMOTE or flight.advised
+        source, reason = self._arbiter.settle(flight, source, reason)
         model = flight.answered_by(source)
         self._modes.ended(flight, status, reason, self._now_ns)
         age, energy = (self._now_ns - flight.captured_ns) / 1e6, round(flight.energy_mj, 4)
@@ -587,7 +574,7 @@ class Core:
         advisable = flight.stream.criticality is Criticality.SAFETY and source is Source.LOCAL
         if flight.primary is not Primary.CROSSING or not advisable:
             flight.primary = Primary.ENDED
-        if source is Source.REMOTE or flight.advised:
+        if heard:
             self._audits.consider(flight, self._now_ns)
         self._forget_if_done(flight)
 

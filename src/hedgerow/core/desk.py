@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from operator import attrgetter
 
 from hedgerow.core import records as r
-from hedgerow.core.arms import CrossStep, GateStep, LocalModel, RunStep
+from hedgerow.core.arms import CrossStep, GateStep, LocalModel, RunStep, holder
 from hedgerow.core.beliefs import LaneBelief
 from hedgerow.core.flight import Flight, Job, Primary
 from hedgerow.core.lanes import Forecast, backward_start, fits_behind, latest_free, latest_start, sustainable
@@ -25,8 +25,8 @@ class Desk:
         self, lane: str, models: Iterable[LocalModel], margins: Margins, records: list[r.Record],
         actions: list[r.Action],
     ) -> None:  # fmt: skip
-        self.lane = lane
-        self.models = {model.name: model for model in models if model.lane == lane}
+        self.lane, self._every = lane, {model.name: model for model in models}
+        self.models = {name: model for name, model in self._every.items() if model.lane == lane}
         self.belief = LaneBelief()
         self.running: Job | None = None
         self.wake_ns: int | None = None
@@ -277,7 +277,7 @@ class Desk:
     def _encode(self, flight: Flight, step: CrossStep, flights: list[Flight], now_ns: int) -> bool:
         assert flight.arm is not None
         model, joint = flight.arm.sends(flight.step)
-        if joint >= 0 and flight.joints.get(model, -1) != joint:
+        if joint >= 0 and not holder(self._every, model, joint, flight.joints):
             self.stranded.append(flight)  # the reserve went on past this joint: what should cross is no longer kept
             return False
         if not self._may_block(self._reservations(flights, now_ns), step.encode_bound_ns, now_ns):

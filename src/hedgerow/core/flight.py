@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
-from hedgerow.core.arms import Arm, CrossStep, LocalModel, RunStep
+from hedgerow.core.arms import Arm, CrossStep, GateStep, LocalModel, RunStep
 from hedgerow.core.records import Criticality, Margins, Reason, Source, Status, Stream
+from hedgerow.core.views import ModelView
 
 NEVER_NS: Final = 1 << 62
 
@@ -118,6 +119,7 @@ class Flight:
     joints: dict[str, int] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     result: LocalModel | None = None
+    refused: str = ""  # the model whose answer a gate of the arm did not let stand
     again: str = ""  # the model whose earlier answer is given again
     job: Job | None = None
     closed: bool = False
@@ -128,8 +130,37 @@ class Flight:
     energy_mj: float = 0.0
     uplink_bytes: int = 0
     predicted_network_ns: float = 0.0
+    track: int = 0
+    views: tuple[ModelView, ...] = ()  # of its sample, as far as they have come
+    past: ModelView | None = None  # what its track had shown before it
     ends_ns: int = NEVER_NS  # when it ends although nothing happens
     look_ns: int = NEVER_NS  # the first of that end, its next try and the end of its audit
+
+    def advance(self, confidence: float | None) -> None:
+        """Go on to the arm's next step: lane steps wait for the desk, a gate decides now, the end is the end."""
+        assert self.arm is not None
+        while self.step < len(self.arm.steps):
+            step = self.arm.steps[self.step]
+            if isinstance(step, GateStep):
+                if confidence is not None and confidence >= step.at_least:
+                    self.decided = Reason.CONFIDENT_AT_GATE
+                    break
+                self.refused = self.arm.before(self.step)
+            elif not (isinstance(step, RunStep) and self.joints.get(step.model, -1) >= step.last):
+                self.primary = Primary.WAITING
+                return
+            self.step += 1
+        self.primary = Primary.ENDED
+
+    def takes(self, model: LocalModel) -> bool:
+        """Whether this model's answer, which has come, is to stand for the one there is: a better one, or what a gate asked for."""
+        held = self.result
+        return held is None or model.quality >= held.quality or held.name == self.refused
+
+    def improves(self, final: LocalModel) -> bool:
+        """Whether the rest of its local arm, which ends with `final`, may still better the answer there is."""
+        held = self.result
+        return held is None or final.quality > held.quality or held.name == self.refused
 
     @property
     def expires_ns(self) -> int:

@@ -1,4 +1,5 @@
-"""What stands in for each arm: the reserve held, or, once a head has run, the rest of its own model where that is the cheaper one.
+"""What stands in for each arm: the reserve held, or, once a head has run, the rest of its own model (or of kin) where that is the
+cheaper one. Once a head has come to an answer, before a gate, that answer stands in, and nothing needs to run.
 
 A split arm's insurance shrinks as its head advances (DESIGN: the rule that keeps the deadline). A policy that counts only with the
 reserve that is held at first takes such an arm for dearer than it is. The rule here is that of `reserves.at_joint`, told ahead: it
@@ -9,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hedgerow.core.arms import ArmTable, Floats, RunStep
-from hedgerow.core.flight import Plan
+from hedgerow.core.arms import ArmTable, Floats, LocalModel, RunStep
+from hedgerow.core.flight import NEVER_NS, Plan
 from hedgerow.core.records import Prices
 
 HEAD_MARGIN = 1.3  # how much longer than usual a head may take and still be counted with
@@ -45,13 +46,21 @@ def insurance(table: ArmTable, prices: Prices, plan: Plan) -> Insurance:
         if arm.crossing is None or not isinstance(head, RunStep) or head.tier != "device":
             continue
         model = table.local(head.model)
-        if head.last >= model.last or model.lane != plan.lane or model.tail_bound_ns[head.last + 1] > plan.bound_ns:
+        if head.last >= model.last:  # its answer, which a gate looks at, stands by itself
+            found.later_ns[column], found.median_ns[column], found.quality[column] = NEVER_NS, 0.0, model.quality
             continue
-        rest = Plan(model, head.last + 1)
-        if cost_mj(table, prices, rest) <= cost_mj(table, prices, plan):
+        kin = [(table.local(name), joint + 1) for name, joint in table.left_by(head.model, head.last)]
+        rests = [Plan(each, first) for each, first in kin if _goes_on(each, first, plan)]
+        rest = min(rests, key=lambda each: cost_mj(table, prices, each), default=None)
+        if rest is not None and cost_mj(table, prices, rest) <= cost_mj(table, prices, plan):
             found.later_ns[column] = plan.bound_ns - rest.bound_ns
-            found.median_ns[column], found.quality[column] = rest.median_ns, model.quality
+            found.median_ns[column], found.quality[column] = rest.median_ns, rest.model.quality
     return found
+
+
+def _goes_on(model: LocalModel, first: int, plan: Plan) -> bool:
+    """Whether this model, from that segment on, may take the place of the plan."""
+    return first <= model.last and model.lane == plan.lane and model.tail_bound_ns[first] <= plan.bound_ns
 
 
 def cost_mj(table: ArmTable, prices: Prices, plan: Plan, energy_price: float = 1.0) -> float:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final, get_args
 
 from hedgerow.core.quick import quicken
+from hedgerow.core.views import Arbitrated, Seen
 
 MS: Final = 1_000_000
 SECOND: Final = 1_000_000_000
@@ -74,6 +75,7 @@ class Reason(StrEnum):
     SAFE_VALUE_ONLY = "safe_value_only"
     SCENE_UNCHANGED = "scene_unchanged"
     LIMIT_REACHED = "limit_reached"
+    ARBITRATED = "arbitrated"  # views differed, and the declared rules chose among them
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,8 @@ class Limits:
     audits_max: int = 4  # under way at once
     audit_allowance: float = 0.05  # disagreement beyond the calibrated, which stands for what calibration cannot know
     audit_false_alarm: float = 0.001  # probability of ever distrusting a link whose answers are as expected
+    tracks_max: int = 256  # whose earlier views are remembered
+    track_labels_max: int = 8  # of each: its likeliest
     seed: int = 0  # secret, the device's own: what `chance` draws; 0: the session chooses one
 
 
@@ -161,6 +165,7 @@ class RequestArrived:
     """`request` is a number never used before; `captured_ns` is a moment; `deadline_ns` a length, the stream's if None.
 
     `change`: by how much the sample differs from that of request `change_from`, if the shell compared them.
+    `track`: which of the things that the stream follows; `changed`: another thing than before is seen.
     """
 
     request: int
@@ -169,6 +174,8 @@ class RequestArrived:
     deadline_ns: int | None = None
     change: float | None = None
     change_from: int = -1
+    track: int = 0
+    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +192,7 @@ class RunDone:
     last: int
     segment_ns: tuple[int, ...]
     confidence: float | None = None
+    view: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +228,7 @@ class AnswerArrived:
     decode_ns: int
     compute_ns: int
     confidence: float | None = None
+    view: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -565,7 +574,7 @@ class Ignored:
 
 Record = (
     Decision | ReserveChosen | ReserveStarted | BoundExceeded | Delivered | BreakerMoved | RemoteObserved
-    | CertificateWithdrawn | ModeChanged | RemoteDistrusted | Reused | Ignored
+    | CertificateWithdrawn | ModeChanged | RemoteDistrusted | Reused | Arbitrated | Ignored
 )  # fmt: skip
 
 

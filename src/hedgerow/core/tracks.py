@@ -32,6 +32,10 @@ class Tracks:
         _, at_ns, seen = self._kept.get(key, (0, 0, None))
         return None if seen is None else ModelView(EARLIER, "", seen, max(0, captured_ns - at_ns))
 
+    def newest_ns(self, key: Key) -> int | None:
+        """When the newest sample in it was captured; None for a track that is not known."""
+        return self._kept[key][1] if key in self._kept else None
+
     def remember(self, key: Key, captured_ns: int, pooled: Seen) -> None:
         """Keep this belief, which includes what was remembered; nothing of a sample from before the last change."""
         since_ns, at_ns, _ = self._kept.get(key, (0, 0, None))

@@ -95,5 +95,5 @@ class Arbitrated:
     late: bool = False
 
 
-for _kind in (Seen, ModelView, Weighed, Verdict):
+for _kind in (Seen, ModelView, Weighed, Verdict):  # records.py does the rest
     quicken(_kind)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from hedgerow.core.records import Source, Status
+from hedgerow.core.views import Weighed
 from hedgerow.models.tensors import Array, Tensors
 
 
@@ -14,7 +15,9 @@ class Answer:
     arm's answer equals the reference's; `energy_mj` is modelled (see core.arms.Energy); `advice` is a remote answer beside
     a safety request's own; `mode` is the certificate's mode in force, empty when none is proven; `seen_age_ms` is the age of the
     sample that a model looked at for it: an earlier one where `source` is reused. `agreement` is then the earlier answer's, and
-    what reuse itself may cost (docs/reuse.md) comes on top.
+    what reuse itself may cost (docs/reuse.md) comes on top. Where models saw different things and rules were declared for that
+    (docs/arbitration.md), `views` are all of them, `label` is what the rules decided, and `suggested` is the same, but for a
+    safety stream, whose label stays the device's own. `label_index` is the likeliest label of a group, where only that is said.
     """
 
     request: int
@@ -38,6 +41,8 @@ class Answer:
     advice: Tensors | None = None
     mode: str = ""
     seen_age_ms: float | None = None
+    views: tuple[Weighed, ...] = ()
+    suggested: str | None = None
 
     @property
     def in_time(self) -> bool:

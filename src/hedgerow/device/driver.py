@@ -9,21 +9,23 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from hedgerow.core import Core
 from hedgerow.core import records as r
+from hedgerow.core.views import Arbitrated
 from hedgerow.device.answer import Answer
 from hedgerow.device.auditor import Auditor
 from hedgerow.device.journal import Journal
 from hedgerow.device.lane import Job, Lane, Workpiece
 from hedgerow.device.network import Network
 from hedgerow.device.reusing import Kept, Reusing
+from hedgerow.device.seeing import settled
 from hedgerow.device.timer import Timer
 from hedgerow.errors import UsageError
 from hedgerow.models.change import Looks, summary
-from hedgerow.models.task import Task
+from hedgerow.models.task import Interpretation, Task
 from hedgerow.models.tensors import Tensors
 
 Listener = Callable[[int, r.Event, r.Outcome], None]
@@ -49,6 +51,7 @@ class Pending:
     thread: int = field(default_factory=threading.get_ident)
     delivered: r.Delivered | None = None
     promised: bool = False
+    arbitrated: Arbitrated | None = None
     looks: Looks | None = None  # its sample's summary, where its stream declares reuse
 
 
@@ -100,6 +103,8 @@ class Driver:
         on_advice: Callable[[Tensors], None] | None,
         *,
         help_out: bool = False,
+        track: int = 0,
+        changed: bool = False,
     ) -> "Future[Answer]":
         """Admit one sample. `help_out`: the caller will wait anyway, so its thread runs the request's lane jobs."""
         future: Future[Answer] = Future()
@@ -114,7 +119,9 @@ class Driver:
             pending.request = self._numbers
             self._numbers += 1
             self._pending[pending.request] = pending
-            return self._reusing.arrival(pending.request, stream.name, captured_ns, deadline_ns, pending.looks)
+            looks = None if changed else pending.looks
+            event = self._reusing.arrival(pending.request, stream.name, captured_ns, deadline_ns, looks)
+            return replace(event, track=track, changed=changed) if track or changed else event
 
         try:
             self._step(arrival, submitting=True)
@@ -165,6 +172,8 @@ class Driver:
             for record in outcome.records:
                 if isinstance(record, r.Delivered) and record.request in self._pending:
                     self._pending[record.request].delivered = record
+                elif isinstance(record, Arbitrated) and not record.late and record.request in self._pending:
+                    self._pending[record.request].arbitrated = record
             for action in outcome.actions:
                 self._carry_out(action, now, ended, advised)
             self._timer.set(self._core.next_wakeup_ns())
@@ -230,9 +239,9 @@ class Driver:
                 pending.promised = action.promised
                 answer = self._answer(pending, action, now_ns)
                 if action.reusable:
-                    sure = 1.0 if answer.confidence is None else answer.confidence
-                    found = (answer.outputs, answer.agreement, sure)
-                    kept = Kept(action.request, pending.captured_ns, pending.looks, *found)
+                    meaning = Interpretation(answer.label_index, answer.label, answer.confidence)
+                    known = (action.request, pending.captured_ns, pending.looks, answer.outputs, answer.agreement)
+                    kept = Kept(*known, meaning)
                     self._reusing.keep(pending.stream.name, kept)
                 ended.append((pending, answer))
             case r.Advise():
@@ -256,7 +265,11 @@ class Driver:
         elif action.source is r.Source.REUSED:
             again = self._reusing.again(pending.stream.name)
             outputs, agreement, seen_ns = again.outputs, again.agreement, again.captured_ns
-        meaning = self._task.interpret(outputs) if outputs else None
+        meaning, suggested = self._task.interpret(outputs) if outputs else None, None
+        if action.source is r.Source.REUSED:
+            meaning = again.meaning
+        elif meaning is not None and pending.arbitrated is not None:
+            meaning, suggested = settled(self._task, meaning, pending.arbitrated)
         said = pending.delivered
         assert said is not None
         return Answer(
@@ -281,6 +294,8 @@ class Driver:
             advice=pending.work.remote if action.advised else None,
             mode=self._core.mode,
             seen_age_ms=(now_ns - seen_ns) / 1e6 if outputs else None,
+            views=pending.arbitrated.views if pending.arbitrated else (),
+            suggested=suggested,
         )
 
     # -------------------------------------------------------------------------------------------------------------- end

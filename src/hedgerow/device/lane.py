@@ -4,6 +4,9 @@ Jobs come from the core through `begin`; each ends with exactly one event (RunDo
 wrong in it. A caller who waits for the answer anyway may `execute` the job himself: that saves two thread switches.
 `preempt` stops a job at its next joint, `cancel` ends the engine's call.
 
+What a run leaves is kept where it ended, and of a branch also where it left its trunk: so the run of an exit is done in two
+pieces, without a copy. What is kept belongs to whose segments made it, so that kin find it (core/arms.py: `LocalModel`).
+
 `stretch` makes this lane pretend to be a slower one: after each segment it waits for as long as the function says, given
 the segment's profiled median (see emulation.slow_device). None in real use.
 """
@@ -18,6 +21,7 @@ from queue import SimpleQueue
 from hedgerow import codecs
 from hedgerow.core import records as r
 from hedgerow.core.arms import ArmTable, CrossStep
+from hedgerow.device.seeing import See, blind
 from hedgerow.errors import EngineError, HedgerowError
 from hedgerow.models.chain import Chain
 from hedgerow.models.engines import Cancelled
@@ -36,11 +40,11 @@ def crossing_key(model: str, joint: int, codec: str) -> str:
 
 @dataclass(slots=True)
 class Workpiece:
-    """What a request has on this device: its living tensors by (model, joint), its outputs by model, its payload; and whose
-    frame it is."""
+    """What a request has on this device: its living tensors by (model whose segments made them, joint), its outputs by model, its
+    payload; and whose frame it is."""
 
     sample: Tensors
-    joints: dict[str, tuple[int, Tensors]] = field(default_factory=dict)
+    joints: dict[tuple[str, int], Tensors] = field(default_factory=dict)
     outputs: dict[str, Tensors] = field(default_factory=dict)
     payload: bytes = b""
     remote: Tensors | None = None
@@ -69,10 +73,11 @@ class Lane:
         calibrations: Mapping[str, codecs.Calibration],
         post: Post,
         stretch: Stretch | None = None,
+        see: See = blind,
     ) -> None:
         self.name = name
         self._chains, self._task, self._post, self._stretch = chains, task, post, stretch
-        self._models = {model.name: model for model in table.locals}
+        self._models, self._see = {model.name: model for model in table.locals}, see
         self._encode_median = {
             (step.codec, *arm.sends(position)): step.encode_median_ns
             for arm in table.arms
@@ -168,37 +173,50 @@ class Lane:
         def segment_done(index: int, duration_ns: int) -> None:
             times.append(duration_ns + self._pretend(job, medians[index]))
 
-        joint, tensors = job.work.joints.get(action.model, (-1, job.work.sample))
-        if joint != action.first - 1:
-            joint, tensors = action.first - 1, job.work.sample
-            if action.first != 0:
-                raise EngineError(f"joint {joint} of '{action.model}' is not kept on this device")
+        tensors = self._kept(job.work, action.model, action.first - 1)
         if job.cancelled:
             raise Cancelled("cancelled before it began")
-        ran = self._chains[action.model].run(
-            tensors,
-            action.first,
-            action.last,
-            should_stop=lambda: job.preempted or job.cancelled,
-            segment_done=segment_done,
-        )
-        if job.cancelled:
-            raise Cancelled("cancelled at a joint")
-        job.work.joints[action.model] = (ran.last, ran.tensors)
-        confidence = None
+        for first, last in self._pieces(action):
+            ran = self._chains[action.model].run(
+                tensors, first, last, should_stop=lambda: job.preempted or job.cancelled, segment_done=segment_done
+            )
+            if job.cancelled:
+                raise Cancelled("cancelled at a joint")
+            tensors = job.work.joints[self._owner(action.model, ran.last), ran.last] = ran.tensors
+            if job.preempted:
+                break
+        confidence = view = None
         if ran.last == len(medians) - 1:
             job.work.outputs[action.model] = ran.tensors
             confidence = self._task.interpret(ran.tensors).confidence
-        return r.RunDone(self.name, action.job, ran.last, tuple(times), confidence)
+            view = self._see(action.model, ran.tensors)
+        return r.RunDone(self.name, action.job, ran.last, tuple(times), confidence, view)
+
+    def _pieces(self, action: r.Run) -> list[tuple[int, int]]:
+        """(first, last) of what is run in one go: a branch's run is parted where it leaves its trunk."""
+        shared = self._models[action.model].shared
+        if action.first <= shared < action.last:
+            return [(action.first, shared), (shared + 1, action.last)]
+        return [(action.first, action.last)]
+
+    def _owner(self, model: str, joint: int) -> str:
+        """The model whose segments made what is alive there."""
+        found = self._models[model]
+        return found.trunk if joint <= found.shared else model
+
+    def _kept(self, work: Workpiece, model: str, joint: int) -> Tensors:
+        """What is alive at that joint (-1: the sample): the model's own, its kin's, or a copy's in another precision."""
+        if joint < 0:
+            return work.sample
+        mine = self._models[model]
+        for name in (self._owner(model, joint), *(name for name, each in self._models.items() if mine.alike(each))):
+            if (name, joint) in work.joints:
+                return work.joints[name, joint]
+        raise EngineError(f"joint {joint} of '{model}' is not kept on this device")
 
     def _encode(self, job: Job, action: r.Encode) -> r.Event:
         started = time.monotonic_ns()
-        if action.joint == -1:
-            tensors = job.work.sample
-        else:
-            kept, tensors = job.work.joints.get(action.model, (-1, {}))
-            if kept != action.joint:
-                raise EngineError(f"joint {action.joint} of '{action.model}' is not kept on this device")
+        tensors = self._kept(job.work, action.model, action.joint)
         job.work.payload = self.codec(action.codec, action.model, action.joint).encode(tensors)
         self._pretend(job, self._encode_median.get((action.codec, action.model, action.joint), 0))
         if job.cancelled:

@@ -16,6 +16,7 @@ from typing import Protocol
 from hedgerow.codecs import Calibration
 from hedgerow.core import records as r
 from hedgerow.device.lane import Post, Workpiece, crossing_key
+from hedgerow.device.seeing import See, blind
 from hedgerow.errors import HedgerowError, PeerError
 from hedgerow.models.chain import Chain
 from hedgerow.models.task import Task
@@ -56,6 +57,7 @@ class CloudNetwork:
         tls: TlsFiles | None = None,
         timeout_s: float = 0.75,
         plain: bool = False,
+        see: See = blind,
     ) -> None:
         self._task, self._post = task, post
         self._chain_ids = {name: chain.chain_id for name, chain in chains.items()}
@@ -71,7 +73,7 @@ class CloudNetwork:
         self._works: dict[Key, tuple[str, Workpiece]] = {}
         self._heard: dict[Key, int] = {}  # bytes acknowledged of what is under way
         self.problem: str | None = None
-        self._plain = plain
+        self._plain, self._see = plain, see
         self.on_problem: Callable[[str], None] = lambda problem: None
 
     @property
@@ -196,6 +198,7 @@ class CloudNetwork:
             return
         try:
             confidence = self._confidence(model, answer.tensors)
+            view = self._see(model, answer.tensors)
         except HedgerowError as error:
             self._tell(f"the server at {self._address} gave an answer that cannot be one: {error}")
             self._fault(key, "bad_answer", True, str(error))
@@ -210,6 +213,7 @@ class CloudNetwork:
                 answer.decode_ns,
                 answer.compute_ns,
                 confidence,
+                view,
             )
         )
 

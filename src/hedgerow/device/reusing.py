@@ -8,19 +8,25 @@ from dataclasses import dataclass
 
 from hedgerow.core.records import RequestArrived
 from hedgerow.models.change import Looks, change
+from hedgerow.models.task import Interpretation
 from hedgerow.models.tensors import Tensors
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An answer that may be given again; `looks`: its sample's summary (models/change.py); `sure`: its confidence, 1 if none."""
+    """An answer that may be given again; `looks`: its sample's summary (models/change.py)."""
 
     request: int
     captured_ns: int
     looks: Looks | None
     outputs: Tensors
     agreement: float
-    sure: float
+    meaning: Interpretation | None = None  # what was said of it, after any arbitration
+
+    @property
+    def sure(self) -> float:
+        """Its confidence; 1 where it has none."""
+        return 1.0 if self.meaning is None or self.meaning.confidence is None else self.meaning.confidence
 
 
 class Reusing:

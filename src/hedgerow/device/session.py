@@ -19,6 +19,7 @@ import numpy as np
 from hedgerow.assurance.certification import CertificateFile
 from hedgerow.codecs import Calibration
 from hedgerow.core import Criticality, Prices, Stream
+from hedgerow.core.arbitration import Arbitration
 from hedgerow.core.arms import ArmTable, CrossStep
 from hedgerow.core.budgets import BudgetSettings
 from hedgerow.core.policies import Policy, by_name
@@ -33,12 +34,14 @@ from hedgerow.device.journal import BYTES_MAX as JOURNAL_BYTES_MAX
 from hedgerow.device.journal import Header, Journal
 from hedgerow.device.lane import Lane, crossing_key
 from hedgerow.device.network import CloudNetwork
+from hedgerow.device.seeing import Seer, blind
 from hedgerow.device.vitals import VitalsWatch
 from hedgerow.errors import EngineError, UsageError
 from hedgerow.models.chain import Chain
 from hedgerow.models.task import Task
 from hedgerow.models.tensors import Array, Tensors
 from hedgerow.planning import arm_table, calibrations, every_arm
+from hedgerow.planning.arbitrating import arbitration_for
 from hedgerow.planning.arms import Tiers
 from hedgerow.profiling import Profile, make_profile, quick_frames
 from hedgerow.profiling.samples import Frames
@@ -70,12 +73,15 @@ class Session:
     `policy` a name (`hedgerow.core.policies.names()`, or "only:ARM") or a policy of your own, whose faults cost no answer: least
     expected cost then decides, and the first is said;
     `determinism` how steadily it runs (default: what touches only this session's own threads); `watch_vitals` tells the core
-    of temperature and battery where they can be read. `certificate` (a file of `hedgerow certify`, with the profile that it was
+    of temperature and battery where they can be read; `arbitration` the rules, or their file, for what is said when models see
+    different things (docs/arbitration.md). `certificate` (a file of `hedgerow certify`, with the profile that it was
     made of) brings its own streams, with their safe values, in place of the one that the settings above describe, and
     governs: see `mode`.
     Raises UsageError, EngineError or HostError before anything is admitted; afterwards a failure of the cloud is never
     an exception.
     """
+
+    _herald: Herald | None = None
 
     def __init__(
         self,
@@ -100,6 +106,7 @@ class Session:
         determinism: Determinism | None = None,
         watch_vitals: bool = True,
         certificate: CertificateFile | str | Path | None = None,
+        arbitration: Arbitration | str | Path | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
         self._say = say or (lambda text: print(f"hedgerow: {text}", file=sys.stderr))
@@ -110,15 +117,15 @@ class Session:
         if certificate is not None and profile is None:
             raise UsageError("a certificate holds for the profile that it was made of: give that profile too")
         self.task = open_task(task)
+        self._arbitration = arbitration_for(arbitration, self.task)
         self.profile = self._profile(profile, frames, threads)
         factor = slow_device.factor if slow_device else 1.0
         every = arms_for(self.profile, self.task, server, factor)
         self._stands_in = chosen.uses_reserve
-        self._herald: Herald | None = None
         rules = governed(certificate, every, self.profile, self.task, factor, threads, chosen)
         self.table, self._certified = rules.table, rules.certificate is not None
-        bought = (prices or Prices(), budgets or BudgetSettings())
-        header = Header(self.table, chosen.name, _seeded(limits or Limits()), rules.margins, *bought, rules.certificate)
+        rest = (prices or Prices(), budgets or BudgetSettings(), rules.certificate, self._arbitration)
+        header = Header(self.table, chosen.name, _seeded(limits or Limits()), rules.margins, *rest)
         self._core = header.core(chosen)
         self._safe_values: dict[str, object] = {}
         self._streams: dict[str, Stream] = {}
@@ -148,8 +155,7 @@ class Session:
         return loaded
 
     def _start(self, server: str | None, tls: TlsFiles | None, slow: SlowDevice | None, threads: int) -> None:
-        for model in self.task.models:
-            self._chains[model.name] = self.task.open(model.name, threads)
+        self._chains = self.task.open_all(threads)
         self.output_names = tuple(spec.name for spec in self._chains[self.task.reference].outputs)
         kept, post, network = used_calibrations(self.table, self.profile), self._driver.post, None
         for chain in self._chains.values():
@@ -159,11 +165,13 @@ class Session:
             self._driver.listen(self._herald)
         if server is not None and self._herald is not None:
             plain, address = server.startswith(PLAIN), address_of(server)
-            network = CloudNetwork(address, self.task, self._chains, kept, post, tls=tls, plain=plain)
+            see = Seer(self.task, known=not plain) if self._arbitration else blind
+            network = CloudNetwork(address, self.task, self._chains, kept, post, tls=tls, plain=plain, see=see)
             network.on_problem = self._herald.problem
         stretch = (lambda median_ns: slow.extra_ns(round(median_ns / slow.factor))) if slow else None
         names = sorted({model.lane for model in self.table.locals})
-        lanes = {name: Lane(name, self._chains, self.task, self.table, kept, post, stretch) for name in names}
+        see = Seer(self.task) if self._arbitration else blind
+        lanes = {name: Lane(name, self._chains, self.task, self.table, kept, post, stretch, see) for name in names}
         self._driver.attach(lanes, network)
 
     @property
@@ -221,13 +229,17 @@ class Session:
         stream: str | None = None,
         deadline_ms: float | None = None,
         on_advice: Callable[[Tensors], None] | None = None,
+        track: int = 0,
+        changed: bool = False,
     ) -> "Future[Answer]":
         """Admit one sample and return at once. `captured_at`: seconds of time.monotonic() (default: now); `stream`: "main"
-        unless said, or the only one there is.
+        unless said, or the only one there is; `track` which of the things that it follows, `changed` that another thing than
+        before is seen: nothing seen earlier then counts.
 
         UsageError for a wrong sample, stream or moment; then nothing was admitted. The future always gets an Answer.
         """
-        return self._admit(sample, captured_at, stream, deadline_ms, on_advice, help_out=False)
+        thing = (track, changed)
+        return self._admit(sample, captured_at, stream, deadline_ms, on_advice, thing, help_out=False)
 
     def answer(
         self,
@@ -236,9 +248,11 @@ class Session:
         captured_at: float | None = None,
         stream: str | None = None,
         deadline_ms: float | None = None,
+        track: int = 0,
+        changed: bool = False,
     ) -> Answer:
         """The answer to one sample; waits for it."""
-        return self._admit(sample, captured_at, stream, deadline_ms, None, help_out=True).result()
+        return self._admit(sample, captured_at, stream, deadline_ms, None, (track, changed), help_out=True).result()
 
     def run(self, output_names: Sequence[str] | None, feeds: Mapping[str, Array]) -> list[Array]:
         """For a model alone: the outputs asked for (None or none: all), as onnxruntime.InferenceSession.run gives them.
@@ -265,6 +279,7 @@ class Session:
         stream: str | None,
         deadline_ms: float | None,
         on_advice: Callable[[Tensors], None] | None,
+        thing: tuple[int, bool],
         *,
         help_out: bool,
     ) -> "Future[Answer]":
@@ -285,8 +300,16 @@ class Session:
         tensors = self.task.sample(sample)
         captured_ns = min(captured_ns, time.monotonic_ns())
         safe_value = self._safe_values[stream]
+        times = (captured_ns, deadline_ns)
         return self._driver.submit(
-            self._streams[stream], tensors, captured_ns, deadline_ns, safe_value, on_advice, help_out=help_out
+            self._streams[stream],
+            tensors,
+            *times,
+            safe_value,
+            on_advice,
+            help_out=help_out,
+            track=thing[0],
+            changed=thing[1],
         )
 
     @property

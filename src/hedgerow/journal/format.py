@@ -17,6 +17,7 @@ import numpy as np
 from hedgerow import __version__
 from hedgerow.core import Arm, ArmTable, Core, CrossStep, Energy, GateStep, Limits, LocalModel, Margins, Prices, RunStep
 from hedgerow.core import records as r
+from hedgerow.core.arbitration import Arbitration
 from hedgerow.core.budgets import BudgetSettings
 from hedgerow.core.certificate import Certificate
 from hedgerow.core.policies import Policy, by_name
@@ -59,6 +60,7 @@ class Header:
     prices: Prices
     budgets: BudgetSettings
     certificate: Certificate | None = None
+    arbitration: Arbitration | None = None
 
     def encode(self) -> bytes:
         table = {
@@ -74,6 +76,8 @@ class Header:
         rest = {name: asdict(getattr(self, name)) for name in ("limits", "margins", "prices", "budgets")}
         header = {"format": FORMAT, "versions": versions(), "policy": self.policy, "table": table, **rest}
         header["certificate"] = None if self.certificate is None else asdict(self.certificate)
+        if self.arbitration is not None:
+            header["arbitration"] = asdict(self.arbitration)
         return msgspec.json.encode(header) + b"\n"
 
     @classmethod
@@ -100,6 +104,7 @@ class Header:
                 msgspec.convert(raw["prices"], Prices),
                 msgspec.convert(raw["budgets"], BudgetSettings),
                 msgspec.convert(raw.get("certificate"), Certificate | None),
+                msgspec.convert(raw.get("arbitration"), Arbitration | None),
             )
         except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError, ValueError) as error:
             raise UsageError(f"not a journal of Hedgerow: its first line does not read as a header ({error})") from None
@@ -114,6 +119,7 @@ class Header:
             prices=self.prices,
             budgets=self.budgets,
             certificate=self.certificate,
+            arbitration=self.arbitration,
         )
 
 

@@ -6,6 +6,9 @@ with the same joints; `chain_id` tells whether they did.
 
 Rules: each weight is held once (unless two segments read it); the file is not kept in memory beside the segments; a
 chain may run in several threads at once; `cancel` ends every run in flight and spoils none that starts later.
+
+A branch (`open_branch`) is another chain that shares the first segments of a trunk's, the loaded programs themselves, and goes
+on with a file of its own: an exit, or a bottleneck with all that follows it. Closing one of them leaves the other whole.
 """
 
 import contextlib
@@ -14,7 +17,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -79,6 +82,30 @@ class _Step:
         return {name: made[name] if name in made else tensors[name] for name in self.alive}
 
 
+@dataclass(frozen=True, slots=True)
+class Stem:
+    """What a branch takes over of its trunk: the loaded segments up to a joint, and what they compute (multiply-adds)."""
+
+    chain_id: str  # of the whole trunk
+    model_id: str
+    inputs: tuple[TensorSpec, ...]
+    joints: tuple[tuple[TensorSpec, ...], ...]
+    steps: tuple[_Step, ...]
+    segments: tuple[Segment, ...]
+    work: float
+
+    def rescaled(self, work: float) -> list[Segment]:
+        """Its segments, with their shares of so much work in all."""
+        own = sum(segment.work_share for segment in self.segments)
+        factor = self.work / (work * own) if work and own else 0.0
+        return [replace(segment, work_share=segment.work_share * factor) for segment in self.segments]
+
+    @property
+    def agreed(self) -> list[object]:
+        """What both sides must agree on beside the branch itself."""
+        return [self.model_id, [segment.name for segment in self.segments[1:]]]
+
+
 class Chain:
     """See the module's docstring. Made by `open`; a context manager that closes itself."""
 
@@ -91,23 +118,29 @@ class Chain:
         preparation: Preparing | None = None,
         threads: int = 1,
         engine: Engine | None = None,
+        stem: "Stem | None" = None,
     ) -> None:
         self._engine = engine or get_engine("onnxruntime")
         self._preparation = preparation
         self.model_id = graph.model_id
-        self.chain_id = _chain_id(graph.model_id, cuts, preparation)
+        self.chain_id = _chain_id(graph.model_id, cuts, preparation, stem)
         self.outputs = graph.outputs
-        self.inputs = preparation.input_spec if preparation else graph.inputs
-        self._joints = (graph.inputs, *(cut.tensors for cut in cuts), graph.outputs)
-        steps: list[_Step] = []
-        segments = [Segment(0, "preparation", self.inputs, graph.inputs, 0.0)]
-        for index, piece in enumerate(pieces if pieces is not None else _pieces(graph, cuts), start=1):
+        self.inputs = preparation.input_spec if preparation else stem.inputs if stem else graph.inputs
+        before = stem.joints if stem else (graph.inputs,)
+        self._trunk = stem.chain_id if stem else ""
+        self._joints = (*before, *(cut.tensors for cut in cuts), graph.outputs)
+        self.shared = len(before) - 1 if stem else -1  # the last segment that is the trunk's; -1: none is
+        self.work = (stem.work if stem else 0.0) + graph.work  # estimated multiply-adds of the whole chain
+        steps = list(stem.steps) if stem else []
+        segments = stem.rescaled(self.work) if stem else [Segment(0, "preparation", self.inputs, graph.inputs, 0.0)]
+        for index, piece in enumerate(pieces if pieces is not None else _pieces(graph, cuts)):
             program = self._engine.load(piece.model, threads=threads) if piece.model is not None else None
-            alive = tuple(spec.name for spec in self._joints[index])
+            alive = tuple(spec.name for spec in self._joints[len(before) + index])
             steps.append(_Step(program, piece.inputs, alive))
-            name = cuts[index - 1].name if index <= len(cuts) else "outputs"
+            name = cuts[index].name if index < len(cuts) else "outputs"
             reads, makes = (tuple(graph.spec(each) for each in names) for names in (piece.inputs, piece.outputs))
-            segments.append(Segment(index, name, reads, makes, piece.work_share))
+            share = piece.work_share * graph.work / (self.work or 1.0) if stem else piece.work_share
+            segments.append(Segment(len(segments), name, reads, makes, share))
         self.segments = tuple(segments)
         self._steps = tuple(steps)
         self._lock = threading.Lock()
@@ -130,6 +163,42 @@ class Chain:
         graph = Graph.open(source)
         loaded = get_engine(engine)
         return cls(graph, choose_cuts(graph, joints), preparation=preparation, threads=threads, engine=loaded)
+
+    @classmethod
+    def open_branch(
+        cls,
+        source: str | Path | bytes,
+        trunk: "Chain",
+        after: str,
+        *,
+        joints: Sequence[str | int] = (),
+        threads: int = 1,
+    ) -> Self:
+        """Open a file that goes on from what is alive in `trunk` after its joint `after`, with joints of its own.
+
+        UsageError where the trunk has no such joint, or the file takes something else than what is alive there.
+        """
+        graph = Graph.open(source)
+        stem = trunk.stem(after)
+        check_branch(graph.inputs, stem.joints[-1], after)
+        cuts = choose_cuts(graph, joints)
+        return cls(graph, cuts, preparation=trunk._preparation, threads=threads, engine=trunk._engine, stem=stem)
+
+    def stem(self, after: str) -> "Stem":
+        """The first segments, up to and including joint `after` (its tensors' names, in any order); UsageError if it is none."""
+        names = [segment.name for segment in self.segments[1:-1]]
+        found = [index for index, name in enumerate(names, start=1) if set(name.split("+")) == set(after.split("+"))]
+        if not found or not self._steps:
+            raise UsageError(f"the trunk keeps no joint '{after}'; it keeps {', '.join(names) or 'none'}")
+        last = found[0]
+        done = self.segments[: last + 1]
+        work = self.work * sum(segment.work_share for segment in done)
+        parts = (self._joints[: last + 1], self._steps[:last], done)
+        return Stem(self.chain_id, self.model_id, self.inputs, *parts, work)
+
+    def shares(self, trunk: "Chain") -> bool:
+        """Whether this is a branch of that chain."""
+        return self._trunk == trunk.chain_id
 
     def joint(self, index: int) -> tuple[TensorSpec, ...]:
         """The tensors alive after segment `index`, 0..n."""
@@ -236,7 +305,31 @@ def _pieces(graph: Graph, cuts: Sequence[Cut]) -> Iterable[Piece]:
     return [Piece(inputs, tuple(spec.name for spec in graph.outputs), whole.work_share, graph.whole)]
 
 
-def _chain_id(model_id: str, cuts: Sequence[Cut], preparation: Preparing | None) -> str:
+def check_branch(takes: Sequence[TensorSpec], alive: Sequence[TensorSpec], after: str) -> None:
+    """UsageError unless what a branch's file takes is what is alive after its trunk's joint `after`, exactly."""
+    there = {spec.name: spec for spec in alive}
+    if {spec.name for spec in takes} != there.keys():
+        raise UsageError(f"it takes {_listing(takes)}, but after '{after}' the trunk has {_listing(alive)}")
+    for spec in takes:
+        if not alike(spec, there[spec.name]):
+            raise UsageError(f"it takes {_listing([spec])}, but after '{after}' that is {_listing([there[spec.name]])}")
+
+
+def alike(one: TensorSpec, other: TensorSpec) -> bool:
+    """Equal dtype and rank, and no axis of two different fixed sizes."""
+    fixed = [(a, b) for a, b in zip(one.shape, other.shape, strict=False) if isinstance(a, int) and isinstance(b, int)]
+    return one.dtype == other.dtype and len(one.shape) == len(other.shape) and all(a == b for a, b in fixed)
+
+
+def _listing(specs: Sequence[TensorSpec]) -> str:
+    def shape(spec: TensorSpec) -> str:
+        return ", ".join("?" if axis is None else str(axis) for axis in spec.shape)
+
+    return ", ".join(f"'{spec.name}' {spec.dtype} ({shape(spec)})" for spec in specs) or "nothing"
+
+
+def _chain_id(model_id: str, cuts: Sequence[Cut], preparation: Preparing | None, stem: Stem | None = None) -> str:
     """SHA-256 over what both sides must agree on."""
-    agreed = [model_id, [cut.name for cut in cuts], preparation.version_id if preparation else ""]
+    agreed: list[object] = [model_id, [cut.name for cut in cuts], preparation.version_id if preparation else ""]
+    agreed += stem.agreed if stem else []
     return hashlib.sha256(json.dumps(agreed).encode()).hexdigest()

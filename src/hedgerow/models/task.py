@@ -7,7 +7,8 @@ whole before anything runs; answers are compared by meaning (the same label), or
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from hedgerow.errors import EngineError, UsageError
 from hedgerow.models.chain import Chain
 from hedgerow.models.facts import model_facts
 from hedgerow.models.frames import load_frame
+from hedgerow.models.kin import check_kin, kept_joints
 from hedgerow.models.preparation import FRAME, Preparation
 from hedgerow.models.tensors import Array, Tensors, TensorSpec
 
@@ -27,7 +29,12 @@ PROBABILITY_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class TaskModel:
-    """One model of a task: where it lies, how a raw sample becomes its input, and the joints its live chain may keep."""
+    """One model of a task: where it lies, how a raw sample becomes its input, and the joints its live chain may keep.
+
+    A branch goes on from joint `after` of the model `trunk` (its preparation is the trunk's, `inputs` what is alive there);
+    `precision_of` names the model of which this is a copy in another precision. From a confidence of `gate` on its answer may
+    stand without asking further; its scores divided by `temperature` give calibrated probabilities. See `models/kin.py`.
+    """
 
     name: str
     path: Path
@@ -36,6 +43,11 @@ class TaskModel:
     model_id: str  # SHA-256 (hex) of the model's bytes
     inputs: tuple[TensorSpec, ...]  # of the model itself, after the preparation
     outputs: tuple[TensorSpec, ...]
+    trunk: str = ""
+    after: str = ""
+    precision_of: str = ""
+    gate: float | None = None
+    temperature: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +72,7 @@ class Task:
 
     def __post_init__(self) -> None:
         self._check()
-        models = [(model.name, model.model_id, _version(model.preparation)) for model in self.models]
+        models = [_deciding(model) for model in self.models]
         text = json.dumps([self.name, self.kind, self.reference, self.labels, models], separators=(",", ":"))
         object.__setattr__(self, "task_id", hashlib.sha256(text.encode()).hexdigest())
 
@@ -83,7 +95,8 @@ class Task:
     def inputs(self) -> tuple[TensorSpec, ...]:
         """What a sample holds: one frame where the models have preparations, else the reference's own inputs."""
         model = self.model(self.reference)
-        return model.inputs if model.preparation is None else model.preparation.input_spec
+        trunk = self.model(model.trunk) if model.trunk else model
+        return trunk.inputs if model.preparation is None else model.preparation.input_spec
 
     def model(self, name: str) -> TaskModel:
         """The model of that name; UsageError listing the names there are."""
@@ -93,10 +106,41 @@ class Task:
         known = ", ".join(model.name for model in self.models)
         raise UsageError(f"task '{self.name}' has no model '{name}'; it has {known}")
 
+    def joints(self, name: str) -> tuple[str, ...]:
+        """The joints that the model's live chain keeps, by depth: of a branch the trunk's up to its own, then its own."""
+        found = kept_joints(self.model(name), {model.name: model for model in self.models})
+        return tuple(joint for joint, _ in found)
+
     def open(self, name: str, threads: int = 1) -> Chain:
         """The live chain of one model, cut at its joints."""
         model = self.model(name)
-        return Chain.open(model.path, joints=model.joints, preparation=model.preparation, threads=threads)
+        if not model.trunk:
+            return Chain.open(model.path, joints=model.joints, preparation=model.preparation, threads=threads)
+        with self.open(model.trunk, threads) as trunk:
+            return Chain.open_branch(model.path, trunk, model.after, joints=model.joints, threads=threads)
+
+    def open_all(self, threads: int = 1, *, opened: Callable[[str, float], None] | None = None) -> dict[str, Chain]:
+        """Every model's live chain by name, in the task's order; branches share what is loaded of their trunks.
+
+        `opened(name, seconds)` is told of each. If one does not open, those that did are closed.
+        """
+        chains: dict[str, Chain] = {}
+        try:
+            for model in sorted(self.models, key=lambda each: bool(each.trunk)):
+                started = time.monotonic()
+                if model.trunk:
+                    trunk = chains[model.trunk]
+                    chain = Chain.open_branch(model.path, trunk, model.after, joints=model.joints, threads=threads)
+                else:
+                    chain = self.open(model.name, threads)
+                chains[model.name] = chain
+                if opened is not None:
+                    opened(model.name, time.monotonic() - started)
+        except BaseException:
+            for chain in chains.values():
+                chain.close()
+            raise
+        return {model.name: chains[model.name] for model in self.models}
 
     def sample(self, value: Array | str | Path | Mapping[str, Array]) -> Tensors:
         """A checked raw sample: a frame (uint8 HWC RGB), a picture's path, or named tensors (batch included).
@@ -121,7 +165,7 @@ class Task:
         """
         if self.kind != "classification":
             return Interpretation(None, None, None)
-        scores = self._scores(outputs)
+        scores = self.scores(outputs)
         index = int(np.argmax(scores))
         label = self.labels[index] if self.labels else None
         return Interpretation(index, label, _confidence(scores, index))
@@ -129,10 +173,12 @@ class Task:
     def agrees(self, a: Mapping[str, Array], b: Mapping[str, Array]) -> bool:
         """Same top class; for a task of tensors the same names, shapes and, within AGREEMENT_TOLERANCE, values."""
         if self.kind == "classification":
-            return bool(np.argmax(self._scores(a)) == np.argmax(self._scores(b)))
+            return bool(np.argmax(self.scores(a)) == np.argmax(self.scores(b)))
         return a.keys() == b.keys() and all(_close(a[name], b[name]) for name in a)
 
-    def _scores(self, outputs: Mapping[str, Array]) -> Array:
+    def scores(self, outputs: Mapping[str, Array]) -> Array:
+        """The first output that has one value per label, flat. UsageError: not one sample, or none; EngineError: not finite."""
+        """The first output that has one value per label, (labels,). UsageError: none, or not one sample; EngineError: NaN."""
         for array in outputs.values():
             if array.ndim and (not self.labels or array.shape[-1] == len(self.labels)) and array.dtype.kind == "f":
                 if array.size != array.shape[-1]:
@@ -150,6 +196,7 @@ class Task:
         if repeated:
             raise UsageError(f"task '{self.name}' has two models named '{repeated[0]}'; give each its own name")
         self.model(self.reference)
+        check_kin(self.models)
         if self.labels and self.kind != "classification":
             raise UsageError(f"task '{self.name}': labels belong to kind 'classification', not '{self.kind}'")
         if len({model.preparation is None for model in self.models}) > 1:
@@ -158,7 +205,9 @@ class Task:
             self._check_model(model)
 
     def _check_model(self, model: TaskModel) -> None:
-        if model.preparation is not None:
+        if model.trunk:
+            pass  # it takes what is alive at a joint (`check_kin`)
+        elif model.preparation is not None:
             _check_prepared(model, model.preparation)
         elif not _same_interface(model.inputs, self.inputs):
             raise UsageError(
@@ -169,6 +218,12 @@ class Task:
                 f"model '{model.name}' has no output with one value for each of the {len(self.labels)} labels; "
                 f"it gives {_listing(model.outputs)}"
             )
+
+
+def _deciding(model: TaskModel) -> tuple[str | None, ...]:
+    """What decides the model's answer."""
+    own = (model.name, model.model_id, _version(model.preparation))
+    return (*own, model.trunk, model.after) if model.trunk else own
 
 
 def _version(preparation: Preparation | None) -> str | None:

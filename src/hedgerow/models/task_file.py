@@ -12,11 +12,20 @@ joints = ["block10.output"]     # optional
 [model.preparation]             # optional; see hedgerow.models.preparation
 version = 1
 ...
+[[model]]
+name = "mobilenet-v2-exit10"
+file = "exit10.onnx"
+trunk = "mobilenet-v2"          # optional: a branch, which goes on from the trunk's joint `after`; no preparation of its own
+after = "block10.output"
+gate = 0.83                     # optional: from this confidence on its answer may stand without asking further
+temperature = 1.3               # optional: its scores divided by this give calibrated probabilities
+precision_of = "mobilenet-v2"   # optional, never with `trunk`: a copy in another precision, with the same joints
 """
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +38,7 @@ FILE_BYTES_MAX = 1_000_000
 MODELS_MAX = 64
 LABELS_MAX = 1_000_000
 
+_KEYS = ("name", "file", "joints", "preparation", "trunk", "after", "precision_of", "gate", "temperature")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -43,7 +53,7 @@ def read_task_file(path: Path) -> Task:
         raise UsageError(f"{path}: it needs 1 to {MODELS_MAX} tables [[model]]")
     where = f"{path}: [task]"
     _only(head, ("name", "kind", "reference", "labels"), where)
-    models = tuple(_model(entry, path, number) for number, entry in enumerate(entries, start=1))
+    models = _prepared_as_trunk([_model(entry, path, number) for number, entry in enumerate(entries, start=1)])
     labels = _labels(path.parent / _text(head, "labels", where), where) if "labels" in head else ()
     name, kind, reference = _name(head, where), _text(head, "kind", where), _text(head, "reference", where)
     try:
@@ -71,7 +81,7 @@ def _model(entry: Any, path: Path, number: int) -> TaskModel:
     where = f"{path}: [[model]] number {number}"
     if not isinstance(entry, dict):
         raise UsageError(f"{where} must be a table")
-    _only(entry, ("name", "file", "joints", "preparation"), where)
+    _only(entry, _KEYS, where)
     name = _name(entry, where)
     where = f"{path}: model '{name}'"
     file = path.parent / _text(entry, "file", where)
@@ -86,7 +96,28 @@ def _model(entry: Any, path: Path, number: int) -> TaskModel:
     except (UsageError, EngineError) as error:
         raise type(error)(f"{where}: {error}") from error
     prepared = None if preparation is None else Preparation.from_table(preparation, where=f"{where}: preparation")
-    return TaskModel(name, file, prepared, tuple(joints), facts.model_id, facts.inputs, facts.outputs)
+    kin: dict[str, Any] = {key: _text(entry, key, where) for key in ("trunk", "after", "precision_of") if key in entry}
+    kin |= {key: _number(entry[key], key, where) for key in ("gate", "temperature") if key in entry}
+    made = TaskModel(name, file, prepared, tuple(joints), facts.model_id, facts.inputs, facts.outputs)
+    return replace(made, **kin)
+
+
+def _prepared_as_trunk(models: Sequence[TaskModel]) -> tuple[TaskModel, ...]:
+    """Give each branch, which names no preparation, that of its trunk."""
+    named = {model.name: model for model in models}
+
+    def prepared(model: TaskModel) -> TaskModel:
+        trunk = named.get(model.trunk)
+        alike = trunk is None or model.preparation is not None
+        return model if alike or trunk is None else replace(model, preparation=trunk.preparation)
+
+    return tuple(prepared(model) for model in models)
+
+
+def _number(value: Any, key: str, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UsageError(f"{where}: '{key}' must be a number, not {value!r}")
+    return float(value)
 
 
 def _labels(path: Path, where: str) -> tuple[str, ...]:

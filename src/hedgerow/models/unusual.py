@@ -11,7 +11,7 @@ model. It says nothing of how many unusual ones are found.
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from zipfile import BadZipFile
 
 import numpy as np
@@ -78,12 +78,10 @@ class Scorer:
     def save(self, path: Path) -> None:
         """Write it whole."""
         buffer = io.BytesIO()
-        names = {"format": FORMAT, "model": self.model, "model_id": self.model_id, "task_id": self.task_id}
-        np.savez_compressed(
-            buffer,
-            **{name: np.array(value) for name, value in names.items()},
-            **{name: getattr(self, name) for name in _ARRAYS},
-        )
+        arrays: dict[str, Any] = {"format": FORMAT}
+        for name in ("model", "model_id", "task_id", *_ARRAYS):
+            arrays[name] = np.array(getattr(self, name))
+        np.savez_compressed(buffer, **arrays)
         write_whole(path, buffer.getvalue())
 
     @classmethod

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hedgerow.core.arms import ArmTable, Flags, Floats, LocalModel
+from hedgerow.core.arms import ArmTable, Flags, Floats, LocalModel, RunStep
 from hedgerow.core.flight import Plan
 from hedgerow.core.insurance import Insured, insurance, insured
 from hedgerow.core.policies import View
@@ -51,7 +51,7 @@ def energy_mj(table: ArmTable, link: LinkFigures) -> Floats:
     """The device's energy for each arm, (arms,): its processor while busy, its radio while sending and after."""
     radio_mj_per_byte = link.ns_per_unit("bytes") * table.energy.radio_mw * 1e-9
     used = table.busy_ns * (table.energy.active_mw * 1e-9) + table.up_bytes * radio_mj_per_byte
-    return used + table.is_remote * table.energy.radio_tail_mj
+    return used + table.crosses * table.energy.radio_tail_mj
 
 
 def money_mj(table: ArmTable, prices: Prices) -> Floats:
@@ -75,10 +75,9 @@ def fitting(table: ArmTable, due_ns: int, margins: Margins) -> list[LocalModel]:
 
 
 def whole_model(table: ArmTable, column: int) -> LocalModel | None:
-    """The local model that this arm is, from its input to its end; None for a remote arm."""
-    if table.is_remote[column]:
-        return None
-    return table.local(table.arms[column].model)
+    """The local model that this arm is, from its input to its end; None for a remote arm and for one of several steps."""
+    only = table.arms[column].steps
+    return table.local(only[0].model) if len(only) == 1 and isinstance(only[0], RunStep) else None
 
 
 def view_of(
@@ -93,14 +92,13 @@ def view_of(
     fallback = reserve or min(table.locals, key=lambda model: model.tail_bound_ns[0], default=None)
     needs_ns = reserve.tail_bound_ns[0] if reserve else Plan(fallback, 0).likely_ns if fallback else 0
     available_ns = float(due_ns - needs_ns if needs_ns <= due_ns else due_ns)
-    admissible: Flags = table.busy_ns <= available_ns
+    busy = sum((row for name, row in table.amounts.items() if name.startswith("lane:")), np.zeros(len(table.arms)))
+    admissible: Flags = (table.busy_ns <= available_ns) & (busy * table.refines <= float(due_ns))
     for column in range(len(table.arms)):
         model = whole_model(table, column)
         if model is not None:
             admissible[column] = model in fits or (reserve is not None and admissible[column])
-    energy, busy = energy_mj(table, link), np.zeros(len(table.arms))
-    for name, amounts in table.amounts.items():
-        busy = busy + amounts if name.startswith("lane:") else busy
+    energy = energy_mj(table, link)
     view = View(
         table=table,
         network_ns=(latency_ns(table, link) - busy)[None, :],
