@@ -4,10 +4,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hedgerow.adaptation.exits.architecture import Architecture, Layer, Stage
+from hedgerow.models.tensors import Tensors
 
 SMALL = Architecture(
     (
-        Stage((Layer("stem", 3, 4), Layer("stage1.output", 4, 4, residual=True)), exit=(Layer("exit1.down", 4, 6, stride=2),)),
+        Stage(
+            (Layer("stem", 3, 4), Layer("stage1.output", 4, 4, residual=True)),
+            exit=(Layer("exit1.down", 4, 6, stride=2),),
+        ),
         Stage((Layer("stage2.output", 4, 6, stride=2),), exit=(Layer("exit2.down", 6, 6, stride=2),)),
         Stage((Layer("stage3.output", 6, 6, convolutions=2, residual=True, skipped=0.5),)),
     )
@@ -40,7 +44,7 @@ def weights(seed: int = 0) -> dict[str, NDArray[np.float32]]:
     return found
 
 
-def pictures(count: int, seed: int = 0) -> list[dict[str, NDArray[np.float32]]]:
+def pictures(count: int, seed: int = 0) -> list[Tensors]:
     """Prepared inputs."""
     chance = np.random.default_rng(seed)
     return [{"input": chance.normal(size=(1, 3, 32, 32)).astype(np.float32)} for _ in range(count)]

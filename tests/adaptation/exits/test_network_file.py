@@ -32,7 +32,8 @@ def _plain(x: Floats) -> tuple[Floats, Floats]:
         for index in range(convolutions):
             y = _convolved(y, w[f"{key}.convolutions.{index}.weight"], stride if index == 0 else 1)
             gamma, beta, mean, variance = (
-                w[f"{key}.norms.{index}.{part}"][:, None, None] for part in ("weight", "bias", "running_mean", "running_var")
+                w[f"{key}.norms.{index}.{part}"][:, None, None]
+                for part in ("weight", "bias", "running_mean", "running_var")
             )
             y = (y - mean) / np.sqrt(variance + 1e-5) * gamma + beta
             y = np.maximum(y, 0) if index + 1 < convolutions else y

@@ -6,6 +6,7 @@ import pytest
 from hedgerow.adaptation.exits.network_file import exit_file, whole_file
 from hedgerow.adaptation.exits.running import Answers, WithExits, softmax, speedup
 from hedgerow.errors import EngineError
+from hedgerow.models.tensors import Tensors
 from tests.adaptation.exits.small_network import SMALL, pictures, weights
 
 JOINTS = [stage.joint for stage in SMALL.exits]
@@ -45,7 +46,7 @@ def test_times_and_speedup_are_of_the_same_samples() -> None:
 
 
 def test_broken_scores_are_the_engine_s_fault() -> None:
-    sample = {"input": np.full((1, 3, 32, 32), np.nan, np.float32)}
+    sample: Tensors = {"input": np.full((1, 3, 32, 32), np.nan, np.float32)}
     with _open() as model, pytest.raises(EngineError, match="not finite"):
         model.answers([sample])
 

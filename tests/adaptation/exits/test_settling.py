@@ -23,7 +23,9 @@ def test_the_promise_holds_on_samples_of_neither_kind() -> None:
     kept = 0
     for seed in range(60):
         settled = settle(_answers(500, seed), _answers(500, 1_000 + seed), COSTS, Promise(0.05, unseen=500))
-        figures = judged(_answers(500, 2_000 + seed).of(range(500), settled.exits), None, settled.gates, COSTS.of(settled.exits))
+        figures = judged(
+            _answers(500, 2_000 + seed).of(range(500), settled.exits), None, settled.gates, COSTS.of(settled.exits)
+        )
         kept += int(figures["disagreement_got"] <= 0.05)
         assert settled.path.shape[1] == len(settled.exits) > 0
     assert kept >= 52

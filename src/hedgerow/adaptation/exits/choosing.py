@@ -60,7 +60,9 @@ def dealings(exits: int, exits_max: int) -> Iterator[Floats]:
             yield np.array(parts) / PARTS
 
 
-def best_dealing(confidence: Floats, agrees: Flags, costs: Costs, *, at_most: float, exits_max: int) -> tuple[Floats, float]:
+def best_dealing(
+    confidence: Floats, agrees: Flags, costs: Costs, *, at_most: float, exits_max: int
+) -> tuple[Floats, float]:
     """(shares (exits,), mean cost) of the dealing that costs least on these samples when `at_most` of them may be wrong: an
     estimate to choose by, no promise. Of equally good ones the first, which asks fewer early exits."""
     found = [
