@@ -107,7 +107,14 @@ PACKAGES: dict[str, list[str]] = {
     "grpc": ["wire", "cloud"],
     "zstandard": ["codecs"],
     # where pictures are read, encoded and resized
-    "PIL": ["codecs", "models/frames.py", "models/preparation.py", "demo/frames.py", "campaigns/small_task.py"],
+    "PIL": [
+        "codecs",
+        "adaptation/sequences.py",
+        "models/frames.py",
+        "models/preparation.py",
+        "demo/frames.py",
+        "campaigns/small_task.py",
+    ],
     "msgspec": [
         "assurance/certification",
         "campaigns/judging.py",
@@ -122,6 +129,7 @@ PACKAGES: dict[str, list[str]] = {
     "matplotlib": ["views"],
     "joblib": ["simulation"],  # many worlds on many cores
     "ray": ["simulation/spread.py"],  # an extra: many worlds on many machines
+    "av": ["codecs/video.py"],  # an extra: video coded across frames, and clips to judge on
     "pyarrow": ["simulation/results.py"],  # an extra: results as Parquet
     # an extra, `rl`: how the learned policy is made; what is shipped needs none of it
     "gymnasium": ["simulation/learning/environment.py"],

@@ -69,11 +69,13 @@ class Sweep:
         self._amounts = [self._tiled(row) for row in table.rows(LinkBelief.COLUMNS, link)]
         lanes = [row for name, row in table.amounts.items() if name.startswith("lane:")]
         self._device_ns = self._tiled(sum(lanes[1:], lanes[0]) if lanes else np.zeros(arms))
+        full = sum(lanes, np.zeros(arms)) * table.refines
+        self._refining: Floats | None = full if table.refines.any() else None
         self._is_remote, self._up_bytes = table.is_remote.astype(np.float64), self._tiled(table.up_bytes)
         self._begins_ns: Floats = np.unique(
             table.busy_ns
         )  # before the reserve's start, from which another arm may be chosen
-        self._busy_mj = self._tiled(table.busy_ns * (energy.active_mw * 1e-9) + table.is_remote * energy.radio_tail_mj)
+        self._busy_mj = self._tiled(table.busy_ns * (energy.active_mw * 1e-9) + table.crosses * energy.radio_tail_mj)
         money = table.up_bytes * (table.money_per_mb * 1e-6) + table.cloud_ns * (table.money_per_cloud_s * 1e-9)
         self._priced: Floats = money * self.prices.money_mj + table.disagreement * self.prices.disagreement_mj
         self._whole = {column: arm.model for column, arm in enumerate(table.arms) if _is_whole(arm.steps, table)}
@@ -192,6 +194,8 @@ class Sweep:
         np.multiply(needed, self._reserve_mj[:rows], out=missed)
         missed += runs
         cost += missed
+        if self._refining is not None:  # what could never come to its end in time is not offered
+            cost[self._refining[None, :] > left[:, None]] = np.inf
         np.multiply(cost, STEPS_PER_MJ, out=runs)
         arm = np.rint(runs, out=runs).argmin(axis=1)
         order = np.arange(rows)
