@@ -99,8 +99,16 @@ PACKAGES: dict[str, list[str]] = {
         "views",
         "wire",
     ],
-    # where models are opened, where the campaign makes its own, and where adapted ones are written
-    "onnx": ["models", "campaigns/small_task.py", "adaptation/bottleneck/graph.py"],
+    "onnx": [
+        "models",
+        "campaigns/small_task.py",
+        "adaptation/bottleneck/graph.py",
+        "adaptation/exits/network_file.py",
+        "adaptation/exits/heads.py",
+        "adaptation/quantise_layers.py",
+        "adaptation/quantise_ranges.py",
+        "adaptation/quantise_write.py",
+    ],  # where models are opened, written in another precision, and where the campaign makes its own
     # the campaign's oracle asks it directly, past everything under test
     "onnxruntime": ["models/engines/onnxruntime_engine.py", "campaigns/oracle.py"],
     # protobuf: errors of ONNX files, messages of the wire, and these changed field by field
@@ -110,6 +118,7 @@ PACKAGES: dict[str, list[str]] = {
     # where pictures are read, encoded and resized
     "PIL": [
         "codecs",
+        "adaptation/sequences.py",
         "models/frames.py",
         "models/preparation.py",
         "demo/frames.py",
@@ -130,6 +139,7 @@ PACKAGES: dict[str, list[str]] = {
     "matplotlib": ["views"],
     "joblib": ["simulation"],  # many worlds on many cores
     "ray": ["simulation/spread.py"],  # an extra: many worlds on many machines
+    "av": ["codecs/video.py"],  # an extra: video coded across frames, and clips to judge on
     "pyarrow": ["simulation/results.py"],  # an extra: results as Parquet
     # an extra, `rl`: how the learned policy is made; what is shipped needs none of it
     "gymnasium": ["simulation/learning/environment.py"],
@@ -138,6 +148,8 @@ PACKAGES: dict[str, list[str]] = {
         "simulation/learning/network.py",
         "simulation/learning/training.py",
         "simulation/learning/warming.py",
+        "adaptation/exits/training_resnet.py",  # an extra, `adapt`: trained here, and run without it
+        "adaptation/exits/training_heads.py",
         "adaptation/text/training_text.py",  # an extra, `adapt`: what it trains runs without
         "adaptation/bottleneck/training_bottleneck.py",
     ],
