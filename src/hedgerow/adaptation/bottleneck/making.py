@@ -31,6 +31,7 @@ ENVELOPE_BYTES = 48  # of a payload: header, checksum, the coder's state
 KEPT_VARIANCE = 0.01  # axes with less than this, in squared steps at the finest scale, are left out of the latent
 GRADIENT_VERSIONS = 2
 LATENT_SHARE = 0.115  # of what the budget leaves for the encoder goes to the latent, where blocks come before it
+LATENT_LEAST = 8  # channels, where the model has as many
 LATENT_WORK_MAX = 0.02  # of the model's work goes to it at most
 QUANTISING = 12  # multiply-adds an element, as `models/work.py` counts what rounds
 SLIMMING_PICTURES = 24
@@ -76,7 +77,7 @@ def _make(wanted: Wanted, model: TaskModel, paths: Sequence[Path], made: Made, s
 
     graph = Graph.open(model.path)
     checkpoint = made.checkpoint()
-    plan = _plan(graph, wanted)
+    plan = plan_for(graph, wanted)
     say(f"{wanted.name}: {len(paths)} photographs, {wanted.versions} versions of each")
     seen = _see(wanted, model, paths, say)
     rows = len(paths) * min(GRADIENT_VERSIONS, wanted.versions)
@@ -88,7 +89,7 @@ def _make(wanted: Wanted, model: TaskModel, paths: Sequence[Path], made: Made, s
     latent = min(plan.latent_max, max(8, int(np.sum(transform.variances > KEPT_VARIANCE * finest**2))))
     say(f"latent {latent} x {z.shape[2]} x {z.shape[3]}, hidden channels {list(plan.hidden) or 'none'}")
     blocks = training.slimmed(plan.blocks, plan.hidden, seen.source[:SLIMMING_PICTURES])
-    network = training.Network(training.Shape(latent, wanted.middle), transform, step, blocks)
+    network = training.Network(training.Shape(latent, wanted.middle), transform, step, blocks, seed=wanted.seed)
 
     lessons = training.Lessons(
         seen.source,
@@ -130,7 +131,7 @@ def _make(wanted: Wanted, model: TaskModel, paths: Sequence[Path], made: Made, s
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class Plan:
     """The model's pieces, and the sizes that follow from the budget."""
 
     head: bytes
@@ -141,7 +142,7 @@ class _Plan:
     latent_max: int
 
 
-def _plan(graph: Graph, wanted: Wanted) -> _Plan:
+def plan_for(graph: Graph, wanted: Wanted) -> Plan:
     """UsageError for cuts that a bottleneck cannot be put at, or a budget that the head alone exceeds."""
     before = choose_cuts(graph, [wanted.cut])[0].work_before
     target = _places(graph, wanted.target)
@@ -150,9 +151,10 @@ def _plan(graph: Graph, wanted: Wanted) -> _Plan:
     left = (wanted.budget - before) * graph.work
     places = target[1] * target[2] // patch**2
     each = places * (target[0] * patch**2 + QUANTISING)  # multiply-adds of one channel of the latent
-    room = left * (LATENT_SHARE if blocks else 0.98)
-    latent_max = int(min(target[0] * patch**2, room / each, LATENT_WORK_MAX * graph.work / each))
-    if latent_max < 4:
+    least = LATENT_LEAST * each
+    room = max(min(left * (LATENT_SHARE if blocks else 0.98), LATENT_WORK_MAX * graph.work), least)
+    latent_max = int(min(target[0] * patch**2, room / each))
+    if left < least:
         raise UsageError(
             f"{before:.1%} of the work lies before '{wanted.cut}', which leaves no room for an encoder within"
             f" {wanted.budget:.1%}; cut earlier or allow more"
@@ -160,7 +162,7 @@ def _plan(graph: Graph, wanted: Wanted) -> _Plan:
     hidden = wanted.hidden or _hidden(graph, wanted.cut, blocks, left - latent_max * each)
     if len(hidden) != len(blocks) or any(not 8 <= n <= b.hidden for n, b in zip(hidden, blocks, strict=True)):
         raise UsageError(f"hidden channels {list(hidden)} do not fit the {len(blocks)} blocks before '{wanted.target}'")
-    return _Plan(part(graph, None, wanted.cut), part(graph, wanted.target, None), blocks, hidden, patch, latent_max)
+    return Plan(part(graph, None, wanted.cut), part(graph, wanted.target, None), blocks, hidden, patch, latent_max)
 
 
 def _hidden(graph: Graph, cut: str, blocks: Sequence[Block], left: float) -> tuple[int, ...]:
@@ -197,7 +199,7 @@ def _see(wanted: Wanted, model: TaskModel, paths: Sequence[Path], say: Say) -> S
         return see(chain, (1, len(joints)), frames, len(paths) * wanted.versions, say)
 
 
-def _transform(plan: _Plan, features: NDArray[np.float16], seed: int, checkpoint: Checkpoint, say: Say) -> Transform:
+def _transform(plan: Plan, features: NDArray[np.float16], seed: int, checkpoint: Checkpoint, say: Say) -> Transform:
     from hedgerow.adaptation.bottleneck import training_bottleneck as training
 
     kept = checkpoint.load("transform.npz")

@@ -19,14 +19,14 @@ QUARTER = Wanted(
     "mobilenet-v2-b25",
     "block2.output",
     "block4.output",
-    3600,
+    4500,
     0.25,
     steps=1200,
     taught=500,
     versions=10,
     hidden=(48, 112),
 )
-HALF = Wanted("mobilenet-v2-b50", "block9.output", "block9.output", 1000, 0.50, steps=800, taught=500, versions=10)
+HALF = Wanted("mobilenet-v2-b50", "block9.output", "block9.output", 1700, 0.50, steps=800, taught=500, versions=10)
 
 
 def make(folder: Path, data: Path | None, *, seed: int, say: Say) -> list[dict[str, Any]]:
