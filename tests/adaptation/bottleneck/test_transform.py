@@ -51,8 +51,8 @@ def test_a_transform_comes_back_from_its_arrays() -> None:
     assert (again.forward == transform.forward).all()
 
 
-def test_rounding_leans_towards_zero_and_stays_in_a_byte() -> None:
-    values = np.array([-0.6, -0.59, 0.0, 0.59, 0.61, 1.0, 300.0, -300.0], np.float32)
+def test_rounding_stays_in_a_byte() -> None:
+    values = np.array([-0.6, -0.49, 0.0, 0.49, 0.51, 1.0, 300.0, -300.0], np.float32)
     assert rounded(values).tolist() == [-1, 0, 0, 0, 1, 1, 127, -127]
 
 

@@ -55,6 +55,7 @@ class Wanted:
         int, ...
     ] = ()  # channels kept of each block between; none given: equal shares, as many as the budget allows
     middle: int = 128
+    learning_rate: float = 1e-3
     seed: int = 0
 
 
@@ -100,6 +101,7 @@ def _make(wanted: Wanted, model: TaskModel, paths: Sequence[Path], made: Made, s
         step,
         wanted.steps,
         wanted.taught,
+        wanted.learning_rate,
         wanted.seed,
     )
     training.train(network, lessons, checkpoint=checkpoint, say=say)

@@ -37,7 +37,7 @@ Tensor: TypeAlias = Any  # torch.Tensor
 RATE = 0.12  # of s^2 for each bit: the optimum at high rates, where errors cost alike (2 ln 2 / 12)
 SCALES = (0.6, 1.6)  # of the nominal step: the range of rates that is trained for
 BATCH = 16
-LEARNING_RATE, LINEAR_RATE = 2e-3, 1e-4
+LINEAR_RATE = 1e-4  # of the transform's own weights, which are good to begin with
 WARM_STEPS = 20
 SAVE_EVERY = 50
 GRADIENT_BATCH = 14
@@ -205,6 +205,7 @@ class Lessons:
     step: float
     steps: int
     taught: int
+    learning_rate: float
     seed: int
 
     def wanted(self, rows: NDArray[np.int64]) -> Tensor:
@@ -228,7 +229,7 @@ def train(network: Network, lessons: Lessons, *, checkpoint: Checkpoint, say: Sa
     seen = 0.0
     for step in range(begun, lessons.steps):
         rate = min(1.0, (step + 1) / WARM_STEPS) * 0.5 * (1 + math.cos(math.pi * step / lessons.steps))
-        for group, base in zip(optimiser.param_groups, (LINEAR_RATE, LEARNING_RATE), strict=True):
+        for group, base in zip(optimiser.param_groups, (LINEAR_RATE, lessons.learning_rate), strict=True):
             group["lr"] = base * rate
         error, bits, scale = _tried(network, lessons, teacher, step)
         loss = (error / scale + RATE * scale * bits).mean()  # evenly over the range of rates

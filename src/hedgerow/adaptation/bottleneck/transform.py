@@ -17,7 +17,9 @@ from hedgerow.errors import UsageError
 Floats = NDArray[np.float32]
 
 RIDGE = 1e-3  # of the mean sensitivity: directions that no gradient touched still count a little
-THETA = 0.0  # of a step by which values round towards 0 earlier; 0.1 cost 10 % more divergence at equal bytes after block 9
+THETA = (
+    0.0  # of a step by which values round towards 0 earlier; 0.1 cost 10 % more divergence at equal bytes after block 9
+)
 LEVEL_MAX = 127
 
 

@@ -25,6 +25,7 @@ QUARTER = Wanted(
     taught=500,
     versions=10,
     hidden=(48, 112),
+    learning_rate=2e-3,
 )
 HALF = Wanted("mobilenet-v2-b50", "block9.output", "block9.output", 1700, 0.50, steps=800, taught=500, versions=10)
 
