@@ -3,13 +3,15 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from hedgerow.models.task import Task
 from hedgerow.profiling import Profile
-from tests.profiling.tasks import picture_task, pictures, tensor_task
+from tests.profiling.tasks import picture_task, pictures, tensor_samples, tensor_task
 from tests.wire.serving import local_server
 
 
@@ -52,6 +54,18 @@ def test_a_model_alone_is_profiled_on_generated_inputs(tmp_path: Path) -> None:
     assert f"model '{model.stem}' names no joints: splits inside it are not tried" in ended.stderr
 
 
+def test_tensors_are_profiled_on_files_of_their_own(tmp_path: Path) -> None:
+    tensor_task(tmp_path)
+    folder = tmp_path / "samples"
+    folder.mkdir()
+    for number, sample in enumerate(tensor_samples(3).values()):
+        arrays: dict[str, Any] = dict(sample)
+        np.savez(folder / f"{number}.npz", **arrays)
+    ended = run(tmp_path / "tiny.toml", "--images", folder, "-o", tmp_path / "p.json", "--quick", "--seconds", "1")
+    assert ended.returncode == 0, ended.stderr
+    assert sorted(Profile.load(tmp_path / "p.json").samples) == ["0.npz", "1.npz", "2.npz"]
+
+
 def test_a_server_is_measured_when_it_answers_and_missed_out_loud_when_not(tmp_path: Path) -> None:
     tensor_task(tmp_path)
     task, output = tmp_path / "tiny.toml", tmp_path / "p.json"
@@ -76,7 +90,7 @@ def test_wrong_input_is_named_before_anything_is_measured(task_file: Path) -> No
         ((task_file, "--images", folder / "empty", "-o", output), "no picture"),
         ((task_file, "--images", folder / "broken", "-o", output), "x.png"),
         ((task_file, "--images", folder / "missing", "-o", output), "no folder"),
-        ((model, "--images", folder / "pictures", "-o", output), "leave --images out"),
+        ((model, "--images", folder / "pictures", "-o", output), "no .npz file"),
         ((task_file, "-o", folder / "missing" / "p.json"), "create it first"),
         ((task_file, "-o", folder), "is a folder"),
         ((task_file, "-o", output, "--server", "nowhere"), "HOST:PORT"),

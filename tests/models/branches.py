@@ -75,3 +75,40 @@ def _save(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     path.write_bytes(model.SerializeToString())
     return path
+
+
+def rich_task(folder: Path, *, gate: float = 0.4, exits: int = 2) -> Path:
+    """A task of a reference "big", a "trunk" with exits ("early", "later") and a "copy" of it in another precision, and gates."""
+    write_trunk(folder / "big.onnx", seed=0, inner=12)
+    write_trunk(folder / "trunk.onnx", seed=0)
+    write_copy(folder / "copy.onnx", folder / "trunk.onnx")
+    write_exit(folder / "early.onnx", seed=4, scale=3.0)
+    write_exit(folder / "later.onnx", after="second", width=8, seed=5, scale=3.0)
+    joints = f'joints = ["first", "second"]\n{PREPARATION}'
+    entries = [
+        f'name = "big"\nfile = "big.onnx"\n{joints}',
+        f'name = "trunk"\nfile = "trunk.onnx"\ngate = {gate}\n{joints}',
+        f'name = "copy"\nfile = "copy.onnx"\nprecision_of = "trunk"\n{joints}',
+        f'name = "early"\nfile = "early.onnx"\ntrunk = "trunk"\nafter = "first"\ngate = {gate}\n',
+        f'name = "later"\nfile = "later.onnx"\ntrunk = "trunk"\nafter = "second"\ngate = {gate}\n',
+    ]
+    return written(folder, *entries[: 3 + exits], reference="big")
+
+
+def write_copy(path: Path, of: Path, steps: int = 16) -> Path:
+    """The same network with its weights on a coarse grid: what stands for a copy in another precision."""
+    model = onnx.load(of)
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        grid = np.abs(values).max() / steps
+        tensor.CopyFrom(numpy_helper.from_array((np.round(values / grid) * grid).astype(np.float32), tensor.name))
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def frames(count: int, seed: int = 7) -> dict[str, Array]:
+    """Frames of one hue each and some noise, by name: more unlike each other than noise alone."""
+    random = np.random.default_rng(seed)
+    hues = random.integers(0, 200, (count, 1, 1, 3))
+    made = hues + random.integers(0, 56, (count, 24, 32, 3))
+    return {f"p{index}": each.astype(np.uint8) for index, each in enumerate(made)}

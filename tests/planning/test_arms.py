@@ -8,7 +8,8 @@ from hedgerow.emulation.slow_device import SlowDevice
 from hedgerow.errors import UsageError
 from hedgerow.models.task import Task
 from hedgerow.planning import arm_table, every_arm
-from hedgerow.planning.arms import Tiers, cloud_segments_ns, shrunk
+from hedgerow.planning.arms import Tiers, cloud_segments_ns
+from hedgerow.planning.composing import shrunk
 from hedgerow.profiling import Profile
 from tests.profiling.tasks import pictures
 

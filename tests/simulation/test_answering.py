@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hedgerow.core import Arm, ArmTable, CrossStep, GateStep, RunStep
-from hedgerow.planning.arms import shrunk
+from hedgerow.planning.composing import shrunk
 from hedgerow.simulation.answering import Answering, crossing_name, gates, side
 from tests.core.world import MS, local_model
 

@@ -31,7 +31,8 @@ def profile(
     task: Annotated[Path, typer.Argument(help="A task file (.toml) or a model file (.onnx).")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The profile file to write.")],
     images: Annotated[
-        Path | None, typer.Option(help="A folder of pictures like those to come (else inputs are generated).")
+        Path | None,
+        typer.Option(help="A folder of pictures, or of .npz files for tensors, like those to come (else generated)."),
     ] = None,
     server: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="A server to measure too.")] = None,
     seconds: Annotated[float | None, typer.Option(min=1.0, help="About how long to measure.")] = None,
@@ -41,14 +42,13 @@ def profile(
     threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of each segment.")] = 1,
 ) -> None:
     """Measure segments (idle and loaded), codecs, agreement, cancellation, timers, start-up and the server's times."""
+    from hedgerow.cli.run import read_samples
     from hedgerow.models.task import Task
-    from hedgerow.profiling import make_profile, read_folder
+    from hedgerow.profiling import make_profile
 
     check_writable(output)
     loaded = Task.load(task) if task.suffix == ".toml" else Task.of_model(task)
-    if images is not None and loaded.model(loaded.reference).preparation is None:
-        raise UsageError(f"task '{loaded.name}' takes tensors, not pictures; leave --images out")
-    frames = read_folder(images) if images is not None else {}
+    frames = read_samples(loaded, images) if images is not None else {}
     say = _progress()
     client = _client(server, loaded, say)
     try:

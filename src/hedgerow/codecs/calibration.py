@@ -25,6 +25,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from hedgerow.codecs._counts import Counts, Ints, learn
 from hedgerow.codecs.grids import Grid, dequantise, fold, grid_of, quantise, ranges_of
 from hedgerow.errors import UsageError
 from hedgerow.models.tensors import Array, Tensors
@@ -36,6 +37,8 @@ KEPT_ELEMENTS_MAX = 2**20  # of each tensor, over all samples
 KEPT_PER_SAMPLE_MAX = 2**14
 SHRINKS = tuple(1.0 - 0.03 * place for place in range(30))
 _QUANTILES = (0.001, 0.999)
+COUNTED = ("ints:channel", "ints:progressive")
+_SMALL = ("uint8", "int8")
 _SPEC = re.compile(r"q([2348])(:channel)?")
 
 
@@ -48,11 +51,15 @@ class Calibration:
     highs: Mapping[str, tuple[float, ...]]
     method: str = "minmax"
     samples: int = 0
+    tables: Mapping[str, Counts] = field(default_factory=dict)  # of whole-number tensors, for codecs "ints:..."
     id: str = field(init=False)
     grids: Mapping[str, Grid] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        bits, _ = _bits_and_channels(self.spec)
+        counted = self.spec in COUNTED
+        bits = 0 if counted else _bits_and_channels(self.spec)[0]
+        if counted != bool(self.tables) or (counted and self.lows):
+            raise UsageError(f"calibration for '{self.spec}' must hold {'counts' if counted else 'ranges'} alone")
         if self.lows.keys() != self.highs.keys() or any(not lows for lows in self.lows.values()):
             raise UsageError("calibration must hold a low and a high range for each of its tensors")
         for name, lows in self.lows.items():
@@ -61,7 +68,7 @@ class Calibration:
                 raise UsageError(f"calibration of tensor '{name}' is not a list of ranges, low to high")
         grids = {name: grid_of(lows, self.highs[name], bits) for name, lows in self.lows.items()}
         object.__setattr__(self, "grids", grids)
-        object.__setattr__(self, "id", _digest(self.spec, self.lows, self.highs))
+        object.__setattr__(self, "id", _digest(self.spec, self.lows, self.highs, self.tables))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON: {"spec", "method", "samples", "id", "tensors": {name: {"low": [...], "high": [...]}}}."""
@@ -70,7 +77,7 @@ class Calibration:
             "method": self.method,
             "samples": self.samples,
             "id": self.id,
-            "tensors": _tensors_dict(self.lows, self.highs),
+            "tensors": _tensors_dict(self.lows, self.highs, self.tables),
         }
 
     @classmethod
@@ -78,7 +85,11 @@ class Calibration:
         """What `to_dict` gave; UsageError where anything is missing or its id is another one."""
         match data:
             case {"spec": str(spec), "method": str(method), "samples": int(samples), "tensors": dict(tensors)}:
-                calibration = cls(spec, _sides(tensors, "low"), _sides(tensors, "high"), method, samples)
+                if spec in COUNTED:
+                    tables = {str(name): Counts.from_dict(each) for name, each in tensors.items()}
+                    calibration = cls(spec, {}, {}, method, samples, tables)
+                else:
+                    calibration = cls(spec, _sides(tensors, "low"), _sides(tensors, "high"), method, samples)
             case _:
                 raise UsageError("calibration must hold spec, method, samples and tensors; measure it again")
         known_id = data.get("id")
@@ -88,9 +99,10 @@ class Calibration:
 
 
 def _tensors_dict(
-    lows: Mapping[str, tuple[float, ...]], highs: Mapping[str, tuple[float, ...]]
-) -> dict[str, dict[str, list[float]]]:
-    return {name: {"low": list(lows[name]), "high": list(highs[name])} for name in lows}
+    lows: Mapping[str, tuple[float, ...]], highs: Mapping[str, tuple[float, ...]], tables: Mapping[str, Counts]
+) -> dict[str, dict[str, Any]]:
+    ranges: dict[str, dict[str, Any]] = {name: {"low": list(lows[name]), "high": list(highs[name])} for name in lows}
+    return ranges | {name: counts.to_dict() for name, counts in tables.items()}
 
 
 def _sides(tensors: dict[Any, Any], side: str) -> dict[str, tuple[float, ...]]:
@@ -106,8 +118,13 @@ def _sides(tensors: dict[Any, Any], side: str) -> dict[str, tuple[float, ...]]:
     return sides
 
 
-def _digest(spec: str, lows: Mapping[str, tuple[float, ...]], highs: Mapping[str, tuple[float, ...]]) -> str:
-    text = json.dumps([spec, _tensors_dict(lows, highs)], sort_keys=True, separators=(",", ":"))
+def _digest(
+    spec: str,
+    lows: Mapping[str, tuple[float, ...]],
+    highs: Mapping[str, tuple[float, ...]],
+    tables: Mapping[str, Counts],
+) -> str:
+    text = json.dumps([spec, _tensors_dict(lows, highs, tables)], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -178,6 +195,8 @@ def calibrate(spec: str, samples: Iterable[Tensors], *, method: Method = "error"
 
     UsageError without samples, for samples of different tensors, NaN, or a codec that takes no calibration.
     """
+    if spec in COUNTED:
+        return _count(spec, samples)
     bits, per_channel = _bits_and_channels(spec)
     if method not in METHODS:
         raise UsageError(f"calibration method '{method}' is unknown; known are {', '.join(METHODS)}")
@@ -198,3 +217,24 @@ def calibrate(spec: str, samples: Iterable[Tensors], *, method: Method = "error"
     lows = {name: tuple(low.tolist()) for name, (low, _) in ranges.items()}
     highs = {name: tuple(high.tolist()) for name, (_, high) in ranges.items()}
     return Calibration(spec, lows, highs, method, count)
+
+
+def _count(spec: str, samples: Iterable[Tensors]) -> Calibration:
+    """The frequencies of every small whole-number tensor with channels in `samples`, of a batch of one each."""
+    seen: dict[str, list[Ints]] = {}
+    number = 0
+    for tensors in samples:
+        number += 1
+        for name, array in tensors.items():
+            if array.dtype.name in _SMALL and array.ndim >= 2 and array.size:
+                rows = np.moveaxis(array, 1, 0).reshape(array.shape[1], -1).astype(np.int64)
+                seen.setdefault(name, []).append(rows)
+    if not number:
+        raise UsageError("calibration needs at least one sample")
+    if not seen:
+        raise UsageError(f"codec '{spec}' counts uint8 and int8 tensors with channels, and there is none at this cut")
+    for name, arrays in seen.items():
+        if len({each.shape for each in arrays}) > 1:
+            raise UsageError(f"tensor '{name}' changes its shape between calibration samples")
+    tables = {name: learn(np.stack(seen[name]), layered=spec == "ints:progressive") for name in sorted(seen)}
+    return Calibration(spec, {}, {}, "counts", number, tables)

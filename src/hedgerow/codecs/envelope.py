@@ -33,6 +33,8 @@ NAME_BYTES_MAX = 1024
 AXIS_MAX = 2**31 - 1
 VARINT_BYTES_MAX = 5
 CALIBRATION_BYTES = 8
+PREFIX_BYTES_MIN = 16
+HEADER_BYTES_MAX = NAME_BYTES_MAX + 256  # of a payload of one tensor
 
 # The place in this tuple is the code on the wire: append only.
 DTYPES = (
@@ -195,6 +197,34 @@ def unseal(payload: Buffer, *, limits: CodecLimits, expected: tuple[TensorSpec, 
     if reader.left_bytes:
         raise PeerError(f"{reader.left_bytes} bytes behind the last tensor of the payload; send it again")
     return Contents(spec, calibration, items)
+
+
+def unseal_prefix(payload: Buffer, *, limits: CodecLimits, expected: tuple[TensorSpec, ...]) -> Contents | None:
+    """What the first bytes of a payload of one tensor hold, its body cut where they end; None while its header is not whole.
+
+    The envelope's checksum cannot be checked yet: the codec's own must. PeerError for what cannot be the start of a payload
+    of such a tensor.
+    """
+    view = memoryview(payload).cast("B")
+    if len(view) < PREFIX_BYTES_MIN:
+        return None
+    magic, version, _ = _SEAL.unpack_from(view)
+    if (magic, version) != (MAGIC, VERSION):
+        raise PeerError("payload does not begin like a Hedgerow envelope; the sender speaks something else")
+    reader = _Reader(view, _SEAL.size)
+    try:
+        spec, calibration = reader.text(reader.u8(), "ascii"), reader.take(reader.u8()).hex()
+        declared = _read_declared(reader, limits)
+    except PeerError:
+        if len(view) > HEADER_BYTES_MAX:
+            raise
+        return None
+    if len(declared) != 1:
+        return None
+    _check_expected([item for item, _ in declared], expected)
+    (item, length) = declared[0]
+    body = reader.take(min(length, reader.left_bytes))
+    return Contents(spec, calibration, (Item(item.name, item.dtype, item.shape, body),))
 
 
 def _check_seal(view: memoryview) -> None:

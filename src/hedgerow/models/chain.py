@@ -86,6 +86,7 @@ class _Step:
 class Stem:
     """What a branch takes over of its trunk: the loaded segments up to a joint, and what they compute (multiply-adds)."""
 
+    chain_id: str  # of the whole trunk
     model_id: str
     inputs: tuple[TensorSpec, ...]
     joints: tuple[tuple[TensorSpec, ...], ...]
@@ -126,6 +127,7 @@ class Chain:
         self.outputs = graph.outputs
         self.inputs = preparation.input_spec if preparation else stem.inputs if stem else graph.inputs
         before = stem.joints if stem else (graph.inputs,)
+        self._trunk = stem.chain_id if stem else ""
         self._joints = (*before, *(cut.tensors for cut in cuts), graph.outputs)
         self.shared = len(before) - 1 if stem else -1  # the last segment that is the trunk's; -1: none is
         self.work = (stem.work if stem else 0.0) + graph.work  # estimated multiply-adds of the whole chain
@@ -192,7 +194,11 @@ class Chain:
         done = self.segments[: last + 1]
         work = self.work * sum(segment.work_share for segment in done)
         parts = (self._joints[: last + 1], self._steps[:last], done)
-        return Stem(self.model_id, self.inputs, *parts, work)
+        return Stem(self.chain_id, self.model_id, self.inputs, *parts, work)
+
+    def shares(self, trunk: "Chain") -> bool:
+        """Whether this is a branch of that chain."""
+        return self._trunk == trunk.chain_id
 
     def joint(self, index: int) -> tuple[TensorSpec, ...]:
         """The tensors alive after segment `index`, 0..n."""

@@ -1,7 +1,8 @@
 """From a profile to the table of arms that the core chooses from.
 
 Names: "local:MODEL"; "cloud:MODEL:CODEC" sends the raw sample; "split:MODEL@JOINT:CODEC" runs segments 0..JOINT here, sends
-what is then alive, and the rest runs there (JOINT 0: the prepared input).
+what is then alive, and the rest runs there (JOINT 0: the prepared input); "split:COPY>MODEL@JOINT:CODEC" is the same with a head in
+another precision. Arms with gates: planning/composing.py.
 
 Quality is the agreement with the task's reference, shrunk for the small sample: (agreeing + 1/2) / (samples + 1), after
 Jeffreys, so that 20 of 20 counts as 0.976 and not as certainty. An arm that computes the reference itself from what loses nothing
@@ -15,19 +16,15 @@ from dataclasses import dataclass
 from hedgerow.core.arms import Arm, ArmTable, CrossStep, Energy, LocalModel, RunStep
 from hedgerow.errors import UsageError
 from hedgerow.models.task import Task
+from hedgerow.planning.composing import composed_arms, gates_of, shrunk
 from hedgerow.planning.prune import pruned
-from hedgerow.profiling.agreement import arm_name, local_name
+from hedgerow.profiling.agreement import arm_name, local_name, mixed_name
 from hedgerow.profiling.profile import RAW_SAMPLE, CrossingProfile, ModelProfile, Profile
 from hedgerow.profiling.times import IdleAndLoaded
 
 ARMS_MAX = 64
 RAW = "raw"
 CLOUD = "cloud"
-
-
-def shrunk(agreeing: int, samples: int) -> float:
-    """What to expect of the next sample: the mean under Jeffreys' prior."""
-    return (agreeing + 0.5) / (samples + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +112,13 @@ def every_arm(
             belongs = crossing.joint == RAW_SAMPLE or crossing.model == model.name
             if offered and belongs and name in profile.agreement:
                 arms.append(_remote_arm(profile, model, crossing, tiers))
+            copies = [each for each in profile.models if belongs and offered and each.precision_of == model.name]
+            for copy in copies if crossing.joint > 0 else ():
+                if mixed_name(copy.name, model.name, crossing.joint, crossing.codec) in profile.agreement:
+                    arms.append(_remote_arm(profile, model, crossing, tiers, copy))
     locals_ = tuple(local_model(profile, model, tiers) for model in profile.models)
+    gates = gates_of(profile, None if task is None else {model.name: model.gate for model in task.models})
+    arms += composed_arms(profile, gates, locals_, arms)
     return ArmTable(tuple(arms), locals_, energy or Energy(), money_per_mb, money_per_cloud_s)
 
 
@@ -133,6 +136,9 @@ def local_model(profile: Profile, model: ModelProfile, tiers: Tiers) -> LocalMod
         segment_bound_ns=tuple(segment_bounds),
         tail_median_ns=tuple(tiers.median_ns(each.tail) for each in model.segments),
         tail_bound_ns=tuple(reversed(tail_bounds)),
+        trunk=model.trunk,
+        shared=model.shared,
+        precision_of=model.precision_of,
     )
 
 
@@ -150,10 +156,15 @@ def _local_arm(profile: Profile, model: ModelProfile, tiers: Tiers) -> Arm:
     return Arm(name, (run,), quality(profile, name, lossless_model=model.name))
 
 
-def _remote_arm(profile: Profile, model: ModelProfile, crossing: CrossingProfile, tiers: Tiers) -> Arm:
-    name = arm_name(model.name, crossing.joint, crossing.codec)
+def _remote_arm(
+    profile: Profile, model: ModelProfile, crossing: CrossingProfile, tiers: Tiers, copy: ModelProfile | None = None
+) -> Arm:
+    """`copy`: the model in another precision that runs the head in its place."""
+    ahead, name = copy or model, arm_name(model.name, crossing.joint, crossing.codec)
+    if copy is not None:
+        name = mixed_name(copy.name, model.name, crossing.joint, crossing.codec)
     last = len(model.segments) - 1
-    head = [tiers.median_ns(segment.time) for segment in model.segments[: crossing.joint + 1]]
+    head = [tiers.median_ns(segment.time) for segment in ahead.segments[: crossing.joint + 1]]
     decode_ns = crossing.decode.median_ns
     cross = CrossStep(
         tiers.link,
@@ -167,11 +178,11 @@ def _remote_arm(profile: Profile, model: ModelProfile, crossing: CrossingProfile
     )
     there = tiers.cloud_ns(sum(cloud_segments_ns(profile, model)[crossing.joint + 1 :]))
     rest = RunStep(tiers.link, model.name, crossing.joint + 1, last, there)
-    lossless = model.name if crossing.codec == RAW else None
+    lossless = model.name if crossing.codec == RAW and copy is None else None
     share = quality(profile, name, lossless_model=lossless)
     if crossing.joint == RAW_SAMPLE:
         return Arm(name, (cross, rest), share)
-    here = RunStep("device", model.name, 0, crossing.joint, sum(head), tiers.lane)
+    here = RunStep("device", ahead.name, 0, crossing.joint, sum(head), tiers.lane)
     return Arm(name, (here, cross, rest), share)
 
 

@@ -9,7 +9,7 @@ negative, so whatever the link, the load and the prices are, the other arm is as
 import numpy as np
 from numpy.typing import NDArray
 
-from hedgerow.core.arms import Arm, ArmTable, CrossStep, Flags, Floats, RunStep
+from hedgerow.core.arms import Arm, ArmTable, CrossStep, Flags, Floats, GateStep, RunStep
 from hedgerow.errors import UsageError
 
 Columns = NDArray[np.intp]
@@ -27,9 +27,8 @@ def _lane_bounds_ns(arm: Arm, table: ArmTable) -> tuple[float, float]:
     for step in arm.steps:
         if isinstance(step, RunStep) and step.tier == "device":
             local = table.local(step.model)
-            whole = step.first == 0 and step.last == local.last
             pieces = local.segment_bound_ns[step.first : step.last + 1]
-            total += local.tail_bound_ns[0] if whole else sum(pieces)
+            total += local.tail_bound_ns[step.first] if step.last == local.last else sum(pieces)
             longest = max(longest, *pieces)
         elif isinstance(step, CrossStep):
             total += step.encode_bound_ns
@@ -88,7 +87,11 @@ _TIME_MJ_PER_MS = (0.0, 0.3, 3.0)
 
 
 def _most_useful(table: ArmTable, columns: Columns, arms_max: int) -> Columns:
-    """The `arms_max` of `columns` that come nearest to the top over a grid of links and prices; local arms first."""
+    """The `arms_max` of `columns` that come nearest to the top over a grid of links and prices; whole local models first.
+
+    Each kind of arm keeps the best of its own: half of the places are shared among the kinds before all compete for the rest, or
+    one with many variants (every gate before every codec) would fill the table alone.
+    """
     if arms_max < 1:
         raise UsageError(f"a table keeps at least one arm, not {arms_max}")
     best_rank = np.full(len(columns), np.inf)
@@ -96,7 +99,7 @@ def _most_useful(table: ArmTable, columns: Columns, arms_max: int) -> Columns:
         for trip_ms in _ROUND_TRIPS_MS:
             sending_ns = table.up_bytes[columns] * (8e3 / mbps)
             latency_ms = (table.busy_ns[columns] + table.cloud_ns[columns] + sending_ns) / 1e6
-            latency_ms += trip_ms * table.is_remote[columns]
+            latency_ms += trip_ms * table.crosses[columns]
             energy_mj = table.busy_ns[columns] * (table.energy.active_mw * 1e-9)
             energy_mj += sending_ns * (table.energy.radio_mw * 1e-9)
             for price in _DISAGREEMENT_MJ:
@@ -104,5 +107,27 @@ def _most_useful(table: ArmTable, columns: Columns, arms_max: int) -> Columns:
                     cost = energy_mj + price * (1.0 - table.quality[columns]) + time_price * latency_ms
                     ranks = cost.argsort(kind="stable").argsort(kind="stable")
                     best_rank = np.minimum(best_rank, ranks)
-    best_rank[~table.is_remote[columns]] = -1.0
-    return columns[np.sort(best_rank.argsort(kind="stable")[:arms_max])]
+    kinds = [kind(table.arms[column]) for column in columns]
+    best_rank[[each == "local" for each in kinds]] = -1.0
+    order = best_rank.argsort(kind="stable").tolist()
+    share, taken = arms_max // (2 * len(set(kinds))), dict.fromkeys(kinds, 0)
+    assured = []
+    for place in order:
+        taken[kinds[place]] += 1
+        if kinds[place] == "local" or taken[kinds[place]] <= share:
+            assured.append(place)
+    kept = [*assured, *(place for place in order if place not in set(assured))][:arms_max]
+    chosen: Columns = columns[np.sort(kept)]
+    return chosen
+
+
+def kind(arm: Arm) -> str:
+    """What sort of arm: local, or what crosses (the raw sample or a joint's tensors, of one precision or two), gated or not."""
+    gated = any(isinstance(step, GateStep) for step in arm.steps)
+    crossing = next((place for place, step in enumerate(arm.steps) if isinstance(step, CrossStep)), None)
+    if crossing is None:
+        return "exits" if gated else "local"
+    model, joint = arm.sends(crossing)
+    head = arm.steps[0]
+    mixed = not gated and isinstance(head, RunStep) and head.model != model
+    return f"{'gated ' if gated else ''}{'cloud' if joint < 0 else 'mixed split' if mixed else 'split'}"

@@ -3,6 +3,10 @@
 Rules: a calibration is judged on samples it has not seen (two folds); what loses nothing is not run again but taken from
 the model's own answer; only what is measured is claimed, so a run that must end early judges fewer samples for all arms
 alike. Answers are computed on all cores at once: nothing is timed here.
+
+A branch is run from its trunk's tensors, and has joints of its own only. Which arms make sense is said once: splits of a trunk are
+not tried again as an exit's, raw samples go to whole models and not to their exits or copies, and the head of a copy in another
+precision goes on in the cloud as the model that it is a copy of.
 """
 
 import time
@@ -27,6 +31,11 @@ def arm_name(model: str, joint: int, codec: str) -> str:
     return f"cloud:{model}:{codec}" if joint == RAW_SAMPLE else f"split:{model}@{joint}:{codec}"
 
 
+def mixed_name(copy: str, model: str, joint: int, codec: str) -> str:
+    """The arm whose head a copy in another precision runs, and whose tail is the model's."""
+    return arm_name(f"{copy}>{model}", joint, codec)
+
+
 def local_name(model: str) -> str:
     """The arm that runs all of `model` on the device."""
     return f"local:{model}"
@@ -37,7 +46,7 @@ def run_to_joints(
 ) -> tuple[dict[tuple[str, int], list[Tensors]], int]:
     """What is alive at every joint of every model, for each sample until `end_s` (monotonic), and how many there were.
 
-    The last joint of each model holds its outputs; the key ("", -1) the raw samples.
+    The last joint of each model holds its outputs; the key ("", -1) the raw samples. A branch has no keys of shared joints.
     """
     alive: dict[tuple[str, int], list[Tensors]] = {("", RAW_SAMPLE): []}
     done = 0
@@ -55,9 +64,11 @@ def run_to_joints(
 
 def _joints(chains: Mapping[str, Chain], sample: Sample) -> dict[tuple[str, int], Tensors]:
     found: dict[tuple[str, int], Tensors] = {}
-    for name, chain in chains.items():
-        tensors = sample.tensors
-        for index in range(len(chain.segments)):
+    for name, chain in sorted(chains.items(), key=lambda each: each[1].shared):  # a trunk before its branches
+        stem = next((other for other in chains if chain.shares(chains[other])), name)
+        tensors = found.get((stem, chain.shared), sample.tensors)
+        first = chain.shared + 1 if (stem, chain.shared) in found else 0
+        for index in range(first, len(chain.segments)):
             tensors = chain.run(tensors, index, index).tensors
             found[name, index] = tensors
     return found
@@ -75,11 +86,21 @@ class Judge:
         return self._alive[model, len(self._chains[model].segments) - 1][sample]
 
     def arms(self, models_by_codec: Callable[[str], Sequence[str]]) -> list[tuple[str, str, Crossing | None]]:
-        """(arm, model, crossing or None) of all arms; `models_by_codec` names the models tried with an input codec."""
+        """(arm, model, crossing or None) of all arms; `models_by_codec` names the models tried with an input codec. Arms of two
+        precisions are in `mixed`."""
         found: list[tuple[str, str, Crossing | None]] = [(local_name(name), name, None) for name in self._chains]
         for crossing in self._crossings:
             models = models_by_codec(crossing.codec.name) if crossing.joint == RAW_SAMPLE else (crossing.model,)
             found += [(arm_name(model, crossing.joint, crossing.codec.name), model, crossing) for model in models]
+        return found
+
+    def mixed(self) -> list[tuple[str, str, Crossing | None]]:
+        """The same of the arms whose head a copy in another precision runs."""
+        found: list[tuple[str, str, Crossing | None]] = []
+        for copy in self._task.models:
+            model = copy.precision_of
+            places = [each for each in self._crossings if model and each.model == model and each.joint > 0]
+            found += [(mixed_name(copy.name, model, each.joint, each.codec.name), model, each) for each in places]
         return found
 
     def judge(
@@ -92,7 +113,7 @@ class Judge:
             for group in _groups(range(count), workers):
                 if len(rows) >= samples_min and time.monotonic() >= end_s:
                     break
-                rows += pool.map(lambda sample: [self._agrees(*arm[1:], sample) for arm in arms], group)
+                rows += pool.map(lambda sample: [self._agrees(*arm, sample) for arm in arms], group)
         columns = list(zip(*rows, strict=True))
         found = {}
         for (name, _, _), column in zip(arms, columns, strict=True):
@@ -100,12 +121,13 @@ class Judge:
             found[name] = Agreement(round(sum(column) / len(column), 4), text)
         return found, len(rows)
 
-    def _agrees(self, model: str, crossing: Crossing | None, sample: int) -> bool:
+    def _agrees(self, arm: str, model: str, crossing: Crossing | None, sample: int) -> bool:
         reference = self.outputs(self._task.reference, sample)
         if crossing is None or crossing.codec.name == RAW:
             return model == self._task.reference or self._task.agrees(self.outputs(model, sample), reference)
         codec = crossing.codec_for(sample)
-        payload = codec.encode(self._alive[crossing.model, crossing.joint][sample])
+        head = arm.removeprefix("split:").partition(">")[0] if ">" in arm else crossing.model
+        payload = codec.encode(self._alive[head, crossing.joint][sample])
         received = codec.decode(payload, limits=LIMITS)
         answer = self._chains[model].run(received, crossing.joint + 1).tensors
         return self._task.agrees(answer, reference)

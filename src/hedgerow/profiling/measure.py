@@ -214,6 +214,7 @@ class _Work:
             (model, joint): tensors
             for (model, joint), tensors in alive.items()
             if not (model and joint == len(self.chains[model].segments) - 1)  # its outputs: nothing is left to run
+            and not (model and self.task.model(model).precision_of)  # its tensors go on as the model it is a copy of
             and (joint != 0 or pictures)  # without a preparation joint 0 is the raw sample
         }
         specs = self.frame_codecs() if pictures else self.effort.tensor_codecs
@@ -222,8 +223,10 @@ class _Work:
     def agreement(self, alive: Alive, crossings: Sequence[Crossing]) -> tuple[dict[str, Agreement], Judge]:
         """Agreement of every arm; samples are cut to those that there was time for."""
         judge = Judge(self.task, self.chains, alive, crossings)
-        everywhere, reference = tuple(self.chains), (self.task.reference,)
+        kin = {model.name for model in self.task.models if model.trunk or model.precision_of} - {self.task.reference}
+        everywhere, reference = tuple(name for name in self.chains if name not in kin), (self.task.reference,)
         arms = judge.arms(lambda codec: everywhere if codec in self.effort.codecs_of_all_models else reference)
+        arms += judge.mixed()
         self.progress(f"comparing the answers of {len(arms)} arms with {self.task.reference}")
         end = self.moment(self.effort.agreement_until)
         found, done = judge.judge(arms, len(self.samples), end_s=end, samples_min=self.effort.samples_min)
@@ -299,7 +302,7 @@ def _crossing_profiles(
 
 
 def _model_profile(work: _Work, judge: Judge, name: str, idle: RunTimes, loaded: RunTimes, lane: str) -> ModelProfile:
-    chain = work.chains[name]
+    chain, model = work.chains[name], work.task.model(name)
     outputs = [judge.outputs(name, index) for index in range(len(work.samples))]
     confidence = [work.task.interpret(each).confidence for each in outputs]
     segments = tuple(
@@ -319,4 +322,8 @@ def _model_profile(work: _Work, judge: Judge, name: str, idle: RunTimes, loaded:
         answer_bytes=sum(array.nbytes for array in outputs[0].values()),
         confidence=tuple(None if each is None else round(each, 4) for each in confidence),
         segments=segments,
+        trunk=model.trunk,
+        shared=chain.shared,
+        precision_of=model.precision_of,
+        gate=model.gate,
     )

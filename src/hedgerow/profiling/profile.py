@@ -2,7 +2,9 @@
 
 Rules: it names machine, date and hashes, and is refused for another task, other joints or another format; times are
 whole nanoseconds; a file is whole or absent. Names of arms: "local:MODEL", "cloud:MODEL:CODEC" (the raw sample
-crosses), "split:MODEL@JOINT:CODEC" (what is alive after segment JOINT crosses; 0 is the prepared input).
+crosses), "split:MODEL@JOINT:CODEC" (what is alive after segment JOINT crosses; 0 is the prepared input), and
+"split:COPY>MODEL@JOINT:CODEC" (the same, the head run by a copy in another precision). Arms with gates are not measured but
+composed of these, sample by sample (planning/composing.py).
 """
 
 from pathlib import Path
@@ -43,7 +45,10 @@ class SegmentProfile(msgspec.Struct, frozen=True):
 
 
 class ModelProfile(msgspec.Struct, frozen=True):
-    """One model on one device lane. `confidence` per sample is None where answers have none."""
+    """One model on one device lane. `confidence` per sample is None where answers have none.
+
+    `trunk`, `shared` and `precision_of` say whose kin it is (core/arms.py: LocalModel); `gate` is the task file's when it was measured.
+    """
 
     name: str
     model_id: str
@@ -53,6 +58,10 @@ class ModelProfile(msgspec.Struct, frozen=True):
     answer_bytes: int
     confidence: tuple[float | None, ...]
     segments: tuple[SegmentProfile, ...]
+    trunk: str = ""
+    shared: int = -1
+    precision_of: str = ""
+    gate: float | None = None
 
 
 class CrossingProfile(msgspec.Struct, frozen=True):
@@ -137,7 +146,8 @@ class Profile(msgspec.Struct, frozen=True):
             )
         for wanted in task.models:
             names = [segment.name for segment in self.model(wanted.name).segments[1:-1]]
-            if _as_sets(names) != _as_sets(wanted.joints):
+            kept = task.joints(wanted.name) if wanted.trunk else wanted.joints
+            if _as_sets(names) != _as_sets(kept):
                 raise UsageError(f"the profile was measured with other joints of model '{wanted.name}'; {again}")
 
     def calibrations(self) -> dict[str, Calibration]:
@@ -185,6 +195,12 @@ def _check_lengths(profile: Profile, path: Path) -> None:
     count = len(profile.samples)
     wrong = [name for name, each in profile.agreement.items() if len(each.per_sample) != count]
     wrong += [each.name for each in profile.models if len(each.confidence) != count or len(each.segments) < 2]
+    lengths = {each.name: len(each.segments) for each in profile.models}
+    wrong += [
+        each.name
+        for each in profile.models
+        if each.trunk and not 0 <= each.shared < min(len(each.segments), lengths.get(each.trunk, 0)) - 1
+    ]
     if profile.reference not in {each.name for each in profile.models}:
         wrong.append(profile.reference)
     if wrong:

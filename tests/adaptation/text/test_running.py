@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hedgerow.adaptation.text import exits
 from hedgerow.adaptation.text.recipe import onnx_files
 from hedgerow.adaptation.text.running import Exiting
 from hedgerow.adaptation.text.words import WordPiece, read_vocabulary
@@ -45,6 +46,15 @@ def test_one_at_a_time_it_answers_as_all_its_scores_say(chain: Exiting, tensors:
         assert chain.whole(row(tensors, number)) == classes[2, number]
         stopped.add(wanted)
     assert stopped == {0, 1, 2}
+
+
+@pytest.mark.parametrize("rule", exits.RULES)
+def test_one_at_a_time_each_rule_does_what_it_does_to_many(chain: Exiting, tensors: Tensors, rule: str) -> None:
+    scores = chain.scores(tensors)
+    confidence = exits.confidence_of(rule, scores)
+    gates = [float(np.quantile(confidence[:, place], 0.7)) - 1e-6 for place in (0, 1)]
+    used = [chain.answer(row(tensors, number), gates, rule)[1] for number in range(40)]
+    assert np.mean(used) == pytest.approx(exits.usage(scores, np.zeros(40, np.int64), np.array(gates), rule).layers)
 
 
 def test_infinite_gates_run_all_layers(chain: Exiting, tensors: Tensors) -> None:

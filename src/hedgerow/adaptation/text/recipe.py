@@ -1,7 +1,8 @@
 """Makes MiniLM with its exits from labelled texts: trained, written as ONNX, calibrated, judged, kept with a record.
 
-Files in the folder: NAME.onnx (the encoder and its classifier), NAME-exit1.onnx .., labels.txt, vocab.txt, samples/ (texts as
-.npz files, to try `hedgerow run` with), NAME.adapt.json (the record, written last). Four parts of the texts never mix: most of
+Files in the folder: NAME.onnx (the encoder and its classifier), NAME-exit1.onnx .., labels.txt, vocab.txt, scores.npz (what every
+exit said of every text that was not trained on), samples/ (texts as .npz files, to try `hedgerow run` with), NAME.adapt.json
+(the record, written last). Four parts of the texts never mix: most of
 the training table trains, a tenth of it lays out the thresholds, and the unseen table is halved into texts that calibrate and
 texts that judge. Stopped at any time, it goes on from the last kept step; made once, it is not made again.
 """
@@ -164,6 +165,10 @@ def _make(made: Made, split: Split, encoder: Encoder, options: Options, say: Say
         "labels.txt": "".join(f"{name}\n" for name in split.train.classes).encode(),
         "vocab.txt": encoder.vocabulary,
     }
+    extra["scores.npz"] = _archive(
+        {part: each.astype(np.float32) for part, each in scores.items()}
+        | {f"{part}_labels": getattr(split, part).labels for part in scores}
+    )
     extra |= {f"samples/{name}": data for name, data in _samples(judged, split.judge).items()}
     record = made.keep({folder / name: data for name, data in (files | extra).items()}, figures)
     checkpoint.clear()
@@ -285,10 +290,16 @@ def _scores(
 
 def _samples(tensors: Tensors, texts: Texts) -> dict[str, bytes]:
     """The first texts that judge as .npz files, named by number and class."""
-    found = {}
-    for row in range(min(SAMPLES_KEPT, len(texts.texts))):
-        stream = io.BytesIO()
-        rows: dict[str, Any] = {name: array[row : row + 1] for name, array in tensors.items()}
-        np.savez_compressed(stream, **rows)
-        found[f"{row:03d}-{texts.classes[texts.labels[row]]}.npz"] = stream.getvalue()
-    return found
+    rows = range(min(SAMPLES_KEPT, len(texts.texts)))
+    return {
+        f"{row:03d}-{texts.classes[texts.labels[row]]}.npz": _archive(
+            {name: array[row : row + 1] for name, array in tensors.items()}
+        )
+        for row in rows
+    }
+
+
+def _archive(arrays: Mapping[str, Any]) -> bytes:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from hedgerow.adaptation.keeping import Say
-from hedgerow.adaptation.text.exits import Floats
+from hedgerow.adaptation.text.exits import RULES, Floats
 from hedgerow.models.chain import Chain
 from hedgerow.models.fetch.minilm import IDS, joint
 from hedgerow.models.fetch.network import OUTPUT_NAME
@@ -57,27 +57,31 @@ class Exiting:
         """The class of one text by all layers."""
         return int(self._trunk.run(tensors).tensors[OUTPUT_NAME].argmax())
 
-    def answer(self, tensors: Tensors, thresholds: Sequence[float]) -> tuple[int, int]:
-        """(class, layers that ran) of one text: it stops at the first exit whose top probability reaches its threshold."""
-        alive = tensors
+    def answer(self, tensors: Tensors, thresholds: Sequence[float], rule: str = RULES[0]) -> tuple[int, int]:
+        """(class, layers that ran) of one text: it stops at the first exit that is as sure as its threshold asks."""
+        alive, run, before = tensors, 0, -1
         for number, (exit_, threshold) in enumerate(zip(self._exits, thresholds, strict=True), start=1):
             alive = self._trunk.run(alive, first=0 if number == 1 else number, last=number).tensors
-            if threshold > 1.0:
+            if threshold == np.inf:
                 continue
             scores = exit_.run(alive).tensors[OUTPUT_NAME][0].astype(np.float64)
             top = int(scores.argmax())
-            if 1.0 / np.exp(scores - scores[top]).sum() >= threshold:
+            run = run + 1 if top == before else 1
+            before = top
+            if _sure(scores, run, rule) >= threshold:
                 return top, number
         last = len(self._exits) + 1
         return int(self._trunk.run(alive, first=last).tensors[OUTPUT_NAME].argmax()), last
 
-    def times(self, tensors: Tensors, thresholds: Sequence[float], *, count: int, rounds: int = 3) -> Times:
+    def times(
+        self, tensors: Tensors, thresholds: Sequence[float], *, count: int, rounds: int = 3, rule: str = RULES[0]
+    ) -> Times:
         """Time the first `count` texts one at a time, the two ways by turns and in turned order; of each text the median round."""
         rows = [{name: array[i : i + 1] for name, array in tensors.items()} for i in range(count)]
         kept = np.zeros((2, rounds, count))
         for number in range(-5, rounds * count):  # the first five only find memory in place
             row = rows[number % count]
-            ways = (lambda row=row: self.whole(row), lambda row=row: self.answer(row, thresholds))
+            ways = (lambda row=row: self.whole(row), lambda row=row: self.answer(row, thresholds, rule))
             for way in (0, 1) if number % 2 else (1, 0):
                 begun_ns = time.perf_counter_ns()
                 ways[way]()
@@ -105,3 +109,15 @@ class Exiting:
             found.append(exit_.run(alive).tensors[OUTPUT_NAME])
         found.append(self._trunk.run(alive, first=len(self._exits) + 1).tensors[OUTPUT_NAME])
         return np.stack(found).astype(np.float64)
+
+
+def _sure(scores: Floats, run: int, rule: str) -> float:
+    """What the rule compares with a threshold, of one text's scores (classes,); `run` exits in a row were of one opinion."""
+    if rule == RULES[2]:
+        return float(run)
+    raised = np.exp(scores - scores.max())
+    whole = float(raised.sum())
+    if rule == RULES[0]:
+        return 1.0 / whole
+    shares = raised / whole
+    return float((shares * np.log(np.maximum(shares, 1e-300))).sum())
