@@ -76,12 +76,11 @@ def run(
     title = f"hedgerow run   {opened.name}   {server or 'device alone'}   {deadline_ms:g} ms, {how}, {policy}"
     with ExitStack() as stack:
         view, say = None, _say
-        made = {"profile": profile, "policy": policy, "journal": journal, "certificate": proof, "determinism": steady}
-        made |= {"arbitration": arbitration}
-        stream = {"deadline_ms": deadline_ms, "criticality": criticality, "period_ms": 1000.0 / rate}
+        made: dict[str, Any] = {"profile": profile, "policy": policy, "certificate": proof, "arbitration": arbitration}
+        made |= {"journal": journal, "determinism": steady, "deadline_ms": deadline_ms, "criticality": criticality}
         frames = samples if profile is None else ()
         session = stack.enter_context(
-            Session(opened, server, frames=frames, say=lambda text: say(text), **made, **stream)  # type: ignore[arg-type]
+            Session(opened, server, frames=frames, say=lambda text: say(text), period_ms=1000.0 / rate, **made)
         )
         if sys.stderr.isatty() and not as_json:
             from hedgerow.views.process import LiveView

@@ -8,8 +8,8 @@ import msgspec
 
 from hedgerow.core import Core
 from hedgerow.core import records as r
-from hedgerow.core.views import Arbitrated
 from hedgerow.core.policies import Policy
+from hedgerow.core.views import Arbitrated
 from hedgerow.errors import UsageError
 from hedgerow.journal.format import Header, read_steps, recorded_versions, said, versions
 
