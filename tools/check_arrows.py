@@ -99,7 +99,13 @@ PACKAGES: dict[str, list[str]] = {
         "views",
         "wire",
     ],
-    "onnx": ["models", "campaigns/small_task.py"],  # where models are opened, and where the campaign makes its own
+    "onnx": [
+        "models",
+        "campaigns/small_task.py",
+        "adaptation/quantise_layers.py",
+        "adaptation/quantise_ranges.py",
+        "adaptation/quantise_write.py",
+    ],  # where models are opened, written in another precision, and where the campaign makes its own
     # the campaign's oracle asks it directly, past everything under test
     "onnxruntime": ["models/engines/onnxruntime_engine.py", "campaigns/oracle.py"],
     # protobuf: errors of ONNX files, messages of the wire, and these changed field by field
@@ -107,7 +113,14 @@ PACKAGES: dict[str, list[str]] = {
     "grpc": ["wire", "cloud"],
     "zstandard": ["codecs"],
     # where pictures are read, encoded and resized
-    "PIL": ["codecs", "models/frames.py", "models/preparation.py", "demo/frames.py", "campaigns/small_task.py"],
+    "PIL": [
+        "codecs",
+        "adaptation/sequences.py",
+        "models/frames.py",
+        "models/preparation.py",
+        "demo/frames.py",
+        "campaigns/small_task.py",
+    ],
     "msgspec": [
         "assurance/certification",
         "campaigns/judging.py",
@@ -122,6 +135,7 @@ PACKAGES: dict[str, list[str]] = {
     "matplotlib": ["views"],
     "joblib": ["simulation"],  # many worlds on many cores
     "ray": ["simulation/spread.py"],  # an extra: many worlds on many machines
+    "av": ["codecs/video.py"],  # an extra: video coded across frames, and clips to judge on
     "pyarrow": ["simulation/results.py"],  # an extra: results as Parquet
     # an extra, `rl`: how the learned policy is made; what is shipped needs none of it
     "gymnasium": ["simulation/learning/environment.py"],

@@ -65,6 +65,7 @@ def profile_of(
     median_ms: dict[str, float] | None = None,
     bound_ms: dict[str, float] | None = None,
     agreeing: dict[str, int] | None = None,
+    confidence: dict[str, tuple[float, ...]] | None = None,
     samples: int = 20,
 ) -> Profile:
     """A profile by hand; times by model (8 ms and 60 ms at most), agreement of models with the reference (all)."""
@@ -77,16 +78,24 @@ def profile_of(
             SegmentProfile(each.name, _times(median / count, bound / 2), _times(median * (count - i) / count, bound))
             for i, each in enumerate(chain.segments)
         )
-        confidence = (None,) * samples
-        models.append(ModelProfile(model.name, model.model_id, chain.chain_id, "cpu", 0.1, 300, confidence, segments))
+        sure: tuple[float | None, ...] = (confidence or {}).get(model.name, (None,) * samples)
+        named = (model.name, model.model_id, chain.chain_id, "cpu", 0.1, 300, sure, segments)
+        models.append(ModelProfile(*named, model.trunk, chain.shared, model.precision_of, model.gate))
         agrees = (agreeing or {}).get(model.name, samples)
         same = Agreement(agrees / samples, "1" * agrees + "0" * (samples - agrees))
-        agreement[f"local:{model.name}"] = agreement[f"cloud:{model.name}:raw"] = same
-        for joint in range(1, count - 1):
+        agreement[f"local:{model.name}"] = same
+        if not model.trunk and not model.precision_of:
+            agreement[f"cloud:{model.name}:raw"] = same
+        for joint in range(1 + max(chain.shared, 0), 1 if model.precision_of else count - 1):
             crossings.append(
                 CrossingProfile(model.name, joint, "raw", 300, 300, _times(0.5, 20.0), _times(0.1, 1.0).idle)
             )
             agreement[f"split:{model.name}@{joint}:raw"] = same
+            for copy in task.models:
+                if copy.precision_of == model.name:
+                    less = min(agrees, (agreeing or {}).get(copy.name, samples))
+                    alike = Agreement(less / samples, "1" * less + "0" * (samples - less))
+                    agreement[f"split:{copy.name}>{model.name}@{joint}:raw"] = alike
         chain.close()
     crossings.append(CrossingProfile("", -1, "raw", 300, 300, _times(0.5, 20.0), _times(0.1, 1.0).idle))
     return Profile(

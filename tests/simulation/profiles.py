@@ -1,6 +1,7 @@
 """A small profile whose figures are chosen, not measured: rising quantiles, one model with exits' worth of segments, two arms."""
 
 import numpy as np
+from msgspec.structs import replace
 
 from hedgerow.profiling.profile import (
     FORMAT,
@@ -80,3 +81,21 @@ def streams(seed: int) -> Streams:
         return np.random.default_rng([seed, *name.encode()])
 
     return generator
+
+
+def kin_profile() -> Profile:
+    """The same with an exit of "small" after its second segment, a copy of it in another precision, and gates."""
+    plain = profile()
+    small = plain.models[0]
+    early = replace(
+        model("small.exit", (1000, 3000, 500)), segments=(*small.segments[:2], segment("exit", 500, 500)),
+        trunk="small", shared=1, gate=0.6, confidence=(0.95, 0.7, 0.1, 0.2, 0.65, 0.5, 0.3, 0.9),
+    )  # fmt: skip
+    copy = replace(model("small.int8", (1000, 1500, 2000, 1000)), precision_of="small")
+    bits = {
+        "local:small.exit": "11000001", "local:small.int8": "11011000", "split:small.int8>small@1:q4": "11011000",
+    }  # fmt: skip
+    more = {name: Agreement(round(each.count("1") / 8, 4), each) for name, each in bits.items()}
+    return replace(
+        plain, models=(replace(small, gate=0.8), plain.models[1], early, copy), agreement=plain.agreement | more
+    )

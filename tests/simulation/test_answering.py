@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hedgerow.core import Arm, ArmTable, CrossStep, GateStep, RunStep
-from hedgerow.planning.composing import shrunk
-from hedgerow.simulation.answering import Answering, crossing_name, gates, side
+from hedgerow.planning.composing import crossing_part, shrunk
+from hedgerow.simulation.answering import Answering, gates, side
 from tests.core.world import MS, local_model
 
 SMALL, BIG = local_model("small", (1.0, 9.0), 0.7), local_model("big", (2.0, 60.0), 1.0)
@@ -26,8 +26,8 @@ def table(quality: float) -> ArmTable:
 
 def test_an_arm_names_the_answer_that_comes_from_afar_and_its_gates() -> None:
     plain, _, cascade = table(0.9).arms
-    assert crossing_name(cascade) == "cloud:big:jpeg:75"
-    assert crossing_name(plain) == ""
+    assert crossing_part(cascade.name) == "cloud:big:jpeg:75"
+    assert crossing_part(plain.name) == ""
     assert gates(cascade) == (("small", 0.75),)
     assert [side(gates(cascade), SURE, sample) for sample in range(10)] == [0, 0, 1, 0, 1, 1, 1, 1, 0, 1]
 

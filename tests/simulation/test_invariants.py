@@ -437,3 +437,29 @@ def test_a_hundred_thousand_requests() -> None:
     told = run_campaign(first=10_000, seeds=100, requests=1000, workers=2)
     assert told["requests"] == 100_000
     assert told["violated"] == []
+
+
+def test_an_answer_that_is_said_to_have_stood_at_a_gate() -> None:
+    def claims(now_ns: int, event: r.Event, outcome: r.Outcome) -> r.Outcome:
+        def changed(one: Any) -> Any:
+            ended = type(one) in (r.Deliver, r.Delivered) and one.reason is r.Reason.LOCAL_DONE
+            return replace(one, reason=r.Reason.CONFIDENT_AT_GATE) if ended else one
+
+        return r.Outcome(tuple(map(changed, outcome.records)), tuple(map(changed, outcome.actions)))
+
+    assert first(outcomes(claims)).invariant == "gate"
+
+
+def test_a_gate_that_everybody_passes() -> None:
+    def plant(body: Any) -> None:
+        step = body.core.step
+
+        def unsure(event: r.Event, *, now_ns: int) -> r.Outcome:
+            seen = replace(event, confidence=None) if type(event) is r.RunDone else event
+            outcome: r.Outcome = step(seen, now_ns=now_ns)
+            return outcome
+
+        body.core.step = unsure
+
+    found = first(plant)
+    assert (found.invariant, "crosses" in found.what) == ("gate", True)

@@ -13,7 +13,7 @@ from hedgerow.planning.arms import Tiers
 from hedgerow.profiling.profile import ModelProfile, Profile
 from hedgerow.profiling.times import IdleAndLoaded, Times
 from hedgerow.simulation.lanes import BLOCK, Heat, Lane, LaneTimes, Neighbour, Work, encode_key, quantile_curve
-from tests.simulation.profiles import profile, spread, streams
+from tests.simulation.profiles import kin_profile, profile, spread, streams
 
 BLOCKS = 200
 
@@ -214,3 +214,13 @@ def test_what_cannot_be_is_refused() -> None:
         Neighbour(np.random.default_rng(0), busy_ns=0, away_ns=1)
     with pytest.raises(UsageError, match="time constant"):
         replace(Heat(), slowdown=0.5)
+
+
+def test_a_branch_takes_on_its_trunks_segments_what_the_trunk_takes_and_its_own_time_behind_them() -> None:
+    for lane in (LaneTimes.of_profile(kin_profile(), streams(5)), LaneTimes.of_cloud(kin_profile(), streams(5))):
+        trunk, branch = lane.block(0, "small"), lane.block(0, "small.exit")
+        assert np.array_equal(trunk[:, :2], branch[:, :2])
+        assert not np.array_equal(trunk[:, 2], branch[:, 2])
+        assert lane.segments_ns(7, "small.exit", 0, 1) == lane.segments_ns(7, "small", 0, 1)
+        assert lane.drawn_from(streams(6)).segments_ns(7, "small.exit", 0, 1) != lane.segments_ns(7, "small", 0, 1)
+        assert not np.array_equal(lane.block(0, "small.int8")[:, 1], trunk[:, 1])  # a copy's work is its own

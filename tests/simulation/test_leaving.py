@@ -4,11 +4,13 @@ from fnmatch import fnmatchcase
 
 import pytest
 
+from hedgerow.core.policies import by_name
 from hedgerow.errors import UsageError
 from hedgerow.planning.arms import every_arm
 from hedgerow.simulation import cells
 from hedgerow.simulation.leaving import arms_left, check, matches, models_left
-from tests.simulation.profiles import profile
+from hedgerow.simulation.world import run
+from tests.simulation.profiles import kin_profile, profile
 from tests.simulation.worlds import LINK, scenario
 
 
@@ -88,3 +90,33 @@ device_factors = [1]
 def test_bad_variants_are_refused_with_the_place(text: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         scenario(text)
+
+
+def test_a_trunk_takes_its_branches_with_it_and_an_exit_its_gated_arms_alone() -> None:
+    every = every_arm(kin_profile())
+    gated = {arm.name for arm in every.arms if arm.name.startswith(("exit:", "cascade:"))}
+    assert {
+        "exit:small@small.exit",
+        "cascade:small.exit,small>cloud:big:jpeg:75",
+        "cascade:small>cloud:big:jpeg:75",
+    } <= gated
+    assert "split:small.int8>small@1:q4" in {arm.name for arm in every.arms}
+    without = every_arm(models_left(kin_profile(), ["*.exit", "*.int8"]))
+    assert {arm.name for arm in without.arms if arm.name.startswith(("exit:", "cascade:"))} == {
+        "cascade:small>cloud:big:jpeg:75"
+    }
+    assert not any("int8" in arm.name for arm in without.arms)
+    assert [model.name for model in models_left(kin_profile(), ["small"]).models] == ["big", "small.int8"]
+
+
+def test_a_world_of_adapted_models_has_them_as_its_profile_says() -> None:
+    given = scenario()
+    setup = cells.build(given, kin_profile(), cells.units(given, [LINK])[0])
+    early = setup.table.local("small.exit")
+    assert (early.trunk, early.shared) == ("small", 1)
+    assert setup.confidence(3, "small.exit") == kin_profile().model("small.exit").confidence[setup.arrivals[3].sample]
+    made = run(setup, by_name("only:cascade:small.exit,small>cloud:big:jpeg:75"), given.price[0].prices())
+    sure = [setup.confidence(n, "small.exit") or 0.0 for n in range(len(setup.arrivals))]
+    assert [bool(each) for each in made.stopped] == [
+        first >= 0.6 or (setup.confidence(n, "small") or 0.0) >= 0.8 for n, first in enumerate(sure)
+    ]

@@ -1,5 +1,6 @@
 """The clairvoyants' tables against runs of the real core, request by request; and no policy's cost is below them."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -7,8 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from hedgerow.core import Criticality, GateStep
+from hedgerow.core import Arm, ArmTable, Criticality, GateStep, LocalModel, desk
 from hedgerow.core import records as r
+from hedgerow.core.flight import Flight
 from hedgerow.core.policies import ONLY, Choice, View, by_name, names
 from hedgerow.simulation import cells, scenario
 from hedgerow.simulation.alone import Alone
@@ -85,6 +87,15 @@ def test_every_arm_of_the_standard_scenario_costs_what_the_core_makes_of_it(link
 def test_every_arm_of_drawn_worlds_costs_what_the_core_makes_of_it(criticality: Criticality) -> None:
     for seed in range(25):
         setup = drawn_setup(seed, criticality)
+        for table, prices in zip(tables_of(setup, PRICES), PRICES, strict=True):
+            for request in range(len(setup.arrivals)):
+                check(setup, table, request, prices)
+
+
+@pytest.mark.parametrize("criticality", [Criticality.MISSION, Criticality.SAFETY])
+def test_every_arm_among_branches_and_precisions_costs_what_the_core_makes_of_it(criticality: Criticality) -> None:
+    for seed in range(25):
+        setup = drawn_setup(seed, criticality, 2, with_kin=True)
         for table, prices in zip(tables_of(setup, PRICES), PRICES, strict=True):
             for request in range(len(setup.arrivals)):
                 check(setup, table, request, prices)
@@ -245,3 +256,41 @@ def test_more_time_never_costs_more_in_a_plain_world() -> None:
         setup = small_setup(count=4, period_ms=5000, deadline_ms=deadline_ms)
         found.append(table_of(setup, r.Prices()).rule_bound(r.Prices(), setup)[0].sum())
     assert all(later <= sooner + 1e-9 for sooner, later in pairwise(found))
+
+
+def own_quality(self: Flight, model: LocalModel) -> bool:
+    return self.result is None or model.quality >= self.result.quality
+
+
+def own_tensors(models: Mapping[str, LocalModel], model: str, joint: int, reached: Mapping[str, int]) -> str:
+    return model if reached.get(model, -1) == joint else ""
+
+
+@pytest.mark.parametrize(
+    ("where", "what", "wrong"),
+    [
+        (Flight, "takes", own_quality),  # what a gate did not let stand is held on to
+        (Flight, "improves", lambda self, final: False),  # nothing is waited for behind a gate
+        (Arm, "refines", property(lambda self: False)),  # a safety request takes the first exit's answer
+        (desk, "holder", own_tensors),  # another precision's tensors do not cross
+        (LocalModel, "kept_by", lambda self, other, last: last if other.name == self.name else -1),  # no kin
+    ],
+)
+def test_a_rule_of_the_core_that_is_changed_is_seen(
+    where: object, what: str, wrong: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setups = [
+        drawn_setup(seed, kind, 1, with_kin=True)
+        for seed in range(40)
+        for kind in (Criticality.MISSION, Criticality.SAFETY)
+    ]
+    tables = [table_of(setup, PRICES[1]) for setup in setups]
+    monkeypatch.setattr(where, what, wrong)
+
+    def every() -> None:
+        for setup, table in zip(setups, tables, strict=True):
+            remade = ArmTable(setup.table.arms, setup.table.locals, setup.table.energy, 1.0, 0.1)
+            check(replace(setup, table=remade), table, 0, PRICES[1])
+
+    with pytest.raises(AssertionError):
+        every()

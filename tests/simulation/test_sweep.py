@@ -1,5 +1,7 @@
 """The sweep against what it stands for: the core's own view and policy, moment by moment, to the last bit; and the core itself."""
 
+import random
+
 import numpy as np
 import pytest
 
@@ -16,11 +18,13 @@ from hedgerow.core.insurance import HEAD_MARGIN, insurance
 from hedgerow.core.link import Link
 from hedgerow.core.policies import by_name
 from hedgerow.core.records import MS
+from hedgerow.core.reserves import to_hold
 from hedgerow.errors import UsageError
 from hedgerow.simulation.course import Course
 from hedgerow.simulation.drawing import draw_scene
 from hedgerow.simulation.sweep import NO_ARM, Sweep, moments_of
 from tests.core.world import small_table
+from tests.simulation.alone import drawn_table as kin_table
 
 MARGINS = r.Margins()
 DELIVER_NS = MARGINS.deliver_ns
@@ -34,7 +38,8 @@ def drawn_table(seed: int) -> ArmTable:
 
 ONE_LANE = [seed for seed in range(14) if len({model.lane for model in drawn_table(seed).locals}) == 1
             and {arm.crossing.link for arm in drawn_table(seed).arms if arm.crossing} == {"cloud"}]  # fmt: skip
-TABLES = {"small": small_table(), "wide": wide_table(40), **{f"seed {seed}": drawn_table(seed) for seed in ONE_LANE}}
+TABLES = {"small": small_table(), "wide": wide_table(40), **{f"seed {seed}": drawn_table(seed) for seed in ONE_LANE},
+          **{f"kin {seed}": kin_table(random.Random(seed), with_kin=True) for seed in range(3)}}  # fmt: skip
 
 
 def moments(table: ArmTable, count: int, samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -76,7 +81,7 @@ class Single:
         fits = {}
         for desk in self.desks.values():
             fits.update(desk.starts(self.names, [], due, 0))
-        model = min((self.table.local(name) for name in fits), key=lambda each: each.tail_median_ns[0], default=None)
+        model = to_hold([self.table.local(name) for name in fits], due)
         start: int | None = None
         if model is not None:
             start = fits[model.name]

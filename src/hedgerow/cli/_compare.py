@@ -96,8 +96,10 @@ def _timeline(found: Any, names: tuple[str, ...]) -> Any:
     captured = np.array([each.captured_ns for each in setup.arrivals], np.int64)
     rows = unit.course.rows_at(captured)
     trips = np.where(unit.course.frozen[rows], np.nan, unit.course.round_trip_ns[rows] / 1e6)
-    arms = [arm if source == "remote" else f"local:{arm}" if source == "local" else "" for arm, source in
-            zip(made.arm, made.source, strict=True)]  # fmt: skip
+    arms = [
+        arm if source == "remote" or stopped or source == "reused" else f"local:{arm}" if source == "local" else ""
+        for arm, source, stopped in zip(made.arm, made.source, made.stopped.tolist(), strict=True)
+    ]
     return Timeline(
         f"{unit.course.name} ({unit.cell.radio}), {unit.cell.deadline_ms:g} ms, device x{unit.cell.device_factor:g},"
         f" under {name} (simulated)",

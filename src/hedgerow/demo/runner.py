@@ -236,7 +236,12 @@ def _bring_about(happening: Happening, cloud: Cloud) -> bool:
 def _dots(rows: Sequence[Timed]) -> list[Dot]:
     start_ns = rows[0].captured_ns
     return [
-        Dot((row.captured_ns - start_ns) / 1e9, row.latency_ms, kind_of(row.source, row.arm), not row.in_time)
+        Dot(
+            (row.captured_ns - start_ns) / 1e9,
+            row.latency_ms,
+            kind_of(row.source, row.arm, row.reason),
+            not row.in_time,
+        )
         for row in rows
     ]
 

@@ -27,6 +27,7 @@ from hedgerow.planning.arms import cloud_segments_ns
 from hedgerow.planning.settings import margins_of
 from hedgerow.profiling import Profile
 from hedgerow.profiling.times import Times
+from hedgerow.simulation.agreement import Agreements
 from hedgerow.simulation.cells import LINK
 from hedgerow.simulation.cloud import Cloud, CloudSettings
 from hedgerow.simulation.course import Course as LinkCourse
@@ -189,6 +190,7 @@ def drive_setup(
         inner = QueueServer.of_profile(cloud, profile, lambda number: there, cloud_factor=around.cloud_factor)
         return DisturbedServer(inner, Kinds(faults), LINK, profile.calibrations())
 
+    agreements = Agreements.of_profile(profile, draws.generator("agreement"))
     warm = [FIRST_NS + place * course.period_ns for place in range(WARM_UP_REQUESTS)]
     counted = [LEAD_NS + place * course.period_ns for place in range(course.requests)]
     deadline_ns = round(deadline_ms * r.MS)
@@ -197,12 +199,15 @@ def drive_setup(
         table=header.table,
         margins=header.margins,
         streams=(r.Stream(STREAM, deadline_ns, r.Criticality.MISSION, course.period_ns),),
-        arrivals=tuple(Arrival(at_ns, at_ns, STREAM) for at_ns in (*warm, *counted)),
+        arrivals=tuple(
+            Arrival(at_ns, at_ns, STREAM, agreements.sample(number)) for number, at_ns in enumerate((*warm, *counted))
+        ),
         course=around.over(link_course(course, lead_ns=LEAD_NS), draws.generator("jitter")),
         lanes=lambda: DisturbedLanes(Lane(times), Kinds(faults), seed),
         server=server,
         limits=replace(header.limits, seed=1 + seed),
         budgets=header.budgets,
+        confidences={model.name: model.confidence for model in profile.models},
         timer_late_ns=_drawn(profile.timer_lateness, seed, 51),
         cancel_ns=_drawn(profile.cancellation, seed, 52),
         faults=faults,

@@ -23,6 +23,11 @@ class Kept:
     agreement: float
     meaning: Interpretation | None = None  # what was said of it, after any arbitration
 
+    @property
+    def sure(self) -> float:
+        """Its confidence; 1 where it has none."""
+        return 1.0 if self.meaning is None or self.meaning.confidence is None else self.meaning.confidence
+
 
 class Reusing:
     """At most one answer for each stream that declares reuse."""
@@ -37,7 +42,8 @@ class Reusing:
         kept = self._kept.get(stream)
         if kept is None or kept.looks is None or looks is None:
             return RequestArrived(request, stream, captured_ns, deadline_ns)
-        return RequestArrived(request, stream, captured_ns, deadline_ns, change(kept.looks, looks), kept.request)
+        by = change(kept.looks, looks, kept.sure)
+        return RequestArrived(request, stream, captured_ns, deadline_ns, by, kept.request)
 
     def keep(self, stream: str, kept: Kept) -> None:
         """In place of the one before."""

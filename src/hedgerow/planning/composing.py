@@ -48,6 +48,12 @@ def crossing_part(arm: str) -> str:
     return "" if arm.startswith((EXIT, "local:")) else arm
 
 
+def encoder_of(arm: str) -> str:
+    """The measured arm whose crossing this one's is, head and precision aside; "" for none."""
+    part = crossing_part(arm)
+    return f"split:{part.partition('>')[2]}" if ">" in part else part
+
+
 def gates_of(profile: Profile, gates: Mapping[str, float | None] | None = None) -> dict[str, float]:
     """The gate of each model that has one: as `gates` (a task's present ones) say, else as measured."""
     found = {model.name: model.gate for model in profile.models} if gates is None else dict(gates)

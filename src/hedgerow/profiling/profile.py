@@ -44,10 +44,11 @@ class SegmentProfile(msgspec.Struct, frozen=True):
     tail: IdleAndLoaded
 
 
-class ModelProfile(msgspec.Struct, frozen=True):
+class ModelProfile(msgspec.Struct, frozen=True, omit_defaults=True):
     """One model on one device lane. `confidence` per sample is None where answers have none.
 
     `trunk`, `shared` and `precision_of` say whose kin it is (core/arms.py: LocalModel); `gate` is the task file's when it was measured.
+    Left out where there is none, so that a profile of models without kin is, byte for byte and by its digest, what it was.
     """
 
     name: str

@@ -6,14 +6,17 @@ Rules: it follows `core/` for one device lane, punctual timers, no certificate, 
 model will be, so a gate stops an arm where it really would; a background request has its first try followed, and what a later one might save is not counted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from hedgerow.core import records as r
-from hedgerow.core.arms import Arm, CrossStep, GateStep, LocalModel, RunStep
+from hedgerow.core.arms import Arm, CrossStep, Floats, GateStep, LocalModel, RunStep, holder
 from hedgerow.core.flight import Plan
 from hedgerow.core.lanes import Forecast, Reservation, fits_behind, latest_free, latest_start, sustainable
 from hedgerow.core.records import Criticality
+from hedgerow.core.reserves import to_hold
 from hedgerow.errors import UsageError
 from hedgerow.simulation.body import ACK_BYTES, OPENING_BYTES, OVERTIME_NS, Ended, Work
 from hedgerow.simulation.clock import Clock
@@ -124,6 +127,11 @@ class Alone:
         self.blocking_ns = max(model.segment_longest_ns() for model in table.locals)
         self._up, self._down = Direction(setup.course, up=True), Direction(setup.course, up=False)
         self._streams = {stream.name: stream for stream in setup.streams}
+        self._named = {model.name: model for model in table.locals}
+        lanes = [row for name, row in table.amounts.items() if name.startswith("lane:")]
+        self._refining: Floats | None = (
+            sum(lanes, np.zeros(len(table.arms))) * table.refines if table.refines.any() else None
+        )
         self._longest: dict[tuple[str, int, int], int] = {}
         self._coming = self._forecasts()
         self._alone_with: tuple[int, float] | None = None
@@ -132,6 +140,16 @@ class Alone:
             self._alone_with = only.period_ns, max(1.0 - only.bound_ns / only.period_ns, 0.01)
         server = setup.server()
         self._server = server if isinstance(server, QueueServer) and server.is_plain else None
+
+    def offered(self, asked: Asked, way: Way) -> bool:
+        """Whether there is time for its work on the lane (`core.choosing.Choosing.view`)."""
+        left = asked.available_ns if asked.background else asked.due_ns - asked.now_ns
+        in_time = self._refining is None or bool(self._refining[way.column] <= left)
+        return in_time and bool(self.table.busy_ns[way.column] <= asked.available_ns)
+
+    def holds(self, model: str, joint: int, joints: Mapping[str, int]) -> bool:
+        """Whether what should cross from this joint is still kept."""
+        return bool(holder(self._named, model, joint, joints))
 
     def _forecasts(self) -> dict[str, Forecast]:
         """What the desk keeps room for, by stream (`core.desk.Desk.expect`)."""
@@ -164,7 +182,8 @@ class Alone:
         ):  # the best, by the one price that such tables are made for
             asked.plan = self.cheapest(asked.fits, self._prices[0])[0]
         else:
-            asked.plan = min(asked.fits, key=lambda plan: plan.median_ns, default=None)
+            held = to_hold([plan.model for plan in asked.fits], due - now)
+            asked.plan = None if held is None else self.whole[held.name]
         asked.available_ns = due - now
         if asked.plan is not None:
             asked.available_ns -= asked.plan.bound_ns

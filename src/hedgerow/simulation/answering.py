@@ -9,18 +9,11 @@ samples, the table's own figures stand.
 
 from collections.abc import Mapping, Sequence
 
-from hedgerow.core.arms import Arm, ArmTable, CrossStep, GateStep, RunStep
-from hedgerow.profiling.agreement import arm_name, local_name
+from hedgerow.core.arms import Arm, ArmTable, GateStep, RunStep
+from hedgerow.planning.composing import crossing_part
+from hedgerow.profiling.agreement import local_name
 
 Confidences = Mapping[str, Sequence[float | None]]
-
-
-def crossing_name(arm: Arm) -> str:
-    """The profile's name of the answer that comes from afar: of "cascade:SMALL>cloud:BIG:jpeg:75" it is "cloud:BIG:jpeg:75"."""
-    for position, step in enumerate(arm.steps):
-        if isinstance(step, CrossStep):
-            return arm_name(*arm.sends(position), step.codec)
-    return ""
 
 
 def gates(arm: Arm) -> tuple[tuple[str, float], ...]:
@@ -51,7 +44,7 @@ class Answering:
         self._table, self._bits, self._confidences = table, bits, confidences
         self._locals = {model.name: model.quality for model in table.locals}
         self._gates = [gates(arm) for arm in table.arms]
-        self._names = [crossing_name(arm) for arm in table.arms]
+        self._names = [crossing_part(arm.name) for arm in table.arms]
         self._sides: dict[int, list[int]] = {}
         self._shares: dict[tuple[int, int, str], float] = {}
         self._gated = any(self._gates)

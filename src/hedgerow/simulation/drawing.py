@@ -25,6 +25,7 @@ from hedgerow.simulation.faults import Fault, Sample, disturb_samples, draw_faul
 from hedgerow.simulation.faulty import FaultyBody, FaultyLanes, FaultyServer, Kinds, chance
 from hedgerow.simulation.foolish import POLICIES
 from hedgerow.simulation.governing import draw_certificate
+from hedgerow.simulation.kindred import shared_times, with_kin
 from hedgerow.simulation.reusing import Scenery
 from hedgerow.simulation.transfer import Direction
 
@@ -91,7 +92,7 @@ class Scene:
 def draw_scene(seed: int, requests: int) -> Scene:
     """The world of this seed with so many requests."""
     draws = Draws(seed).within("campaign")
-    table = _table(draws.generator("table"))
+    table = with_kin(draws.generator("kin"), _table(draws.generator("table")))
     random = draws.generator("settings")
     margins = r.Margins(*(int(each * MS) for each in random.uniform((1, 4, 0.5), (5, 16, 2))))
     streams, samples = _streams(draws.generator("streams"), table, margins, requests)
@@ -102,6 +103,7 @@ def draw_scene(seed: int, requests: int) -> Scene:
     courses = {name: _course(draws.generator(f"course/{name}")) for name in links}
     drawn = draws.generator("requests").random((3, requests))
     times = _times(draws.generator("lanes"), table, requests)
+    shared_times(table, times)
     return Scene(
         seed, requests, table, margins, streams, samples, courses, faults, _limits(random, seed), _prices(random),
         _budgets(random), POLICIES[int(random.integers(len(POLICIES)))],

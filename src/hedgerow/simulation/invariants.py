@@ -11,6 +11,7 @@
     reserve     a request that was given a reserve has a model's answer by its deadline
     twin        (below the limit of requests in flight) so has every request that the same device alone would have answered in time, where the streams keep to what
                 they declare and the lane can carry them (docs/decisions/0004)
+    gate        an answer stands at a gate of its arm if its model was as sure as the gate asks; otherwise the arm goes on
     mode        under a certificate only its mode's models stand in reserve, and samples are left out at its rates alone
     reuse       an answer is given again only where its stream declares it: one that a model gave in time, to a sample from which
                 this one is known to differ by no more than declared, and that is no older than declared
@@ -30,6 +31,7 @@ from typing import Any, Final
 from hedgerow.core import Core, Criticality, LocalModel
 from hedgerow.core import records as r
 from hedgerow.core.breaker import State
+from hedgerow.simulation.answering import gates
 from hedgerow.simulation.drawing import Scene
 from hedgerow.simulation.governing import bears
 from hedgerow.simulation.transfer import NEVER_NS
@@ -130,6 +132,9 @@ class Checker:
         self._forgotten: set[int] = set()
         self._local_done: set[int] = set()
         self._models_done: set[tuple[int, str]] = set()
+        self._sure: dict[tuple[int, str], float | None] = {}
+        self._gates = {arm.name: gates(arm) for arm in scene.table.arms}
+        self._arms: dict[int, str] = {}  # by request, the arm that was decided on last
         self._sent_bytes: dict[int, int] = {}
         self._crossing: dict[int, str] = {}  # by request, what model its attempt under way will have answered with
         self._stopped: set[int] = set()
@@ -247,6 +252,7 @@ class Checker:
         if busy is not None and event.last == len(self._models[busy.model].segment_bound_ns) - 1:
             self._local_done.add(busy.request)
             self._models_done.add((busy.request, busy.model))
+            self._sure[busy.request, busy.model] = event.confidence
 
     def _answer(self, event: r.AnswerArrived) -> None:
         self._came.add(event.request)
@@ -279,6 +285,7 @@ class Checker:
         if entry is None:
             self._fail("once", f"request {record.request} is decided, and is not waiting for anything")
             return
+        self._arms[record.request] = record.arm
         entry.admitted = bool(record.reserve) and record.reason is not r.Reason.NOTHING_FITS and not entry.background
         self._fresh = self._fresh or entry.admitted
         crossing, column = self._columns.get(record.arm, (None, -1))
@@ -358,6 +365,8 @@ class Checker:
         size = self._payload_bytes(request, action.model, action.joint, action.codec)
         self._sent_bytes[request] = self._sent_bytes.get(request, 0) + size
         self._crossing[request] = action.model
+        if self._stops(request):
+            self._fail("gate", f"request {request} crosses, and its answer was to stand at a gate")
         self._bytes_left -= size
         if entry is None or action.useful_until_ns != entry.useful_ns:
             self._fail("honest", f"request {request} is sent as useful until {action.useful_until_ns} ns, and is not")
@@ -399,6 +408,8 @@ class Checker:
         local, remote = action.source is r.Source.LOCAL, action.source is r.Source.REMOTE
         again = action.source is r.Source.REUSED
         self._check_again(entry, action)
+        if (action.reason is r.Reason.CONFIDENT_AT_GATE) and not self._stops(action.request):
+            self._fail("gate", f"request {action.request} stops at a gate, and no model of its arm was sure enough")
         in_time = self._now <= entry.deadline_ns
         if (action.status is r.Status.ANSWERED) != ((local or remote or again) and in_time):
             self._fail(
@@ -423,6 +434,14 @@ class Checker:
             self._check_full(action.request)
         elif self._carries and not entry.unruly:
             self.suspects.append(action.request)
+
+    def _stops(self, request: int) -> bool:
+        """Whether a gate of its arm was met by a model that was as sure as it asks."""
+        for model, at_least in self._gates.get(self._arms.get(request, ""), ()):
+            sure = self._sure.get((request, model))
+            if sure is not None and sure >= at_least:
+                return True
+        return False
 
     def _check_again(self, entry: Entry, action: r.Deliver) -> None:
         """That an answer which is given again may be, and that only a model's own in time is kept for it."""

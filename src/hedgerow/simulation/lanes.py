@@ -25,11 +25,11 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from hedgerow.core.arms import RAW_SAMPLE, ArmTable, CrossStep
+from hedgerow.core.arms import RAW_SAMPLE, ArmTable, CrossStep, LocalModel
 from hedgerow.core.records import SECOND
 from hedgerow.errors import UsageError
 from hedgerow.planning.arms import Tiers, cloud_segments_ns
-from hedgerow.profiling.profile import Profile
+from hedgerow.profiling.profile import ModelProfile, Profile
 from hedgerow.profiling.times import SAMPLES_FOR_QUANTILE, IdleAndLoaded, Times
 
 Floats = NDArray[np.float64]
@@ -115,12 +115,15 @@ class LaneTimes:
     """The drawn times of one lane. `request` counts this lane's requests from 0 (any order near the newest is quick)."""
 
     def __init__(
-        self, works: Mapping[str, Work], streams: Streams, *, persistence: float = 0.9, kept: int = BLOCK
-    ) -> None:
-        """`kept`: how many rows of a block stay in memory, where fewer requests than BLOCK will ever be asked for."""
+        self, works: Mapping[str, Work], streams: Streams, *, persistence: float = 0.9, kept: int = BLOCK,
+        stems: Mapping[str, tuple[str, int]] | None = None,
+    ) -> None:  # fmt: skip
+        """`kept`: how many rows of a block stay in memory, where fewer requests than BLOCK will ever be asked for. `stems`: of each
+        branch its trunk and the last segment that they share, which takes for a request what it takes the trunk."""
         if not 0 <= persistence < 1:
             raise UsageError(f"the persistence of lane times is {persistence:g}: give 0 up to, but below, 1")
         self._works, self._streams, self._persistence, self._kept = works, streams, persistence, kept
+        self._stems = dict(stems or {})
         self._shared: list[Floats] = []
         self._last_factor: float | None = None
         self._factor_draws = streams("factor")
@@ -142,7 +145,7 @@ class LaneTimes:
         for each in profile.crossings:
             works[encode_key(each.model, each.joint, each.codec)] = _work([each.encode], 0.5, tiers)
             works[size_key(each.model, each.joint, each.codec)] = _size_work(each.bytes_median, each.bytes_p90)
-        return cls(works, streams, persistence=persistence)
+        return cls(works, streams, persistence=persistence, stems=_stems(profile.models))
 
     @classmethod
     def of_cloud(
@@ -159,7 +162,7 @@ class LaneTimes:
         for each in profile.crossings:
             curve = (quantile_curve(each.decode, scale=cloud_factor),)
             works[decode_key(each.model, each.joint, each.codec)] = Work(curve, curve, 0.5)
-        return cls(works, streams, persistence=persistence)
+        return cls(works, streams, persistence=persistence, stems=_stems(profile.models))
 
     @classmethod
     def of_table(
@@ -177,11 +180,11 @@ class LaneTimes:
                     curve = (_from_bound(step.encode_median_ns, step.encode_bound_ns),)
                     works[encode_key(*arm.sends(position), step.codec)] = Work(curve, curve, correlation)
                     works[size_key(*arm.sends(position), step.codec)] = _size_work(step.up_bytes, step.up_bytes)
-        return cls(works, streams, persistence=persistence)
+        return cls(works, streams, persistence=persistence, stems=_stems(table.locals))
 
     def drawn_from(self, streams: Streams, *, kept: int = BLOCK) -> "LaneTimes":
         """Another lane of the same distributions (which are shared, not copied), drawn from other streams."""
-        return LaneTimes(self._works, streams, persistence=self._persistence, kept=min(kept, BLOCK))
+        return LaneTimes(self._works, streams, persistence=self._persistence, kept=min(kept, BLOCK), stems=self._stems)
 
     def segments_ns(self, request: int, model: str, first: int, last: int, *, loaded: bool = False) -> tuple[int, ...]:
         """The times (ns) of segments first..last of `model` for this request; UsageError for a model without times."""
@@ -209,6 +212,9 @@ class LaneTimes:
         z = math.sqrt(work.correlation) * self._factor(number) + math.sqrt(1 - work.correlation) * own
         found = np.array([np.interp(row, _GRID, curve) for row, curve in zip(z, curves, strict=True)])
         rounded: NDArray[np.int64] = np.maximum(found.T.round(), 1.0).astype(np.int64)
+        if name in self._stems:
+            trunk, shared = self._stems[name]
+            rounded[:, : shared + 1] = self.block(number, trunk, loaded=loaded)[:, : shared + 1]
         return rounded
 
     def _row(self, request: int, name: str, loaded: bool) -> tuple[int, ...]:
@@ -236,6 +242,10 @@ class LaneTimes:
             self._last_factor = value
             self._shared.append(np.array(row))
         return self._shared[number]
+
+
+def _stems(models: Sequence[ModelProfile] | Sequence[LocalModel]) -> dict[str, tuple[str, int]]:
+    return {model.name: (model.trunk, model.shared) for model in models if model.trunk}
 
 
 def _work(times: Sequence[IdleAndLoaded], correlation: float, tiers: Tiers) -> Work:

@@ -1,7 +1,7 @@
 """Leaving models and arms out, so that two worlds differ in nothing but what may be chosen.
 
 Rules: a pattern is of a whole name, as a shell's (`*`, `?`, `[...]`); a model whose name matches is not there at all, neither as an
-arm nor in reserve; an arm whose name matches is not offered, its models stay; a pattern that matches nothing is refused, for it
+arm nor in reserve, and neither are its branches; an arm whose name matches is not offered, its models stay; a pattern that matches nothing is refused, for it
 is a slip of the pen; the reference stays, and so does one model.
 """
 
@@ -23,7 +23,8 @@ def matches(name: str, patterns: Sequence[str]) -> bool:
 
 def models_left(profile: Profile, patterns: Sequence[str]) -> Profile:
     """The profile without the models whose names match; UsageError where the reference would go."""
-    gone = [model.name for model in profile.models if matches(model.name, patterns)]
+    named = {model.name for model in profile.models if matches(model.name, patterns)}
+    gone = [model.name for model in profile.models if model.name in named or model.trunk in named]
     if not gone:
         return profile
     if profile.reference in gone:
@@ -38,8 +39,13 @@ def models_left(profile: Profile, patterns: Sequence[str]) -> Profile:
 
 
 def _of(arm: str, models: Collection[str]) -> bool:
-    """Whether an arm is one of these models'."""
-    return any(arm == f"local:{name}" or arm.startswith((f"cloud:{name}:", f"split:{name}@")) for name in models)
+    """Whether an arm is one of these models', or its head or tail is."""
+    return any(
+        arm == f"local:{name}"
+        or arm.startswith((f"cloud:{name}:", f"split:{name}@", f"split:{name}>"))
+        or (arm.startswith("split:") and f">{name}@" in arm)
+        for name in models
+    )
 
 
 def arms_left(table: ArmTable, patterns: Sequence[str]) -> ArmTable:

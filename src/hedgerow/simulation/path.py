@@ -29,7 +29,7 @@ def run_whole(alone: Alone, asked: Asked, plan: Plan) -> Told:
 
 def follow(alone: Alone, asked: Asked, way: Way, disagreement_mj: float) -> Told | None:
     """One request under one arm; None where the core does not offer it."""
-    offered = bool(alone.table.busy_ns[way.column] <= asked.available_ns)
+    offered = alone.offered(asked, way)
     if way.whole is not None and not asked.background:
         if not asked.guaranteed:  # only what the core itself would run stands here
             stands = asked.plan is not None and way.whole is asked.plan.model
@@ -43,8 +43,8 @@ class Path:
     """The way of one request under one arm; `at` is the moment up to which it is told, the lane being free then."""
 
     __slots__ = (
-        "alone", "asked", "at", "disagreement_mj", "eager", "ended", "joints", "place", "plan", "result", "straight", "told",
-        "way",
+        "alone", "asked", "at", "disagreement_mj", "eager", "ended", "joints", "place", "plan", "refused", "result", "straight",
+        "told", "way",
     )  # fmt: skip
 
     def __init__(self, alone: Alone, asked: Asked, way: Way, disagreement_mj: float) -> None:
@@ -55,6 +55,7 @@ class Path:
         self.joints: dict[str, int] = {}
         self.result: LocalModel | None = None
         self.ended = ""  # the model that has just run to its end
+        self.refused = ""  # the model whose answer a gate did not let stand
 
     # ------------------------------------------------------------------------------------------------------ how it ends
 
@@ -113,6 +114,7 @@ class Path:
                 if self.alone.stops(self.asked, step, self.ended):
                     self.place = len(self.way.steps)
                     return None
+                self.refused = self.alone.table.arms[self.way.column].before(self.place)
             elif not (isinstance(step, RunStep) and self.joints.get(step.model, -1) >= step.last):
                 return step
             self.place += 1
@@ -134,7 +136,7 @@ class Path:
                 longest = self.alone.longest_ns(step.model, first, step.last)
             else:
                 first, longest = 0, step.encode_bound_ns
-                if self.way.sends[1] >= 0 and self.joints.get(self.way.sends[0], -1) != self.way.sends[1]:
+                if self.way.sends[1] >= 0 and not self.alone.holds(*self.way.sends, self.joints):
                     return self._local(self.at)  # the reserve went past this joint
             if not self._may_block(longest):
                 if not counted:
@@ -166,16 +168,35 @@ class Path:
             self._cancelled(times[: last - first + 1], limit)
             return self._local(limit)
         self._busy(end - self.at)
-        self.at, self.joints[step.model] = end, last
-        model = self.alone.table.local(step.model)
-        self.ended = step.model if last == model.last else ""
-        if last == model.last:
-            if self.result is None or model.quality >= self.result.quality:
+        self.at = end
+        self._came_to(step.model, last)
+        if not self.ended and plan is not None:
+            self._replan(plan)
+        return self._local(self.at) if self._settled() else None
+
+    def _came_to(self, name: str, last: int) -> None:
+        """A run of this model has ended at this joint: what it leaves for its kin, and whether its answer stands for now."""
+        table = self.alone.table
+        for kin, joint in table.left_by(name, last):
+            self.joints[kin] = max(self.joints.get(kin, -1), joint)
+        model, held = table.local(name), self.result
+        self.ended = name if last == model.last else ""
+        if self.ended:
+            if held is None or model.quality >= held.quality or held.name == self.refused:
                 self.result = model
             self.plan = None
-        elif plan is not None:
-            self._replan(plan)
-        return self._local(self.at) if self.result is not None and asked.safety else None
+
+    def _settled(self) -> bool:
+        """Whether its own answer is delivered now (`core.Core._settle`), the arm not being under way beyond the device."""
+        if self.result is None:
+            return False
+        if self._step() is None:
+            return True
+        arm = self.alone.table.arms[self.way.column]
+        if arm.refines:
+            better = self.alone.table.local(arm.model).quality > self.result.quality
+            return not better and self.result.name != self.refused
+        return self.asked.safety
 
     def _replan(self, plan: Plan) -> None:
         """`core.reserves.Reserves.at_joint`."""
@@ -248,12 +269,10 @@ class Path:
             self._cancelled(times, limit)
             return self._local(limit)
         self._busy(done - self.at)
-        self.at, self.result, self.plan = done, plan.model, None
-        self.joints[plan.model.name], self.ended = plan.model.last, plan.model.name
-        waits = crossed is None and self._step() is not None
-        pending = waits or (crossed is not None and moment > done)
-        if asked.safety or done >= asked.hold_ns or not pending:
+        self.at = done
+        self._came_to(plan.model.name, plan.model.last)
+        if crossed is None:
+            return self._local(done) if done >= asked.hold_ns or self._settled() else self.walk()
+        if asked.safety or done >= asked.hold_ns or moment <= done:
             return self._local(done)
-        if waits:
-            return self.walk()
         return self._remote(moment) if answers and moment < asked.hold_ns else self._local(min(moment, asked.hold_ns))

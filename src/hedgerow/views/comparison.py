@@ -18,9 +18,11 @@ from hedgerow.views.blank import blank
 WIDTH_PX, HEIGHT_PX, DPI = 1200, 640, 100
 OURS: Final = "hedgerow"
 FAMILIES: Final = {
-    "local": "#0072B2", "picture": "#E69F00", "split": "#009E73", "raw": "#CC79A7", "none": "#DDDDDD",
+    "local": "#0072B2", "picture": "#E69F00", "split": "#009E73", "raw": "#CC79A7", "exit": "#56B4E9",
+    "cascade": "#000000", "reused": "#F0E442", "none": "#DDDDDD",
 }  # fmt: skip
-"""Colours of Okabe and Ito: apart for most eyes. What an arm does: here, a compressed picture, features, the sample as it is."""
+"""Colours of Okabe and Ito: apart for most eyes. What an arm does: here, a compressed picture, features, the sample as it is; a gate before
+more work here, or before a crossing; the last answer again."""
 _LATE_FLOOR: Final = 1e-5
 
 
@@ -44,6 +46,10 @@ def family(arm: str) -> str:
         return "none"
     if arm.startswith("local:"):
         return "local"
+    if arm.startswith(("exit:", "cascade:")):
+        return arm.partition(":")[0]
+    if arm == "reuse":
+        return "reused"
     if arm.startswith("split:"):
         return "split"
     return "raw" if arm.endswith(":raw") else "picture"

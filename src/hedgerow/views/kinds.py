@@ -1,16 +1,18 @@
-"""Six ways in which a request can end, and how each is drawn; the same in every view."""
+"""Eight ways in which a request can end, and how each is drawn; the same in every view."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from hedgerow.core.records import Source
+from hedgerow.core.records import Reason, Source
 
 
 class Kind(StrEnum):
     """Who gave the answer."""
 
     DEVICE = "device"  # a local arm, chosen as such
+    EXIT = "exit"  # an early exit was sure enough, and the rest was not run
+    CASCADE = "cascade"  # the small model was sure enough, and the bigger one was not asked
     RESERVE = "reserve"  # the device, in place of a remote arm that did not come
     SPLIT = "split"  # begun on the device, ended in the cloud
     CLOUD = "cloud"  # the compressed input went to the cloud
@@ -30,6 +32,8 @@ class Look:
 
 LOOKS: Final[dict[Kind, Look]] = {
     Kind.DEVICE: Look("yellow", "#E69F00", "s", "d"),
+    Kind.EXIT: Look("bright_yellow", "#56B4E9", "P", "e"),
+    Kind.CASCADE: Look("white", "#000000", "*", "a"),
     Kind.RESERVE: Look("magenta", "#CC79A7", "D", "r"),
     Kind.SPLIT: Look("cyan", "#009E73", "^", "s"),
     Kind.CLOUD: Look("bright_blue", "#0072B2", "o", "c"),
@@ -38,10 +42,14 @@ LOOKS: Final[dict[Kind, Look]] = {
 }
 
 
-def kind_of(source: str, arm: str) -> Kind:
-    """From an answer's source and arm name ("cloud:...", "split:...", else local)."""
+def kind_of(source: str, arm: str, reason: str = "") -> Kind:
+    """From an answer's source, its arm's name and why it was given. An arm with gates ("cascade:MODELS>ARM", "exit:MODEL@EXITS") is
+    called by what lies behind its last one, unless it stopped at one."""
+    last = arm.partition(">")[2] if arm.startswith("cascade:") else arm
     if source == Source.REMOTE:
-        return Kind.SPLIT if arm.startswith("split:") else Kind.CLOUD
+        return Kind.SPLIT if last.startswith("split:") else Kind.CLOUD
     if source == Source.LOCAL:
-        return Kind.RESERVE if arm.startswith(("cloud:", "split:")) else Kind.DEVICE
+        if reason == Reason.CONFIDENT_AT_GATE:
+            return Kind.CASCADE if arm.startswith("cascade:") else Kind.EXIT
+        return Kind.RESERVE if last.startswith(("cloud:", "split:")) else Kind.DEVICE
     return Kind.REUSED if source == Source.REUSED else Kind.NONE

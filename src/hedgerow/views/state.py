@@ -86,7 +86,7 @@ class ViewState:
 
     def _answer(self, message: Mapping[str, Any]) -> None:
         status, age_ms = str(message.get("status", "")), float(message.get("age_ms", 0.0))
-        kind = kind_of(str(message.get("source", "")), str(message.get("arm", "")))
+        kind = kind_of(str(message.get("source", "")), str(message.get("arm", "")), str(message.get("reason", "")))
         late = status not in (Status.ANSWERED, Status.SAFE_VALUE) or age_ms > self.deadline_ms
         self.shots.append(Shot(float(message["t_ms"]), age_ms, kind, late))
         self.answers += 1

@@ -137,6 +137,8 @@ def _add_legend(figure: Any, drives: Mapping[str, Sequence[Dot]]) -> None:
     present = {dot.kind for dots in drives.values() for dot in dots}
     words = {
         Kind.DEVICE: "device: a local arm was chosen",
+        Kind.EXIT: "exit: an early exit was sure enough",
+        Kind.CASCADE: "cascade: the small model was sure enough",
         Kind.RESERVE: "reserve: the device answered for the cloud",
         Kind.SPLIT: "split: begun here, ended in the cloud",
         Kind.CLOUD: "cloud: compressed input",

@@ -13,11 +13,13 @@ from hedgerow.assurance.certification import checker
 from hedgerow.assurance.certification import document as d
 from hedgerow.assurance.certification.inputs import profile_digest
 from hedgerow.assurance.certification.streams import Declared, DeclaredStream, parse_streams
-from hedgerow.core.arms import Arm, ArmTable, CrossStep, LocalModel
+from hedgerow.core.arms import Arm, ArmTable, CrossStep, LocalModel, RunStep
 from hedgerow.core.certificate import Allowance, Blocking, Certificate, Mode
 from hedgerow.core.records import Margins, Stream
 from hedgerow.errors import UsageError
 from hedgerow.models.task import Task
+from hedgerow.planning.composing import encoder_of
+from hedgerow.profiling.agreement import local_name
 from hedgerow.profiling.host import processor
 from hedgerow.profiling.profile import Profile
 
@@ -136,9 +138,12 @@ class CertificateFile:
             if any(now > then for now, then in pairs):
                 raise UsageError(f"model '{model.name}' has bounds above those that {self.path} certifies; {_AGAIN}")
         holds = {each.arm: each.hold_ns for each in self.document.holds}
-        for arm in table.arms:
+        for arm in table.arms:  # one with gates is made of certified models and a certified crossing, or of none
+            name = encoder_of(arm.name) or next(
+                local_name(each.model) for each in arm.steps if isinstance(each, RunStep)
+            )
             encode = max((each.encode_bound_ns for each in arm.steps if isinstance(each, CrossStep)), default=0)
-            if arm.name not in holds or encode > holds[arm.name]:
+            if name not in holds or encode > holds[name]:
                 raise UsageError(f"arm '{arm.name}' is not among those that {self.path} certifies; {_AGAIN}")
 
 

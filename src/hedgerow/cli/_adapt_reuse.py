@@ -1,0 +1,60 @@
+"""`hedgerow adapt reuse`: how much a frame may differ before the last answer no longer stands."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(group: typer.Typer) -> None:
+    """Add the verb."""
+    group.command("reuse")(reuse)
+
+
+def reuse(
+    task: Annotated[Path, typer.Argument(help="A task file.")],
+    images: Annotated[Path, typer.Option(help="A folder of pictures, from which sequences are made; 3 of 10 judge.")],
+    clip: Annotated[
+        list[Path] | None, typer.Option("--clips", help="A video of yours (extra `video`); may be given again.")
+    ] = None,
+    at_most: Annotated[float, typer.Option(help="Share of frames whose reused answer may differ.")] = 0.05,
+    level: Annotated[float, typer.Option(help="Confidence with which that holds.")] = 0.95,
+    age_max_ms: Annotated[float, typer.Option(help="For how long an answer may stand at most.")] = 1000.0,
+    model: Annotated[list[str] | None, typer.Option(help="Who answers (default: every model of the task).")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the motion that is made.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Calibrate `reuse_below` on sequences made from pictures and on clips, and judge it on others."""
+    from hedgerow.adaptation.reusing import Watcher, calibrate, judge
+    from hedgerow.adaptation.sources import of_parts, picture_paths
+    from hedgerow.cli._adapt_all import progress
+    from hedgerow.codecs.video import read_clip
+    from hedgerow.models.task import Task
+
+    opened, say = Task.load(task), progress()
+    models = tuple(model or [each.name for each in opened.models])
+    for each in models:
+        opened.model(each)
+    paths = picture_paths(images)
+    calibrating, judging = of_parts(paths, "train", "calibrate"), of_parts(paths, "judge")
+    with Watcher(opened, models) as watcher:
+        filmed = [watcher.track(each.name, read_clip(each), made=False) for each in clip or ()]
+        tracks = [*watcher.made(calibrating, seed=seed, say=say), *filmed]
+        found = calibrate(tracks, at_most=at_most, level=level, age_max_ms=age_max_ms)
+        others = watcher.made(judging, seed=seed, say=say)
+    judged = {each: judge(others, each, found.reuse_below, age_max_ms) for each in models} if others else {}
+    if as_json:
+        print(json.dumps({"reuse": asdict(found), "judged": judged}))
+        return
+    print(f"reuse_below = {found.reuse_below:g}\nreuse_age_max_ms = {age_max_ms:g}")
+    print(
+        f"calibrated on {found.units} sequences and seconds ({found.sources['made']} made frames, {found.sources['filmed']} filmed):"
+        f" {found.reused:.1%} of frames reused, {found.loss:.2%} reused and different; asked {at_most:g} at {level:g}"
+    )
+    for each, figures in judged.items():
+        print(
+            f"judged on {len(others)} made sequences, {each}: {figures['reused']:.1%} reused, {figures['agreement']:.1%} of all"
+            f" answers as without ({figures['agreement_of_reused']:.1%} of those reused)"
+        )
