@@ -132,6 +132,7 @@ PACKAGES: dict[str, list[str]] = {
         "simulation/parts.py",
         "simulation/scenario.py",
         "simulation/learning/judging.py",  # the standard scenario with shorter worlds
+        "simulation/learning/gating.py",  # profiles with one field changed
     ],  # files of records: journals, profiles, certificates, scenarios
     "psutil": ["profiling/host.py", "campaigns"],
     "matplotlib": ["views"],
