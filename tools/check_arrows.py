@@ -102,8 +102,11 @@ PACKAGES: dict[str, list[str]] = {
     "onnx": [
         "models",
         "campaigns/small_task.py",
+        "adaptation/exits/network_file.py",
+        "adaptation/exits/heads.py",
         "adaptation/quantise_layers.py",
         "adaptation/quantise_ranges.py",
+        "adaptation/quantise_rounding.py",
         "adaptation/quantise_write.py",
     ],  # where models are opened, written in another precision, and where the campaign makes its own
     # the campaign's oracle asks it directly, past everything under test
@@ -130,6 +133,7 @@ PACKAGES: dict[str, list[str]] = {
         "simulation/parts.py",
         "simulation/scenario.py",
         "simulation/learning/judging.py",  # the standard scenario with shorter worlds
+        "simulation/learning/gating.py",  # profiles with one field changed
     ],  # files of records: journals, profiles, certificates, scenarios
     "psutil": ["profiling/host.py", "campaigns"],
     "matplotlib": ["views"],
@@ -144,6 +148,8 @@ PACKAGES: dict[str, list[str]] = {
         "simulation/learning/network.py",
         "simulation/learning/training.py",
         "simulation/learning/warming.py",
+        "adaptation/exits/training_resnet.py",  # an extra, `adapt`: trained here, and run without it
+        "adaptation/exits/training_heads.py",
         "adaptation/text/training_text.py",  # an extra, `adapt`: what it trains runs without
     ],
     "rich": ["views", "cli"],
