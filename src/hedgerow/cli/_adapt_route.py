@@ -17,11 +17,17 @@ def register(group: typer.Typer) -> None:
 
 def route(
     task: Annotated[Path, typer.Argument(help="A task file.")],
-    images: Annotated[Path, typer.Option(help="A folder of pictures of the usual kind: 4 of 10 teach, 3 calibrate, 3 judge.")],
+    images: Annotated[
+        Path, typer.Option(help="A folder of pictures of the usual kind: 4 of 10 teach, 3 calibrate, 3 judge.")
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Write the router (.npz) here.")],
-    model: Annotated[str | None, typer.Option(help="Whose answers are looked at (default: the first that is no reference).")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Whose answers are looked at (default: the first that is no reference).")
+    ] = None,
     false_alarm: Annotated[float, typer.Option(help="Share of usual samples that may be called unusual.")] = 0.05,
-    unusual: Annotated[list[Path] | None, typer.Option(help="A folder of unusual pictures, to see how many are found.")] = None,
+    unusual: Annotated[
+        list[Path] | None, typer.Option(help="A folder of unusual pictures, to see how many are found.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of what the reservoir keeps.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
@@ -42,7 +48,10 @@ def route(
     scorer.save(out)
     judge = of_parts(paths, "judge")
     told = routing.alarms(scorer, routing.see(opened, name, judge, say=say), false_alarm) if judge else None
-    found = {each: routing.alarms(scorer, routing.see(opened, name, pictures, say=say), false_alarm) for each, pictures in others.items()}
+    found = {
+        each: routing.alarms(scorer, routing.see(opened, name, pictures, say=say), false_alarm)
+        for each, pictures in others.items()
+    }
     if as_json:
         shares = {each: counted.alarms / counted.samples for each, counted in found.items()}
         print(json.dumps({"false_alarm": false_alarm, "judged": asdict(told) if told else None, "found": shares}))

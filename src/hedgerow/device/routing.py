@@ -163,4 +163,3 @@ class Router:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
