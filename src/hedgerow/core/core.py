@@ -258,7 +258,7 @@ class Core:
         fits: dict[str, int] = {}
         if self.policy.uses_reserve and not flight.background:
             fits = self._make_room(flight)
-            flight.plan = self._reserves.held(flight, fits)
+            flight.plan = self._reserves.held(flight, fits, now)
             if flight.plan is None:
                 plans = self._reserves.allowed(flight)
                 flight.guaranteed = not plans
