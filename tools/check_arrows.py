@@ -102,6 +102,8 @@ PACKAGES: dict[str, list[str]] = {
     "onnx": [
         "models",
         "campaigns/small_task.py",
+        "adaptation/exits/network_file.py",
+        "adaptation/exits/heads.py",
         "adaptation/quantise_layers.py",
         "adaptation/quantise_ranges.py",
         "adaptation/quantise_write.py",
@@ -145,6 +147,8 @@ PACKAGES: dict[str, list[str]] = {
         "simulation/learning/network.py",
         "simulation/learning/training.py",
         "simulation/learning/warming.py",
+        "adaptation/exits/training_resnet.py",  # an extra, `adapt`: trained here, and run without it
+        "adaptation/exits/training_heads.py",
         "adaptation/text/training_text.py",  # an extra, `adapt`: what it trains runs without
     ],
     "rich": ["views", "cli"],

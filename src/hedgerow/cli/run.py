@@ -50,6 +50,7 @@ def run(
     certificate: Annotated[
         Path | None, typer.Option(help="Run its streams, each at its own period, under its rules (needs --profile).")
     ] = None,
+    arbitration: Annotated[Path | None, typer.Option(help="Rules for models that see different things.")] = None,
     repeat: Annotated[int | None, typer.Option(min=1, help="Go through the folder so many times.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Go on for so long instead.")] = None,
     determinism: Annotated[
@@ -66,8 +67,6 @@ def run(
     from hedgerow.device.session import Session, address_of, open_task
 
     steady = by_name(determinism)
-    if repeat is not None and seconds is not None:
-        raise UsageError("give --repeat or --seconds, not both")
     if server is not None:
         address_of(server)
     opened = open_task(task)
@@ -76,12 +75,13 @@ def run(
     if proof is not None:
         deadline_ms = max(each.deadline_ns for each in proof.governing().streams) / 1e6
     a_second = sum(1e9 / each for each in periods_ns.values())
-    count = round(seconds * a_second) if seconds is not None else len(samples) * (repeat or 1)
+    count = _count(seconds, repeat, len(samples), a_second)
     how = ", ".join(str(name) for name in periods_ns if name) or criticality
     title = f"hedgerow run   {opened.name}   {server or 'device alone'}   {deadline_ms:g} ms, {how}, {policy}"
     with ExitStack() as stack:
         say: Callable[[str], None] = _say
-        made = {"profile": profile, "policy": policy, "journal": journal, "certificate": proof, "determinism": steady}
+        made: dict[str, Any] = {"profile": profile, "policy": policy, "certificate": proof, "arbitration": arbitration}
+        made |= {"journal": journal, "determinism": steady}
         stream = {"deadline_ms": deadline_ms, "criticality": criticality, "period_ms": 1000.0 / rate}
         frames = samples if profile is None else ()
         session = stack.enter_context(
@@ -93,10 +93,17 @@ def run(
         teller = stack.enter_context(Teller(_answer_line if as_json else lambda _answer: None))
         summary = Summary(deadline_ms, teller.tell, look=routing(stack, session, router, spool, send, _say))
         session.listen(summary.watch)
-        offer(session, list(samples.values()), summary, list(schedule(periods_ns, max(1, count))))
+        offer(session, list(samples.values()), summary, list(schedule(periods_ns, count)))
     print(json.dumps({"summary": summary.to_dict()}) if as_json else summary.text())
     if proof is not None and (summary.withdrawn or summary.late):
         raise typer.Exit(1)
+
+
+def _count(seconds: float | None, repeat: int | None, samples: int, a_second: float) -> int:
+    """How many samples are offered."""
+    if repeat is not None and seconds is not None:
+        raise UsageError("give --repeat or --seconds, not both")
+    return max(1, round(seconds * a_second) if seconds is not None else samples * (repeat or 1))
 
 
 def _live(stack: ExitStack, session: "Session", title: str, deadline_ms: float) -> Callable[[str], None]:
@@ -199,6 +206,7 @@ class Summary:
     energy_mj: float = 0.0
     interrupted: bool = False
     withdrawn: int = 0
+    differing: int = 0
     lock: threading.Condition = field(default_factory=threading.Condition)
 
     def take(self, answer: "Answer", latency_ms: float) -> None:
@@ -217,8 +225,10 @@ class Summary:
             self.lock.notify_all()
 
     def watch(self, _now_ns: int, _event: object, outcome: "Outcome") -> None:
-        """A listener for Session.listen: counts withdrawals."""
-        self.withdrawn += sum(type(record).__name__ == "CertificateWithdrawn" for record in outcome.records)
+        """A listener for Session.listen: counts withdrawals, and requests whose models saw different things."""
+        kinds = [type(record).__name__ for record in outcome.records]
+        self.withdrawn += kinds.count("CertificateWithdrawn")
+        self.differing += kinds.count("Arbitrated")
 
     def to_dict(self) -> dict[str, Any]:
         """For machines."""
@@ -240,6 +250,7 @@ class Summary:
             "uplink_bytes": self.uplink_bytes,
             "energy_mj": round(self.energy_mj, 1),
             "withdrawn": self.withdrawn,
+            "views_differed": self.differing,
             "interrupted": self.interrupted,
         }
 
@@ -261,6 +272,10 @@ class Summary:
         for title, counts in counted.items() if self.by_mode else list(counted.items())[:3]:
             lines.append(f"{title:<9} " + ", ".join(f"{name} {count}" for name, count in counts.most_common()))
         lines.append(f"used      {self.uplink_bytes:,} bytes up, {self.energy_mj:,.0f} mJ (modelled)")
+        if self.differing:
+            lines.append(
+                f"views     differed {self.differing} times: the journal holds each with the rule that decided"
+            )
         if self.withdrawn:
             lines.append(f"the certificate was withdrawn {self.withdrawn} times: see the lines above, or the journal")
         return "\n".join(lines)
