@@ -48,6 +48,7 @@ def run(
     certificate: Annotated[
         Path | None, typer.Option(help="Run its streams, each at its own period, under its rules (needs --profile).")
     ] = None,
+    arbitration: Annotated[Path | None, typer.Option(help="Rules for models that see different things.")] = None,
     repeat: Annotated[int | None, typer.Option(min=1, help="Go through the folder so many times.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Go on for so long instead.")] = None,
     determinism: Annotated[
@@ -75,11 +76,11 @@ def run(
     title = f"hedgerow run   {opened.name}   {server or 'device alone'}   {deadline_ms:g} ms, {how}, {policy}"
     with ExitStack() as stack:
         view, say = None, _say
-        made = {"profile": profile, "policy": policy, "journal": journal, "certificate": proof, "determinism": steady}
-        stream = {"deadline_ms": deadline_ms, "criticality": criticality, "period_ms": 1000.0 / rate}
+        made: dict[str, Any] = {"profile": profile, "policy": policy, "certificate": proof, "arbitration": arbitration}
+        made |= {"journal": journal, "determinism": steady, "deadline_ms": deadline_ms, "criticality": criticality}
         frames = samples if profile is None else ()
         session = stack.enter_context(
-            Session(opened, server, frames=frames, say=lambda text: say(text), **made, **stream)  # type: ignore[arg-type]
+            Session(opened, server, frames=frames, say=lambda text: say(text), period_ms=1000.0 / rate, **made)
         )
         if sys.stderr.isatty() and not as_json:
             from hedgerow.views.process import LiveView
@@ -186,6 +187,7 @@ class Summary:
     energy_mj: float = 0.0
     interrupted: bool = False
     withdrawn: int = 0
+    differing: int = 0
     lock: threading.Condition = field(default_factory=threading.Condition)
 
     def take(self, answer: "Answer", latency_ms: float) -> None:
@@ -204,8 +206,10 @@ class Summary:
             self.lock.notify_all()
 
     def watch(self, _now_ns: int, _event: object, outcome: "Outcome") -> None:
-        """A listener for Session.listen: counts withdrawals."""
-        self.withdrawn += sum(type(record).__name__ == "CertificateWithdrawn" for record in outcome.records)
+        """A listener for Session.listen: counts withdrawals, and requests whose models saw different things."""
+        kinds = [type(record).__name__ for record in outcome.records]
+        self.withdrawn += kinds.count("CertificateWithdrawn")
+        self.differing += kinds.count("Arbitrated")
 
     def to_dict(self) -> dict[str, Any]:
         """For machines."""
@@ -227,6 +231,7 @@ class Summary:
             "uplink_bytes": self.uplink_bytes,
             "energy_mj": round(self.energy_mj, 1),
             "withdrawn": self.withdrawn,
+            "views_differed": self.differing,
             "interrupted": self.interrupted,
         }
 
@@ -248,6 +253,10 @@ class Summary:
         for title, counts in counted.items() if self.by_mode else list(counted.items())[:3]:
             lines.append(f"{title:<9} " + ", ".join(f"{name} {count}" for name, count in counts.most_common()))
         lines.append(f"used      {self.uplink_bytes:,} bytes up, {self.energy_mj:,.0f} mJ (modelled)")
+        if self.differing:
+            lines.append(
+                f"views     differed {self.differing} times: the journal holds each with the rule that decided"
+            )
         if self.withdrawn:
             lines.append(f"the certificate was withdrawn {self.withdrawn} times: see the lines above, or the journal")
         return "\n".join(lines)
