@@ -187,3 +187,12 @@ def test_the_way_an_exit_shortens_what_is_held_is_seen_by_the_calendar() -> None
     script.arrive(11, "camera")
     held = [each for each in script.told() if isinstance(each, r.ReserveChosen)]
     assert [(each.plan, each.reason) for each in held] == [("early", r.Reason.LATEST_START)]
+
+
+def test_an_audit_asks_a_whole_model_and_not_its_exit() -> None:
+    remote = Arm("cloud", (cross("jpeg"), run(TRUNK, tier="cloud")), 0.99)
+    script = Script(ArmTable((*EXITS_ONLY.arms, remote), EXITS_ONLY.locals), CAMERA, policy="cloud", audit_share=1.0)
+    (encode,) = script.arrive(10, "camera")
+    assert isinstance(encode, r.Encode)
+    script.encoded(12, encode.job)
+    assert runs(script.answered(40, 0)) == [("trunk", 0, 3)]
