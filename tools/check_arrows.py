@@ -119,6 +119,7 @@ PACKAGES: dict[str, list[str]] = {
     "PIL": [
         "codecs",
         "adaptation/sequences.py",
+        "device/spool.py",
         "models/frames.py",
         "models/preparation.py",
         "demo/frames.py",
