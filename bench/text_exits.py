@@ -53,6 +53,13 @@ def main() -> int:
     encoder, *heads = ((folder / model["file"]).read_bytes() for model in models if model["file"].startswith(NAME))
     with np.load(folder / "scores.npz") as archive:
         scores, labels = archive["judge"].astype(np.float64), archive["judge_labels"]
+        unseen = np.concatenate([archive["calibrate"], archive["judge"]], axis=1).astype(np.float64)
+    asked, path = record["figures"]["asked"], np.array(record["figures"]["path"])
+    shares = exits.resplits(unseen, path, at_most=asked, level=record["figures"]["level"])
+    kept = sum(share <= asked for share in shares)
+    print(
+        f"{kept} of {len(shares)} resplits keep {asked:g}: {np.mean(shares):.4f} on average, {max(shares):.4f} at most"
+    )
     texts = halves(fetch_newsgroups(print)[1])[1].texts
     words = WordPiece(read_vocabulary((folder / "vocab.txt").read_bytes()))
     tensors = words.tensors(texts, tokens=record["origin"]["tokens"])
