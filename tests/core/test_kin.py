@@ -153,13 +153,15 @@ def test_an_unsure_exit_sends_the_trunks_tensors() -> None:
     assert deliveries(script.answered(60, 0)) == [("trunk", r.Source.REMOTE, r.Reason.REMOTE_IN_TIME)]
 
 
-def test_a_split_arms_reserve_becomes_the_best_exit_that_is_no_longer() -> None:
-    script = Script(EXITS_ONLY, CAMERA, policy="split")
+@pytest.mark.parametrize(("deadline_ms", "held", "at_joint"), [(100, "trunk", "trunk@2"), (80, "early", "later@2")])
+def test_a_split_arms_reserve_becomes_the_best_that_is_no_longer(deadline_ms: int, held: str, at_joint: str) -> None:
+    """The trunk's 44 ms are held where they leave the network half of the time; else the exit's 16 ms, until the joint."""
+    script = Script(EXITS_ONLY, Stream("camera", deadline_ms * MS), policy="split")
     script.arrive(10, "camera")
-    assert any(each.plan == "early" for each in script.told() if isinstance(each, r.ReserveChosen))
+    assert [each.plan for each in script.told() if isinstance(each, r.ReserveChosen)] == [held]
     script.ran(21, 1, 1, 3, 7.5)
     (chosen,) = [each for each in script.told() if isinstance(each, r.ReserveChosen)]
-    assert (chosen.plan, chosen.reason) == ("later@2", r.Reason.CHEAPER_FROM_JOINT)
+    assert (chosen.plan, chosen.reason) == (at_joint, r.Reason.CHEAPER_FROM_JOINT)
 
 
 @pytest.mark.parametrize(("name", "follows"), [("mixed here", r.Run), ("mixed split", r.Encode)])
@@ -185,3 +187,12 @@ def test_the_way_an_exit_shortens_what_is_held_is_seen_by_the_calendar() -> None
     script.arrive(11, "camera")
     held = [each for each in script.told() if isinstance(each, r.ReserveChosen)]
     assert [(each.plan, each.reason) for each in held] == [("early", r.Reason.LATEST_START)]
+
+
+def test_an_audit_asks_a_whole_model_and_not_its_exit() -> None:
+    remote = Arm("cloud", (cross("jpeg"), run(TRUNK, tier="cloud")), 0.99)
+    script = Script(ArmTable((*EXITS_ONLY.arms, remote), EXITS_ONLY.locals), CAMERA, policy="cloud", audit_share=1.0)
+    (encode,) = script.arrive(10, "camera")
+    assert isinstance(encode, r.Encode)
+    script.encoded(12, encode.job)
+    assert runs(script.answered(40, 0)) == [("trunk", 0, 3)]

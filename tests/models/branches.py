@@ -100,7 +100,7 @@ def write_copy(path: Path, of: Path, steps: int = 16) -> Path:
     model = onnx.load(of)
     for tensor in model.graph.initializer:
         values = numpy_helper.to_array(tensor)
-        grid = np.abs(values).max() / steps
+        grid = np.abs(values).max() / steps or 1.0
         tensor.CopyFrom(numpy_helper.from_array((np.round(values / grid) * grid).astype(np.float32), tensor.name))
     path.write_bytes(model.SerializeToString())
     return path

@@ -18,6 +18,7 @@ from hedgerow.core.insurance import HEAD_MARGIN, insurance
 from hedgerow.core.link import Link
 from hedgerow.core.policies import by_name
 from hedgerow.core.records import MS
+from hedgerow.core.reserves import to_hold
 from hedgerow.errors import UsageError
 from hedgerow.simulation.course import Course
 from hedgerow.simulation.drawing import draw_scene
@@ -80,7 +81,7 @@ class Single:
         fits = {}
         for desk in self.desks.values():
             fits.update(desk.starts(self.names, [], due, 0))
-        model = min((self.table.local(name) for name in fits), key=lambda each: each.tail_median_ns[0], default=None)
+        model = to_hold([self.table.local(name) for name in fits], due)
         start: int | None = None
         if model is not None:
             start = fits[model.name]

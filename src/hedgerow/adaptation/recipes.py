@@ -53,6 +53,7 @@ STEPS = (
     Step(IMAGENET, "bottleneck"),
     Step(IMAGENET, "arbitration"),
     Step("cifar10", "exits_cifar10"),
+    Step("cifar10", "arbitration_cifar10"),
     Step("newsgroups", "exits_newsgroups"),
 )
 
@@ -164,12 +165,16 @@ def merged(models: Sequence[Entry], entries: Sequence[Entry]) -> list[Entry]:
 def task_text(head: Mapping[str, Any], models: Sequence[Entry]) -> str:
     """A task file of these tables."""
     lines = ["# Written by `hedgerow adapt all`; a copy elsewhere is yours to change.", "[task]", *_lines(head)]
-    for model in models:
-        inner = {key: value for key, value in model.items() if isinstance(value, Mapping)}
-        lines += ["", "[[model]]", *_lines({key: value for key, value in model.items() if key not in inner})]
-        for key, table in inner.items():
-            lines += ["", f"[model.{key}]", *_lines(table)]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *(f"\n{model_text(model)}" for model in models)]) + "\n"
+
+
+def model_text(model: Entry) -> str:
+    """One table [[model]] of a task file."""
+    inner = {key: value for key, value in model.items() if isinstance(value, Mapping)}
+    lines = ["[[model]]", *_lines({key: value for key, value in model.items() if key not in inner})]
+    for key, table in inner.items():
+        lines += ["", f"[model.{key}]", *_lines(table)]
+    return "\n".join(lines)
 
 
 def _lines(table: Mapping[str, Any]) -> list[str]:

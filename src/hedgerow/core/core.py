@@ -62,7 +62,10 @@ class Core:
         self._links = {name: Link(name, self.limits, *out, learn, place) for place, name in enumerate(links)}
         lanes = sorted({model.lane for model in table.locals})
         self._desks = {lane: Desk(lane, table.locals, self.margins, *out) for lane in lanes}
-        self._audits = Audits(self.limits, table.locals if policy.uses_reserve else (), self._links, *out)
+        whole = tuple(
+            model for model in table.locals if not model.trunk and policy.uses_reserve
+        )  # an exit is a poor judge
+        self._audits = Audits(self.limits, whole, self._links, *out)
         self._choosing = Choosing(table, self.limits, self.prices, self._links, self._desks, self.margins.timer_ns)
         self._modes = Modes(table, self.limits, certificate, self._records)
         self._reserves = Reserves(table, self.prices, self._budgets, self._modes, self._flights, self._desks)
@@ -258,7 +261,7 @@ class Core:
         fits: dict[str, int] = {}
         if self.policy.uses_reserve and not flight.background:
             fits = self._make_room(flight)
-            flight.plan = self._reserves.held(flight, fits)
+            flight.plan = self._reserves.held(flight, fits, now)
             if flight.plan is None:
                 plans = self._reserves.allowed(flight)
                 flight.guaranteed = not plans

@@ -13,6 +13,24 @@ from hedgerow.core.insurance import cost_mj
 from hedgerow.core.modes import Modes
 from hedgerow.core.records import Criticality, Prices
 
+ROOM = 2  # a whole model is held before its branches if it takes at most this part of the time that is left
+
+
+def to_hold(fits: Iterable[LocalModel], left_ns: float) -> LocalModel | None:
+    """Of models that fit, the one to hold for a request with so much time left: the quickest, which leaves the network most time.
+
+    An exit is the quickest, and the worst, of its kin. It is held only where a whole model would leave the network less than half of
+    the time; once a head has run, the joint may make it the better reserve all the same (`at_joint`).
+    """
+    quickest: LocalModel | None = None
+    whole: LocalModel | None = None
+    for model in fits:
+        if quickest is None or model.tail_median_ns[0] < quickest.tail_median_ns[0]:
+            quickest = model
+        if not model.trunk and (whole is None or model.tail_median_ns[0] < whole.tail_median_ns[0]):
+            whole = model
+    return quickest if whole is None or left_ns < ROOM * whole.tail_bound_ns[0] else whole
+
 
 class Reserves:
     """`flights` and `desks` are the core's own, by request and by lane."""
@@ -43,20 +61,12 @@ class Reserves:
             found.update(desk.starts(allowed, others, due_ns, now_ns))
         return found
 
-    def quickest(self, fits: Iterable[str]) -> Plan | None:
-        """Of models that fit, the one that leaves the network most time."""
-        best: Plan | None = None
-        for name in fits:
-            plan = self._whole[name]
-            if best is None or plan.median_ns < best.median_ns:
-                best = plan
-        return best
-
-    def held(self, flight: Flight, fits: Collection[str]) -> Plan | None:
-        """Of models that fit, the one to hold: the quickest, or, where the device's own answer is delivered anyway, the best."""
+    def held(self, flight: Flight, fits: Collection[str], now_ns: int) -> Plan | None:
+        """Of models that fit, the one to hold; where the device's own answer is delivered anyway, the best."""
         if flight.stream.criticality is Criticality.SAFETY:
             return self.cheapest([self._whole[name] for name in fits])
-        return self.quickest(fits)
+        model = to_hold([self._whole[name].model for name in fits], flight.due_ns - now_ns)
+        return None if model is None else self._whole[model.name]
 
     def cheapest(self, plans: Collection[Plan]) -> Plan | None:
         """Of plans that fit, the one of least energy and disagreement."""

@@ -1,8 +1,8 @@
 """What the core would see of each arm on a steady link: the same figures, put into the same `View` for the same policy.
 
 One belief sample stands for the link: a steady one has no spread. The device is idle, the deadline counts from now, and the
-reserve is the local model that the core would hold: of those that fit, the quickest, which leaves the network most time. What
-stands in for an arm whose head has run is counted as the core counts it (`core/insurance.py`), so that both state one cost.
+reserve is the local model that the core would hold (`core.reserves.to_hold`). What stands in for an arm whose head has run is
+counted as the core counts it (`core/insurance.py`), so that both state one cost.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from hedgerow.core.flight import Plan
 from hedgerow.core.insurance import Insured, insurance, insured
 from hedgerow.core.policies import View
 from hedgerow.core.records import MS, Margins, Prices
+from hedgerow.core.reserves import to_hold
 from hedgerow.errors import UsageError
 
 _LARGEST = 1e7
@@ -88,7 +89,7 @@ def view_of(
         raise UsageError(f"a deadline of {deadline_ms:g} ms cannot be kept: give a number above 0")
     due_ns = int(deadline_ms * MS) - margins.deliver_ns
     fits = fitting(table, due_ns, margins)
-    reserve = fits[0] if fits else None
+    reserve = to_hold(fits, due_ns)
     fallback = reserve or min(table.locals, key=lambda model: model.tail_bound_ns[0], default=None)
     needs_ns = reserve.tail_bound_ns[0] if reserve else Plan(fallback, 0).likely_ns if fallback else 0
     available_ns = float(due_ns - needs_ns if needs_ns <= due_ns else due_ns)

@@ -16,6 +16,7 @@ from hedgerow.core.arms import Arm, CrossStep, Floats, GateStep, LocalModel, Run
 from hedgerow.core.flight import Plan
 from hedgerow.core.lanes import Forecast, Reservation, fits_behind, latest_free, latest_start, sustainable
 from hedgerow.core.records import Criticality
+from hedgerow.core.reserves import to_hold
 from hedgerow.errors import UsageError
 from hedgerow.simulation.body import ACK_BYTES, OPENING_BYTES, OVERTIME_NS, Ended, Work
 from hedgerow.simulation.clock import Clock
@@ -181,7 +182,8 @@ class Alone:
         ):  # the best, by the one price that such tables are made for
             asked.plan = self.cheapest(asked.fits, self._prices[0])[0]
         else:
-            asked.plan = min(asked.fits, key=lambda plan: plan.median_ns, default=None)
+            held = to_hold([plan.model for plan in asked.fits], due - now)
+            asked.plan = None if held is None else self.whole[held.name]
         asked.available_ns = due - now
         if asked.plan is not None:
             asked.available_ns -= asked.plan.bound_ns

@@ -149,7 +149,14 @@ class Body:
 
     def tell_deliveries(self, tell: Callable[[r.Deliver], None]) -> None:
         """Call `tell` with every answer that is handed over, as the device's shell would be the one to do it."""
-        self._carry[r.Deliver] = tell
+        before = self._carry[r.Deliver]
+
+        def both(action: r.Deliver) -> None:
+            tell(action)
+            if before is not None:
+                before(action)
+
+        self._carry[r.Deliver] = both
 
     def busy_since_ns(self) -> int | None:
         """The moment since which a lane computes; None while none does."""

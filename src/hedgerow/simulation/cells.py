@@ -5,9 +5,11 @@ lane times and link; a unit is plain data and small, so that another process or 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+
+import numpy as np
 
 from hedgerow.core import records as r
 from hedgerow.core.arms import ArmTable, Energy
@@ -29,6 +31,7 @@ from hedgerow.simulation.faulty import Kinds
 from hedgerow.simulation.gauges import Gauges
 from hedgerow.simulation.lanes import BLOCK, Heat, Lane, LaneTimes, Neighbour
 from hedgerow.simulation.leaving import arms_left, check, models_left
+from hedgerow.simulation.reusing import MOVING, Still
 from hedgerow.simulation.scenario import DevicePart, GroupPart, Scenario, span_ns
 from hedgerow.simulation.sensors import Sensor, arrivals
 from hedgerow.simulation.servers import QueueServer
@@ -145,7 +148,7 @@ class Parts:
 
 def parts_of(scenario: Scenario, profile: Profile, cell: Cell) -> Parts:
     """The common parts of a cell's worlds. What the scenario leaves out is not there."""
-    profile = models_left(profile, scenario.without)
+    profile = models_left(profile, scenario.without, scenario.models)
     group, device = group_named(scenario, cell.group), scenario.device
     unused = Draws(0).within("nobody").generator
     return Parts(
@@ -180,8 +183,8 @@ def check_left(scenario: Scenario) -> None:
     profile = profile_of(scenario)
     every = _every_arm(scenario, profile, 1.0)
     for each in (scenario, *scenario.variants()):
-        check(profile, every, each.without)
-        arms_left(_every_arm(each, models_left(profile, each.without), 1.0), each.without)
+        check(profile, every, each.without, each.models)
+        arms_left(_every_arm(each, models_left(profile, each.without, each.models), 1.0), each.without)
 
 
 def build(scenario: Scenario, profile: Profile, unit: Unit) -> Setup:
@@ -247,12 +250,26 @@ def _arrivals(parts: Parts, sensors: tuple[Sensor, ...], draws: Draws) -> tuple[
     samples = [Sample(n, places[each.stream], each.captured_ns, each.arrival_ns) for n, each in enumerate(came)]
     if parts.faults:
         samples = disturbed(samples, parts.faults, [sensor.deadline_ns for sensor in sensors])
-    return tuple(
+    found = [
         Arrival(
             each.captured_ns, each.arrival_ns, sensors[each.stream].name, agreements.sample(number), each.deadline_ns
         )
         for number, each in enumerate(samples)
-    )
+    ]
+    for part in parts.scenario.streams():
+        if part.still is not None:
+            _stand_still(found, part.name, part.still, draws.generator(f"still/{part.name}"))
+    return tuple(found)
+
+
+def _stand_still(arrivals_: list[Arrival], stream: str, still: Still, random: np.random.Generator) -> None:
+    """Let a stream's captures show the same picture while its scene stands still; in place."""
+    mine = sorted((each.captured_ns, place) for place, each in enumerate(arrivals_) if each.stream == stream)
+    shown: dict[int, int] = {}
+    for (_, place), (scene, unnoticed) in zip(mine, still.scenes(random, [at for at, _ in mine]), strict=True):
+        each = arrivals_[place]
+        sample = each.sample if scene == MOVING else shown.setdefault(scene, each.sample)
+        arrivals_[place] = replace(each, sample=sample, scene=scene, unnoticed=unnoticed)
 
 
 def _heat(device: DevicePart) -> Heat:

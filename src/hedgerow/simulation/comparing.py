@@ -72,6 +72,7 @@ class Ran:
     reserves: int = 0
     remote: int = 0
     stopped: int = 0
+    reused: int = 0
     stood_in: int = 0
     stood_in_agreeing: int = 0
     radio_mj: float = 0.0
@@ -220,6 +221,7 @@ def _played(scenario: Scenario, setup: Setup, name: str, price: int, twins: dict
         reserves=int(made.reserve.sum()),
         remote=made.source.count("remote"),
         stopped=int(made.stopped.sum()),
+        reused=made.source.count("reused"),
         stood_in=int(made.stood_in.sum()),
         stood_in_agreeing=int((made.stood_in & made.agrees).sum()),
         radio_mj=made.radio_mj,

@@ -64,7 +64,7 @@ def rows_of(scenario: Scenario, units: Sequence[Unit], every_ran: Sequence[Seque
                     "late_above_device_only": each.late_above, "cost_mj": each.cost_mj / count,
                     "energy_mj": each.energy_mj / count, "uplink_bytes": each.up_bytes / count,
                     "money": each.money / count, "agreement": each.agreeing / count, "remote": each.remote / count,
-                    "reserves": each.reserves / count, "stopped": each.stopped / count, "stood_in": each.stood_in / count,
+                    "reserves": each.reserves / count, "stopped": each.stopped / count, "reused": each.reused / count, "stood_in": each.stood_in / count,
                     "stood_in_agreeing": each.stood_in_agreeing / count, "error": each.error,
                 }
             )  # fmt: skip

@@ -34,6 +34,7 @@ from hedgerow.simulation.parts import (
     VariantPart,
 )
 from hedgerow.simulation.power import Tariff
+from hedgerow.simulation.reusing import REUSE_BELOW, Still
 from hedgerow.simulation.sensors import Sensor
 
 FORMAT: Final = 1
@@ -59,6 +60,15 @@ class StreamPart(Struct, frozen=True, forbid_unknown_fields=True):
     burst_mean: Annotated[float, Meta(ge=1.0, le=1e6)] = 10.0
     gap_ms: Length = 2000.0
     safe_value: bool = False
+    reuse_age_ms: Ms = 0.0
+    still_share: Share = 0.0
+    still_s: Seconds = 3.0
+    unnoticed_share: Share = 0.0
+
+    @property
+    def still(self) -> Still | None:
+        """How its scene stands still and moves, if the scenario says that it does."""
+        return Still(self.still_share, self.still_s, self.unnoticed_share) if self.still_share else None
 
     def sensor(self, period_ms: float, deadline_ms: float) -> Sensor:
         """The sensor, where `period_ms` and `deadline_ms` stand for what the file leaves open."""
@@ -80,6 +90,8 @@ class StreamPart(Struct, frozen=True, forbid_unknown_fields=True):
             self.burst_mean,
             _ns(self.gap_ms),
             self.safe_value,
+            reuse_below=REUSE_BELOW if self.reuse_age_ms else None,
+            reuse_age_max_ns=_ns(self.reuse_age_ms),
         )
 
 
@@ -177,6 +189,7 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
     radio: RadioPart | None = None
     budget: BudgetPart | None = None
     fleet: FleetPart | None = None
+    models: Patterns = ()
     without: Patterns = ()
     variant: Annotated[tuple[VariantPart, ...], Meta(max_length=16)] = ()
     audit_share: Share = 0.0
@@ -193,7 +206,13 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
     def variants(self) -> tuple["Scenario", ...]:
         """The scenario once for each [[variant]], which differs in nothing but what it leaves out."""
         return tuple(
-            msgspec.structs.replace(self, name=each.name, without=(*self.without, *each.without), variant=())
+            msgspec.structs.replace(
+                self,
+                name=each.name,
+                models=each.models or self.models,
+                without=(*self.without, *each.without),
+                variant=(),
+            )
             for each in self.variant
         )
 

@@ -47,6 +47,8 @@ class Sensor:
     gap_ns: int = 2 * SECOND
     has_safe_value: bool = False
     expiry_ns: int = 60 * SECOND
+    reuse_below: float | None = None
+    reuse_age_max_ns: int = 0
 
     def __post_init__(self) -> None:
         if self.kind not in ("periodic", "bursts", "poisson"):
@@ -73,6 +75,8 @@ class Sensor:
             has_safe_value=self.has_safe_value,
             expiry_ns=self.expiry_ns,
             capture_delay_ns=self.delay_ns,
+            reuse_below=self.reuse_below,
+            reuse_age_max_ns=self.reuse_age_max_ns,
         )
 
     def captures(self, streams: Streams, until_ns: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -164,6 +164,7 @@ def means(ran: Sequence[Ran], requests: int) -> dict[str, Any]:
         "agreement": round(sum(each.agreeing for each in ran) / requests, 5),
         "remote": round(sum(each.remote for each in ran) / requests, 5),
         "reserves": round(sum(each.reserves for each in ran) / requests, 5),
+        "reused": round(sum(each.reused for each in ran) / requests, 5),
         "stopped": round(sum(each.stopped for each in ran) / requests, 5),
         "stood_in": round(stood_in / requests, 5),
         "agreement_stood_in": round(agreeing / stood_in, 5) if stood_in else None,

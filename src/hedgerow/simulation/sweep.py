@@ -21,6 +21,7 @@ from hedgerow.core.beliefs import LOST_NS, LinkBelief
 from hedgerow.core.flight import Plan
 from hedgerow.core.insurance import HEAD_MARGIN, Insurance, insurance
 from hedgerow.core.records import Margins, Prices
+from hedgerow.core.reserves import ROOM, to_hold
 from hedgerow.errors import UsageError
 from hedgerow.simulation.course import Course
 
@@ -112,7 +113,8 @@ class Sweep:
         for place in range(len(limits) + 1):
             mine = np.flatnonzero(level == place)
             if len(mine):
-                held = self._held(frozenset(name for _, name in limits[:place]))
+                fits = frozenset(name for _, name in limits[:place] if name)
+                held = self._held(fits, limits[place - 1][0] if place else 0)
                 self._level(seen, share, left, held, mine, found)
         return found
 
@@ -164,12 +166,13 @@ class Sweep:
         beside the lateness of the timer that would start it (`core/desk.py`, `starts`)."""
         shortest = min(model.tail_bound_ns[0] for model in self.table.locals)
         bounds = [(model.tail_bound_ns[0], model.name) for model in self.table.locals]
-        return sorted((bound if bound == shortest else bound + self._timer_ns, name) for bound, name in bounds)
+        turns = [(ROOM * bound, "") for bound, _ in bounds]  # where another of those that fit may be held (`to_hold`)
+        return sorted(turns + [(each if each == shortest else each + self._timer_ns, name) for each, name in bounds])
 
-    def _held(self, fits: frozenset[str]) -> _Held:
-        fitting = [model for model in self.table.locals if model.name in fits]
-        quickest = min(fitting, key=lambda model: model.tail_median_ns[0], default=None)
-        model = quickest or min(self.table.locals, key=lambda model: model.tail_bound_ns[0])
+    def _held(self, fits: frozenset[str], left_ns: int) -> _Held:
+        """What is held from that much time left on, until the next limit."""
+        held = to_hold([model for model in self.table.locals if model.name in fits], left_ns)
+        model = held or min(self.table.locals, key=lambda model: model.tail_bound_ns[0])
         plan, busy_ns = Plan(model, 0), self.table.busy_ns[self.table.is_remote]
         edges_ns = np.unique(np.concatenate((busy_ns, busy_ns * HEAD_MARGIN)))
         return _Held(plan, fits, insurance(self.table, self.prices, plan), edges_ns)

@@ -25,6 +25,7 @@ from hedgerow.simulation.declared import body as disturbed_body
 from hedgerow.simulation.faults import Fault
 from hedgerow.simulation.gauges import Gauges
 from hedgerow.simulation.resting import collector_at_rest
+from hedgerow.simulation.reusing import MOVING, Scenes, Seen
 from hedgerow.simulation.transfer import Direction
 
 Ints = NDArray[np.int64]
@@ -34,13 +35,16 @@ NO_ARM = -1
 
 @dataclass(frozen=True)
 class Arrival:
-    """One sample: moments in ns, its stream's name, and which sample of the profile it is like."""
+    """One sample: moments in ns, its stream's name, and which sample of the profile it is like. `scene`: of a picture that stands
+    still, MOVING else; `unnoticed`: the detector takes it for what was there before, and it is not (`reusing.py`)."""
 
     captured_ns: int
     arrival_ns: int
     stream: str
     sample: int = 0
     deadline_ns: int | None = None  # a length; None: the stream's own
+    scene: int = MOVING
+    unnoticed: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,7 @@ class Recorder:
         self.status, self.source, self.arm = [""] * count, [""] * count, [""] * count
         self.model = [""] * count
         self.stopped = np.zeros(count, np.bool_)
+        self.again: dict[int, int] = {}  # of which request's answer a request was given again
         self.reserve = np.zeros(count, np.bool_)
         self.exceeded: list[int] = []
         self.delivered = [0] * count
@@ -153,6 +158,8 @@ class Recorder:
             elif kind is r.ReserveStarted:
                 column = self.chosen[record.request]  # type: ignore[union-attr]
                 self.reserve[record.request] = column >= 0 and self._is_remote[column]  # type: ignore[union-attr]
+            elif kind is r.Reused:
+                self.again[record.request] = record.answer_of  # type: ignore[union-attr]
             elif kind is r.BoundExceeded:
                 self.exceeded.append(now_ns)
         for action in outcome.actions:
@@ -164,6 +171,19 @@ class Recorder:
                 self.arm[request], self.model[request] = action.arm, action.model
                 self.stopped[request] = action.reason is r.Reason.CONFIDENT_AT_GATE
 
+    def _worth(self, request: int) -> tuple[float, bool]:
+        """(calibrated quality, whether it agrees) of the answer that this request was given in time; that of another picture, given
+        again, is held to be wrong."""
+        arrivals, answering, whose = self._setup.arrivals, self._setup.answering, self.again.get(request, request)
+        mine, theirs = arrivals[request], arrivals[whose]
+        if whose != request and (mine.scene == MOVING or mine.scene != theirs.scene):
+            return 0.0, False
+        column = self._columns.get(self.arm[whose], NO_ARM)
+        if self.source[whose] == "remote":
+            return answering.remote_quality(column, mine.sample), answering.remote_agrees(column, mine.sample)
+        model = self.model[whose]
+        return answering.local_quality(column, model, mine.sample), answering.local_agrees(model, mine.sample)
+
     def run(self, policy: str, body: Body, gauges: Gauges | None = None) -> Run:
         """Everything as arrays, once the world is over."""
         setup, tally = self._setup, body.tally
@@ -172,20 +192,11 @@ class Recorder:
         deadlines = {stream.name: stream.deadline_ns for stream in setup.streams}
         lengths = (deadlines[each.stream] if each.deadline_ns is None else each.deadline_ns for each in setup.arrivals)
         due = captured + np.fromiter(lengths, np.int64, count)
-        answered = np.array([source in ("local", "remote") for source in self.source], np.bool_)
+        answered = np.array([source in ("local", "remote", "reused") for source in self.source], np.bool_)
         late = (self.told < 0) | (self.told > due) | ~answered
         quality, agrees = np.zeros(count), np.zeros(count, np.bool_)
-        answering = setup.answering
         for request in np.flatnonzero(~late).tolist():
-            sample = setup.arrivals[request].sample
-            if self.source[request] == "remote":
-                column = self._columns[self.arm[request]]
-                quality[request] = answering.remote_quality(column, sample)
-                agrees[request] = answering.remote_agrees(column, sample)
-            else:
-                column, model = self._columns.get(self.arm[request], NO_ARM), self.model[request]
-                quality[request] = answering.local_quality(column, model, sample)
-                agrees[request] = answering.local_agrees(model, sample)
+            quality[request], agrees[request] = self._worth(request)
         remote = np.array([column >= 0 and self._is_remote[column] for column in self.chosen.tolist()], np.bool_)
         stood_in = remote & ~self.stopped & np.array([source == "local" for source in self.source], np.bool_)
 
@@ -243,14 +254,25 @@ def build(
         confidence=setup.confidence,
         watch=watch,
     )
+    arrive = _comparing(setup, body)
     for number, each in enumerate(setup.arrivals if planned else ()):
         event = r.RequestArrived(number, each.stream, each.captured_ns, each.deadline_ns)
-        clock.line_up(each.arrival_ns, body.post, event)
+        clock.line_up(each.arrival_ns, arrive, event)
         if (moment := withdrawn_ns(setup.faults, setup.seed, number, each.arrival_ns)) is not None:
             clock.at(moment, body.post, r.RequestWithdrawn(number))
     for moment, reading in setup.events:
         clock.at(moment, body.post, reading)
     return body
+
+
+def _comparing(setup: Setup, body: Body) -> Callable[[r.RequestArrived], None]:
+    """How a sample comes to the core: compared with the one whose answer is kept, where its stream declares reuse."""
+    below = {each.name: each.reuse_below for each in setup.streams if each.reuse_below is not None}
+    if not below:
+        return body.post
+    scenes = Scenes([Seen(each.stream, each.scene, each.unnoticed) for each in setup.arrivals], below)
+    body.tell_deliveries(scenes.delivered)
+    return lambda event: body.post(scenes.compared(event) if event.stream in below else event)
 
 
 def end_ns(setup: Setup) -> int:

@@ -2,7 +2,8 @@
 
 Rules: the links are cellular drives that are given, and generated ones; a recorded link whose radio is Wi-Fi is refused, for what
 is shipped is fitted to none. Of the drives, in the order of their file names, each third one (the 3rd, 6th, ...) is held out: never
-trained on and never looked at while training. A world depends on seed and number alone.
+trained on and never looked at while training. Models are those of the shipped profile, with exits, a copy and gates drawn for it
+(`gating.py`). A world depends on seed and number alone.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from hedgerow.simulation import scenario as scenarios
 from hedgerow.simulation.cells import Cell, Unit, build, load_courses
 from hedgerow.simulation.course import Course
 from hedgerow.simulation.draws import Draws
+from hedgerow.simulation.learning.gating import gated
 from hedgerow.simulation.scenario import CloudPart, DevicePart, GroupPart, PricePart, Scenario, TariffPart
 from hedgerow.simulation.world import Setup
 
@@ -98,7 +100,8 @@ class Worlds:
         scenario = self._scenario(random, factor, deadline_ms, period_ms)
         unit = Unit(Cell("drawn", course.radio, deadline_ms, factor), course, int(random.integers(1 << 30)))
         prices = tuple(price.prices() for price in scenario.price)
-        return World(build(scenario, self._profile, unit), prices)
+        profile = gated(self._profile, self._draws.generator(f"gates/{number}"))
+        return World(build(scenario, profile, unit), prices)
 
     def _scenario(self, random: np.random.Generator, factor: float, deadline_ms: float, period_ms: float) -> Scenario:
         group = GroupPart("drawn", ("",), (deadline_ms,), (factor,), period_ms=period_ms)
