@@ -313,7 +313,7 @@ class Core:
             flight.column, flight.decided_ns = choice.arm, self._now_ns
             if whole is None or whole.name not in fits:
                 flight.arm = arm
-                flight.advance(None)
+                flight.advance()
             else:
                 flight.plan, flight.eager = self._reserves.whole(whole), Reason.LOCAL_CHOSEN
         elif flight.plan is not None:
@@ -366,6 +366,7 @@ class Core:
         for name, joint in self.table.left_by(job.model, event.last):
             flight.joints[name] = max(flight.joints.get(name, -1), joint)
         if event.last == model.last:
+            flight.sure[job.model] = event.confidence
             if flight.takes(model):
                 flight.result = model
             self._arbiter.saw(flight, model.name, event.view)
@@ -374,7 +375,7 @@ class Core:
         else:
             self._replan(flight)
         if flight.primary is Primary.WAITING or (flight.primary is Primary.ON_LANE and job.step is not None):
-            flight.advance(event.confidence)  # the reserve may have done a waiting arm's next steps as well
+            flight.advance()  # the reserve may have done a waiting arm's next steps as well
         self._settle(flight)
 
     def _replan(self, flight: Flight) -> None:
