@@ -52,6 +52,7 @@ def test_moments_are_those_of_what_the_layer_sums_up() -> None:
     made: Tensors = {}
     observe(layout, [picture], 1, look=lambda tensors: made.update(tensors))
     moments.add(made)
+    moments.weights(layout)
     for name, groups in (("two.narrow", 1), ("two.deep.linear", 24)):
         weight = weight_of(layout.graph, layout.layers[name].node.proto.input[1]).astype(np.float64)
         bias = weight_of(layout.graph, layout.layers[name].node.proto.input[2]).astype(np.float64)

@@ -21,6 +21,7 @@ from hedgerow.models.tensors import Array, Tensors
 
 POSITIONS = 64  # of each layer's result, looked at in each picture
 INPUTS_MAX = 1600  # of one sum: its moments are a matrix of so many rows
+TOGETHER = 16  # pictures whose columns are multiplied at once
 DAMPING = 0.01  # of the mean moment: inputs that were hardly ever seen are not relied on
 
 
@@ -33,6 +34,7 @@ class Moments:
         self._reads: dict[str, str] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._sums: dict[str, NDArray[np.float64]] = {}
+        self._waiting: dict[str, list[NDArray[np.float32]]] = {}
         for made, layer in layout.layers.items():
             if layer.kind != "Conv":
                 continue
@@ -43,20 +45,21 @@ class Moments:
                 self._protos[made], self._reads[made] = layer.node.proto, layer.reads[0]
                 self._shapes[made] = weight.shape
                 self._sums[made] = np.zeros((groups, inputs, inputs))
+                self._waiting[made] = []
 
     def add(self, tensors: Tensors) -> None:
         """One picture's tensors."""
         for made, proto in self._protos.items():
-            columns = self._columns(proto, self._shapes[made], tensors[self._reads[made]])
-            if columns.shape[0] == 1:
-                self._sums[made][0] += columns[0].T @ columns[0]
-            else:
-                self._sums[made] += np.einsum("gpi,gpj->gij", columns, columns)
+            waiting = self._waiting[made]
+            waiting.append(self._columns(proto, self._shapes[made], tensors[self._reads[made]]))
+            if len(waiting) >= TOGETHER:
+                self._sum_up(made)
 
     def weights(self, layout: Layout) -> dict[str, Weights]:
         """Each such layer's weights, rounded: (int8, a float32 scale for each channel)."""
         found = {}
         for made, sums in self._sums.items():
+            self._sum_up(made)
             weight = weight_of(layout.graph, self._protos[made].input[1]).astype(np.float32)
             _, scales = quantised_weights(weight, 0, np.zeros(len(weight)))
             groups, inputs = sums.shape[:2]
@@ -64,6 +67,13 @@ class Moments:
             steps = rounded(rows, scales.reshape(groups, -1), sums)
             found[made] = (steps.reshape(weight.shape).astype(np.int8), scales)
         return found
+
+    def _sum_up(self, made: str) -> None:
+        """Add what waits to the moments."""
+        if self._waiting[made]:
+            columns = np.concatenate(self._waiting[made], axis=1)
+            self._sums[made] += np.matmul(columns.transpose(0, 2, 1), columns)
+            self._waiting[made].clear()
 
     def _columns(self, proto: NodeProto, shape: tuple[int, ...], array: Array) -> NDArray[np.float32]:
         """(groups, positions, inputs of one sum) of some places of the layer's result."""
