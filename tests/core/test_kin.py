@@ -11,6 +11,7 @@ import pytest
 from hedgerow.core import Arm, ArmTable, Criticality, CrossStep, GateStep, LocalModel, RunStep, Stream
 from hedgerow.core import records as r
 from hedgerow.core.arms import holder
+from hedgerow.core.flight import Flight, Primary
 from hedgerow.errors import UsageError
 from tests.core.script import Script
 
@@ -187,3 +188,25 @@ def test_the_way_an_exit_shortens_what_is_held_is_seen_by_the_calendar() -> None
     script.arrive(11, "camera")
     held = [each for each in script.told() if isinstance(each, r.ReserveChosen)]
     assert [(each.plan, each.reason) for each in held] == [("early", r.Reason.LATEST_START)]
+
+
+def test_an_audit_asks_a_whole_model_and_not_its_exit() -> None:
+    remote = Arm("cloud", (cross("jpeg"), run(TRUNK, tier="cloud")), 0.99)
+    script = Script(ArmTable((*EXITS_ONLY.arms, remote), EXITS_ONLY.locals), CAMERA, policy="cloud", audit_share=1.0)
+    (encode,) = script.arrive(10, "camera")
+    assert isinstance(encode, r.Encode)
+    script.encoded(12, encode.job)
+    assert runs(script.answered(40, 0)) == [("trunk", 0, 3)]
+
+
+def test_a_gate_asks_how_sure_its_own_model_was_whoever_came_to_an_end_last() -> None:
+    """The reserve has run the second exit while the arm still waited for the first, which is less sure than its own gate asks and
+    surer than the second one's."""
+    arm = Arm("exits", (run(EARLY), GateStep(0.9, 0.5), run(LATER, 2), GateStep(0.4, 0.5), run(TRUNK, 3)), 0.97)
+    for sure, stops in ((0.3, False), (0.45, True), (None, False)):
+        flight = Flight(0, CAMERA, 0, 100 * MS, 99 * MS, arm=arm)
+        flight.joints, flight.sure = {"early": 2, "later": 3, "trunk": 2}, {"later": sure, "early": 0.6}
+        flight.advance()
+        assert (flight.decided is r.Reason.CONFIDENT_AT_GATE) is stops
+        assert flight.refused == ("early" if stops else "later")
+        assert flight.primary is (Primary.ENDED if stops else Primary.WAITING)

@@ -1,7 +1,9 @@
 """The journal: what it keeps replays to the same decisions; what is wrong with it is told with its line."""
 
+import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,19 @@ def test_a_header_comes_back_as_it_was() -> None:
 def test_another_files_first_line_is_refused(text: bytes) -> None:
     with pytest.raises(UsageError, match="not a journal"):
         Header.decode(text)
+
+
+def test_what_models_are_to_each_other_comes_back_and_may_be_missing() -> None:
+    kin = (replace(each, trunk="big", shared=0) if each.name == "small" else each for each in small_table().locals)
+    table = replace(
+        small_table(), locals=tuple(replace(each, precision_of="x") if each.name == "big" else each for each in kin)
+    )
+    line_ = replace(header(), table=table).encode()
+    assert Header.decode(line_).table.locals == table.locals
+    old = json.loads(line_)
+    for each in old["table"]["locals"]:
+        del each["trunk"], each["shared"], each["precision_of"]
+    assert Header.decode(json.dumps(old).encode()).table.locals == small_table().locals
 
 
 def test_a_newer_format_is_named() -> None:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from queue import Queue
 
 import numpy as np
@@ -12,9 +13,12 @@ from hedgerow.core import records as r
 from hedgerow.device.lane import Job, Lane, Workpiece
 from hedgerow.models.chain import Chain
 from hedgerow.models.task import Task
+from hedgerow.models.tensors import Tensors
 from hedgerow.planning import arm_table
 from hedgerow.profiling import Profile
-from tests.device.small import Oracle, tagged
+from tests.device.small import Oracle, profile_of, tagged
+from tests.models.branches import frame, rich_task
+from tests.wire.serving import assert_close
 
 WAIT_S = 20.0
 
@@ -138,3 +142,65 @@ def test_closing_ends_job_and_thread(slow: Made) -> None:
     assert slow.event() == r.JobEnded("cpu", 1)
     assert threading.active_count() == threads - 1
     assert isinstance(tagged(0), np.ndarray)
+
+
+class Branched:
+    """A lane with a trunk, its exits and a copy of it, and one frame."""
+
+    def __init__(self, folder: Path) -> None:
+        self.task = Task.load(rich_task(folder))
+        self.chains = self.task.open_all()
+        table, events = arm_table(profile_of(self.task), self.task), Queue[r.Event]()
+        self.lane = Lane("cpu", self.chains, self.task, table, {}, events.put)
+        self.work = Workpiece(self.task.sample(frame()))
+
+    def run(self, model: str, first: int, last: int, *, preempted: bool = False) -> r.Event:
+        return self.lane.execute(Job(r.Run("cpu", 1, 0, model, first, last), self.work, preempted=preempted))
+
+    def alive(self, model: str, joint: int) -> Tensors:
+        return self.chains[model].run(self.work.sample, 0, joint).tensors
+
+
+@pytest.fixture
+def branched(tmp_path: Path) -> Iterator[Branched]:
+    made = Branched(tmp_path)
+    yield made
+    made.lane.close()
+
+
+def test_an_exits_run_leaves_its_trunks_tensors_where_it_leaves_the_trunk(branched: Branched) -> None:
+    event = branched.run("early", 0, 2)
+    assert isinstance(event, r.RunDone)
+    assert (event.last, len(event.segment_ns), event.confidence is not None) == (2, 3, True)
+    assert set(branched.work.joints) == {("trunk", 1), ("early", 2)}
+    kept = branched.work.joints["trunk", 1]["first"]
+    assert_close(kept, branched.alive("trunk", 1)["first"])
+    assert isinstance(branched.run("later", 2, 3), r.RunDone)  # a later exit, from what the first one left
+    assert isinstance(branched.run("trunk", 3, 3), r.RunDone)
+    assert_close(branched.work.outputs["trunk"]["logits"], branched.alive("trunk", 3)["logits"])
+    assert set(branched.work.outputs) == {"early", "later", "trunk"}
+
+
+def test_a_preempted_exit_leaves_what_it_did_at_the_joint(branched: Branched) -> None:
+    event = branched.run("later", 0, 3, preempted=True)
+    assert isinstance(event, r.RunDone)
+    assert (event.last, set(branched.work.joints)) == (0, {("trunk", 0)})
+    assert isinstance(branched.run("early", 1, 2), r.RunDone)
+
+
+def test_where_kin_was_not_stopped_nothing_is_kept(branched: Branched) -> None:
+    branched.run("trunk", 0, 2)
+    event = branched.run("early", 2, 2)
+    assert event == r.JobEnded("cpu", 1, "joint 1 of 'early' is not kept on this device")
+
+
+def test_another_precision_goes_on_and_its_own_tensors_come_first(branched: Branched) -> None:
+    branched.run("copy", 0, 1)
+    branched.run("trunk", 2, 3)
+    mixed = branched.chains["trunk"].run(branched.alive("copy", 1), 2).tensors["logits"]
+    assert_close(branched.work.outputs["trunk"]["logits"], mixed)
+    encoded = branched.lane.execute(Job(r.Encode("cpu", 2, 0, "trunk", 1, "raw"), branched.work))
+    assert isinstance(encoded, r.EncodeDone)
+    branched.run("trunk", 0, 1)
+    branched.run("trunk", 2, 3)
+    assert_close(branched.work.outputs["trunk"]["logits"], branched.alive("trunk", 3)["logits"])

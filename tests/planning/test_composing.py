@@ -161,3 +161,14 @@ def test_a_plan_may_choose_a_gated_arm(profile: Profile, task: Task) -> None:
     for name in ("hedgerow", "spinn", "neurosurgeon", "dads", "device-only"):
         policy = by_name(name, table)
         assert plan(table, 20.0, 20.0, 100.0, policy=policy.name).chosen is not None
+
+
+def test_what_stands_in_the_way_of_a_gated_arm_is_said_of_it(profile: Profile, task: Task) -> None:
+    table = every_arm(profile, task)
+    slow = {each.name: each.obstacle for each in plan(table, 0.1, 400.0, 300.0).arms}
+    asks = [name for name in slow if name.startswith("cascade:")]
+    assert {slow[name] for name in asks} == {
+        "what it asks for comes after the deadline of 300 ms: its own answer stands"
+    }
+    quick = {each.name: each.obstacle for each in plan(table, 1000.0, 1.0, 3000.0).arms}
+    assert {quick[name] for name in asks} == {""}

@@ -48,7 +48,19 @@ def test_what_cannot_be_left_out_is_refused_and_says_why() -> None:
         arms_left(table, ["*"])
     with pytest.raises(UsageError, match=r"'\*\.int8' matches no model and no arm; models: small, big"):
         check(profile(), table, ["small", "*.int8"])
-    check(profile(), table, ["small", "split:*"])
+    check(profile(), table, ["small", "split:*"], ["b*"])
+    with pytest.raises(UsageError, match="'nobody' matches no model; there are small, big"):
+        check(profile(), table, [], ["big", "nobody"])
+
+
+def test_models_may_be_named_that_stay() -> None:
+    assert [model.name for model in models_left(kin_profile(), [], ["small*", "big"]).models] == [
+        "small", "big", "small.exit", "small.int8",
+    ]  # fmt: skip
+    assert [model.name for model in models_left(kin_profile(), ["*.int8"], ["small*", "big"]).models] == [
+        "small", "big", "small.exit",
+    ]  # fmt: skip
+    assert models_left(kin_profile(), [], ["small", "big"]).agreement.keys() == profile().agreement.keys()
 
 
 def test_a_scenario_leaves_out_what_it_says_and_its_variants_that_and_more() -> None:

@@ -43,6 +43,11 @@ class Answers:
     confidence: NDArray[np.float64]
     payload_bytes: NDArray[np.int64]
 
+    def of(self, places: Sequence[int]) -> "Answers":
+        """Those to these samples."""
+        at = np.asarray(places, np.int64)
+        return Answers(self.label[at], self.confidence[at], self.payload_bytes[at])
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -6,7 +6,7 @@ from the same gives the same bytes and does nothing. A step that was stopped goe
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from hedgerow.adaptation.quantise_judging import Likeness, by_turns, enough_to_t
 from hedgerow.adaptation.quantise_layers import Layout, lay_out
 from hedgerow.adaptation.quantise_mix import Judge, Mix, decide, made_by
 from hedgerow.adaptation.quantise_ranges import observe, ranges
+from hedgerow.adaptation.quantise_rounding import Moments
 from hedgerow.adaptation.quantise_write import Range, write
 from hedgerow.adaptation.sources import enough, of_parts
 from hedgerow.errors import UsageError
@@ -27,7 +28,7 @@ from hedgerow.models.preparation import FRAME
 from hedgerow.models.task import Task, TaskModel
 from hedgerow.models.tensors import Tensors
 
-VERSION = 1  # raised when the same settings make another file
+VERSION = 2  # raised when the same settings make another file
 RANGE_PICTURES = 128  # at most; of the part "train"
 RANGE_PICTURES_MIN = 8
 JUDGING_PICTURES_MIN = 6  # of "calibrate" and of "judge", each
@@ -119,18 +120,21 @@ def _make(
     every = max(1, -(-len(parts["train"]) // RANGE_PICTURES))
     chosen = parts["train"][::every]
     say(f"looking at the activations of {len(chosen)} pictures")
-    seen = observe(layout, (prepared(wanted.model, path) for path in chosen), threads)
+    moments = Moments(layout, wanted.seed)
+    seen = observe(layout, (prepared(wanted.model, path) for path in chosen), threads, look=moments.add)
+    say("rounding the weights so that sums stay right")
+    weights = moments.weights(layout)
     known: dict[str, dict[str, Range]] = {}
 
-    def ranges_of(way: str) -> dict[str, Range]:
+    def copy(way: str, kept: Collection[str]) -> bytes:
         if way not in known:
             known[way] = ranges(layout, seen, way)
-        return known[way]
+        return write(layout, known[way], made_by(layout, kept), wanted.joints, weights)
 
     inputs = [prepared(wanted.model, path) for path in parts["calibrate"]]
     judge = Judge(wanted.model.path.read_bytes(), inputs, made.checkpoint(), threads=threads, seed=wanted.seed)
-    mix = decide(layout, wanted.joints, ranges_of, judge, asked=wanted.agreement, say=say)
-    return mix, write(layout, ranges_of(mix.way), made_by(layout, mix.kept), wanted.joints)
+    mix = decide(layout, copy, judge, asked=wanted.agreement, say=say)
+    return mix, copy(mix.way, mix.kept)
 
 
 def measure(wanted: Wanted, data: bytes, paths: Sequence[Path], say: Say) -> dict[str, Any]:

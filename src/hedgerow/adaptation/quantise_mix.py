@@ -15,7 +15,6 @@ from hedgerow.adaptation.keeping import Checkpoint, Say, digest
 from hedgerow.adaptation.quantise_judging import Floats, Likeness, likeness, scores
 from hedgerow.adaptation.quantise_layers import Block, Layout
 from hedgerow.adaptation.quantise_ranges import WAYS
-from hedgerow.adaptation.quantise_write import Range, write
 from hedgerow.models.tensors import Tensors
 
 HURT_SAMPLES = 64  # pictures on which each block is asked; the agreement itself is told on all
@@ -80,23 +79,17 @@ def made_by(layout: Layout, kept: Collection[str]) -> list[str]:
     ]
 
 
-def decide(
-    layout: Layout,
-    joints: Collection[str],
-    ranges_of: Callable[[str], Mapping[str, Range]],
-    judge: Judge,
-    *,
-    asked: float | None,
-    say: Say,
-) -> Mix:
+Writer = Callable[[str, Collection[str]], bytes]  # a way of making ranges, blocks to keep in float32 -> the copy
+
+
+def decide(layout: Layout, copy: Writer, judge: Judge, *, asked: float | None, say: Say) -> Mix:
     """The mix for this model; `asked` is the agreement to reach on the judge's pictures, if any."""
     tried = {}
     for way in WAYS:
-        tried[way] = judge.like(write(layout, ranges_of(way), made_by(layout, ()), joints))
+        tried[way] = judge.like(copy(way, ()))
         say(f"ranges by {way}: agreement {tried[way].agreement:.3f}, divergence {tried[way].divergence:.4f}")
     best = min(WAYS, key=lambda way: tried[way].divergence)
-    found = ranges_of(best)
-    hurts = _hurts(layout, joints, found, judge, say)
+    hurts = _hurts(layout, lambda kept: copy(best, kept), judge, say)
     kept: list[str] = []
     like = tried[best]
     if asked is not None:
@@ -104,20 +97,18 @@ def decide(
             if like.agreement >= asked:
                 break
             kept.append(hurt.block)
-            like = judge.like(write(layout, found, made_by(layout, kept), joints))
+            like = judge.like(copy(best, kept))
             say(f"{len(kept)} blocks in float32, the last {hurt.block}: agreement {like.agreement:.3f}")
     return Mix(best, tuple(kept), like, tried, hurts)
 
 
-def _hurts(
-    layout: Layout, joints: Collection[str], found: Mapping[str, Range], judge: Judge, say: Say
-) -> tuple[Hurt, ...]:
+def _hurts(layout: Layout, copy: Callable[[Collection[str]], bytes], judge: Judge, say: Say) -> tuple[Hurt, ...]:
     """Each block that may be int8, the worst first."""
     blocks: list[Block] = [block for block in layout.blocks if not block.first]
-    whole = judge.like(write(layout, found, made_by(layout, ()), joints), at_most=HURT_SAMPLES)
+    whole = judge.like(copy(()), at_most=HURT_SAMPLES)
     hurts = []
     for count, block in enumerate(blocks, start=1):
-        without = judge.like(write(layout, found, made_by(layout, (block.name,)), joints), at_most=HURT_SAMPLES)
+        without = judge.like(copy((block.name,)), at_most=HURT_SAMPLES)
         hurts.append(Hurt(block.name, block.work_share, whole.divergence, without.divergence, without.agreement))
         say(f"block {count} of {len(blocks)}, {block.name}: divergence {without.divergence:.4f} without it")
     return tuple(sorted(hurts, key=lambda hurt: hurt.divergence_without))

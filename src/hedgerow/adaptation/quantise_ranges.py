@@ -48,20 +48,20 @@ def touched(layout: Layout) -> list[str]:
 
 
 def observe(
-    layout: Layout, inputs: Iterable[Tensors], threads: int, progress: Callable[[int], None] = lambda count: None
+    layout: Layout, inputs: Iterable[Tensors], threads: int, look: Callable[[Tensors], None] = lambda tensors: None
 ) -> dict[str, Seen]:
-    """Run the float32 model on these inputs and look at every tensor that may be quantised."""
+    """Run the float32 model on these inputs and look at every tensor that may be quantised; `look` sees them too."""
     names = touched(layout)
     fed = {spec.name for spec in layout.graph.inputs}
     asked = [name for name in names if name not in fed]
     engine = get_engine("onnxruntime")
     program = engine.load(_showing(layout, asked), threads=threads)
     seen = {name: Seen() for name in names}
-    for count, tensors in enumerate(inputs, start=1):
+    for tensors in inputs:
         made = {**program.run(tensors, engine.call()), **tensors}
         for name in names:
             seen[name].add(made[name])
-        progress(count)
+        look(made)
     return seen
 
 

@@ -23,6 +23,7 @@ BIAS_MAX = 2**31 - 1
 ROOM_FOR_BIAS = 2**30  # a channel with tiny weights gets a scale in which its bias fits
 
 Range = tuple[float, float]
+Weights = tuple[NDArray[np.int8], NDArray[np.float32]]  # numbers, and a scale for each channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,7 @@ def scale_of(extent: Range) -> Scale:
     return Scale(scale, np.uint8(np.clip(np.rint(-low / float(scale)), 0, STEPS)))
 
 
-def quantised_weights(
-    weight: NDArray[np.float32], axis: int, least: NDArray[np.float64]
-) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+def quantised_weights(weight: NDArray[np.float32], axis: int, least: NDArray[np.float64]) -> Weights:
     """(int8 weight, one float32 scale for each channel along `axis`), scales at least `least`."""
     rest = tuple(each for each in range(weight.ndim) if each != axis)
     scales = np.maximum(np.abs(weight).max(axis=rest, initial=0.0).astype(np.float64) / WEIGHT_MAX, least)
@@ -53,16 +52,31 @@ def quantised_weights(
     return steps.astype(np.int8), scales
 
 
-def write(layout: Layout, ranges: Mapping[str, Range], chosen: Collection[str], joints: Collection[str]) -> bytes:
-    """The model's bytes with the layers that make `chosen` in int8; `ranges` has a range for each tensor they touch."""
-    return _Writer(layout, ranges, chosen, joints).model()
+def write(
+    layout: Layout,
+    ranges: Mapping[str, Range],
+    chosen: Collection[str],
+    joints: Collection[str],
+    weights: Mapping[str, Weights] | None = None,
+) -> bytes:
+    """The model's bytes with the layers that make `chosen` in int8; `ranges` has a range for each tensor they touch.
+
+    `weights` has those that are rounded already, by what their layer makes; the others are rounded one by one.
+    """
+    return _Writer(layout, ranges, chosen, joints, weights or {}).model()
 
 
 class _Writer:
     def __init__(
-        self, layout: Layout, ranges: Mapping[str, Range], chosen: Collection[str], joints: Collection[str]
+        self,
+        layout: Layout,
+        ranges: Mapping[str, Range],
+        chosen: Collection[str],
+        joints: Collection[str],
+        weights: Mapping[str, Weights],
     ) -> None:
         self._layout = layout
+        self._rounded = weights
         self._graph = layout.graph
         self._joints = set(joints)
         self._chosen = {made: layout.layers[made] for made in layout.layers if made in set(chosen)}
@@ -126,7 +140,9 @@ class _Writer:
             bias = weight_of(self._graph, proto.input[2]).astype(np.float64).reshape(-1)
         channels = weight.shape[axis]
         least = np.zeros(channels) if bias is None else np.abs(bias) / (step * ROOM_FOR_BIAS)
-        steps, scales = quantised_weights(weight, axis, np.broadcast_to(least, (channels,)))
+        steps, scales = self._rounded.get(layer.made) or quantised_weights(weight, axis, np.zeros(channels))
+        if (scales < least).any():
+            steps, scales = quantised_weights(weight, axis, np.broadcast_to(least, (channels,)))
         proto.input[1] = self._constant(proto.input[1], layer.made, steps, scales, axis)
         if bias is not None:
             each = (scales * np.float32(step)).astype(np.float32)

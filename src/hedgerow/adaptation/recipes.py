@@ -53,6 +53,7 @@ STEPS = (
     Step(IMAGENET, "bottleneck"),
     Step(IMAGENET, "arbitration"),
     Step("cifar10", "exits_cifar10"),
+    Step("cifar10", "arbitration_cifar10"),
     Step("newsgroups", "exits_newsgroups"),
 )
 

@@ -3,8 +3,8 @@
 The promise: of all frames, those of the asked share at most are given a reused answer that differs from what the same model would
 have said. A unit is a whole made sequence, or a second of a clip: frames next to each other are alike, so it is units, not
 frames, that count as samples. A unit's loss is the share of its frames whose reused answer differs (the worst of the models), a
-number between 0 and 1; a threshold passes if the mean loss is below what was asked for at the level, by the Hoeffding-Bentkus
-bound (Bates, Angelopoulos, Lei, Malik, Jordan 2021, arXiv:2101.02703), and a declared path of thresholds is tested from strict to
+number between 0 and 1; a threshold passes if the mean loss is below what was asked for at the level, by a
+betting test (Waudby-Smith and Ramdas 2024, J. R. Stat. Soc. B 86, arXiv:2010.09686), and a declared path of thresholds is tested from strict to
 lax until one fails (Learn then Test, arXiv:2110.01052). Seconds of one clip are not independent either: where clips are few, the
 promise rests on the sequences, and the clips only make it stricter.
 """
@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from hedgerow.adaptation import clips, sequences
 from hedgerow.adaptation.keeping import Say
-from hedgerow.adaptation.risk import binomial_tail
 from hedgerow.errors import UsageError
 from hedgerow.models.chain import Chain
 from hedgerow.models.change import Looks, change, summary
@@ -153,17 +152,30 @@ def losses(track: Track, below: float, age_max_ms: float) -> NDArray[np.float64]
     return worst
 
 
-def p_value(mean: float, units: int, at_most: float) -> float:
-    """How likely so low a mean of `units` losses is if the true one were above `at_most` (Hoeffding and Bentkus)."""
-    if mean >= at_most:
-        return 1.0
-    kl = (0.0 if mean == 0 else mean * math.log(mean / at_most)) + (1 - mean) * math.log((1 - mean) / (1 - at_most))
-    return min(math.exp(-units * kl), math.e * binomial_tail(math.ceil(units * mean - 1e-9), units, at_most), 1.0)
+def p_value(losses: NDArray[np.float64], at_most: float, level: float = 0.95) -> float:
+    """How likely losses (0 to 1) so low are if their true mean is above `at_most`: one over the most that a gambler who bets
+    against that ever had, beginning with 1 and staking by the mean and variance so far. The order is drawn once and for all."""
+    order = np.random.default_rng(0).permutation(len(losses))
+    stake_max, aim = 0.9 / (1.0 - at_most), 2.0 * math.log(1.0 / (1.0 - level)) / max(1, len(losses))
+    wealth = most = 1.0
+    total, squares = 0.5, 0.25
+    for count, loss in enumerate(losses[order].tolist(), start=1):
+        wealth *= 1.0 - min(stake_max, math.sqrt(aim / (squares / count))) * (loss - at_most)
+        most = max(most, wealth)
+        total += loss
+        squares += (loss - total / (count + 1)) ** 2
+    return 1.0 / most
 
 
 def units_needed(at_most: float, level: float) -> int:
     """The fewest units that prove it if none of their reused answers differs."""
-    return math.ceil(math.log(1 - level) / math.log(1 - at_most))
+    low, high = 1, 2
+    while p_value(np.zeros(high), at_most, level) > 1 - level:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if p_value(np.zeros(middle), at_most, level) > 1 - level else (low, middle)
+    return high
 
 
 def calibrate(
@@ -183,10 +195,10 @@ def calibrate(
         )
     passed, loss = 0.0, 0.0
     for below in PATH:
-        mean = float(np.concatenate([losses(track, below, age_max_ms) for track in tracks]).mean())
-        if p_value(mean, units, at_most) > 1 - level:
+        found = np.concatenate([losses(track, below, age_max_ms) for track in tracks])
+        if p_value(found, at_most, level) > 1 - level:
             break
-        passed, loss = below, mean
+        passed, loss = below, float(found.mean())
     if not passed:
         raise UsageError(
             f"no threshold keeps reused answers within {at_most:g}: these scenes change too much, or the models waver; ask for less"

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hedgerow.errors import UsageError
+
 
 def register(group: typer.Typer) -> None:
     """Add the verb."""
@@ -23,6 +25,9 @@ def reuse(
     level: Annotated[float, typer.Option(help="Confidence with which that holds.")] = 0.95,
     age_max_ms: Annotated[float, typer.Option(help="For how long an answer may stand at most.")] = 1000.0,
     model: Annotated[list[str] | None, typer.Option(help="Who answers (default: every model of the task).")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Write it for `hedgerow run --reuse`; never overwrites.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the motion that is made.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
@@ -31,8 +36,11 @@ def reuse(
     from hedgerow.adaptation.sources import of_parts, picture_paths
     from hedgerow.cli._adapt_all import progress
     from hedgerow.codecs.video import read_clip
+    from hedgerow.models.home import write_whole
     from hedgerow.models.task import Task
 
+    if out is not None and out.exists():
+        raise UsageError(f"{out} is there and is not overwritten; name another")
     opened, say = Task.load(task), progress()
     models = tuple(model or [each.name for each in opened.models])
     for each in models:
@@ -45,6 +53,9 @@ def reuse(
         found = calibrate(tracks, at_most=at_most, level=level, age_max_ms=age_max_ms)
         others = watcher.made(judging, seed=seed, say=say)
     judged = {each: judge(others, each, found.reuse_below, age_max_ms) for each in models} if others else {}
+    if out is not None:
+        told = {"reuse_below": found.reuse_below, "reuse_age_max_ms": age_max_ms}
+        write_whole(out, (json.dumps(told, indent=1) + "\n").encode())
     if as_json:
         print(json.dumps({"reuse": asdict(found), "judged": judged}))
         return

@@ -23,9 +23,11 @@ def replay(
     equal = found.difference is None
     if as_json:
         told = {"steps": found.steps, "decisions": found.decisions, "equal": equal, "difference": found.difference}
+        told |= {"arbitrated": found.arbitrated}
         print(json.dumps(told))
     elif equal:
-        print(f"{found.steps} steps, {found.decisions} decisions: equal")
+        views = f", {found.arbitrated} times views that differed" if found.arbitrated else ""
+        print(f"{found.steps} steps, {found.decisions} decisions{views}: equal")
     else:
         print(f"{found.steps} steps, {found.decisions} decisions equal, then a difference in {found.difference}")
     if not equal:

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hedgerow.cli._policies import POLICY_HELP
+from hedgerow.cli._run_beside import ReuseOption, RouterOption, SendOption, SpoolOption, declare_reuse, routing
 from hedgerow.errors import HostError, UsageError
 
 if TYPE_CHECKING:
     from hedgerow.assurance.certification import CertificateFile
+    from hedgerow.cli._run_beside import Look
     from hedgerow.core import Outcome
     from hedgerow.device.answer import Answer
     from hedgerow.device.session import Session
@@ -48,11 +50,16 @@ def run(
     certificate: Annotated[
         Path | None, typer.Option(help="Run its streams, each at its own period, under its rules (needs --profile).")
     ] = None,
+    arbitration: Annotated[Path | None, typer.Option(help="Rules for models that see different things.")] = None,
     repeat: Annotated[int | None, typer.Option(min=1, help="Go through the folder so many times.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Go on for so long instead.")] = None,
     determinism: Annotated[
         str, typer.Option(help="whole (this process is steadied), own (its threads) or off.")
     ] = "whole",
+    reuse: ReuseOption = None,
+    router: RouterOption = None,
+    spool: SpoolOption = None,
+    send: SendOption = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per answer, then the summary.")] = False,
 ) -> None:
     """Answer every sample by its deadline, with a live view on a terminal. Ctrl-C ends it with the summary."""
@@ -60,8 +67,6 @@ def run(
     from hedgerow.device.session import Session, address_of, open_task
 
     steady = by_name(determinism)
-    if repeat is not None and seconds is not None:
-        raise UsageError("give --repeat or --seconds, not both")
     if server is not None:
         address_of(server)
     opened = open_task(task)
@@ -70,30 +75,44 @@ def run(
     if proof is not None:
         deadline_ms = max(each.deadline_ns for each in proof.governing().streams) / 1e6
     a_second = sum(1e9 / each for each in periods_ns.values())
-    count = round(seconds * a_second) if seconds is not None else len(samples) * (repeat or 1)
+    count = _count(seconds, repeat, len(samples), a_second)
     how = ", ".join(str(name) for name in periods_ns if name) or criticality
     title = f"hedgerow run   {opened.name}   {server or 'device alone'}   {deadline_ms:g} ms, {how}, {policy}"
     with ExitStack() as stack:
-        view, say = None, _say
-        made = {"profile": profile, "policy": policy, "journal": journal, "certificate": proof, "determinism": steady}
+        say: Callable[[str], None] = _say
+        made: dict[str, Any] = {"profile": profile, "policy": policy, "certificate": proof, "arbitration": arbitration}
+        made |= {"journal": journal, "determinism": steady}
         stream = {"deadline_ms": deadline_ms, "criticality": criticality, "period_ms": 1000.0 / rate}
         frames = samples if profile is None else ()
         session = stack.enter_context(
             Session(opened, server, frames=frames, say=lambda text: say(text), **made, **stream)  # type: ignore[arg-type]
         )
+        declare_reuse(session, reuse, stream)
         if sys.stderr.isatty() and not as_json:
-            from hedgerow.views.process import LiveView
-
-            view = stack.enter_context(LiveView(title=title, deadline_ms=deadline_ms))
-            session.listen(view.feed.tell)
-            say = view.note
+            say = _live(stack, session, title, deadline_ms)
         teller = stack.enter_context(Teller(_answer_line if as_json else lambda _answer: None))
-        summary = Summary(deadline_ms, teller.tell)
+        summary = Summary(deadline_ms, teller.tell, look=routing(stack, session, router, spool, send, _say))
         session.listen(summary.watch)
-        offer(session, list(samples.values()), summary, list(schedule(periods_ns, max(1, count))))
+        offer(session, list(samples.values()), summary, list(schedule(periods_ns, count)))
     print(json.dumps({"summary": summary.to_dict()}) if as_json else summary.text())
     if proof is not None and (summary.withdrawn or summary.late):
         raise typer.Exit(1)
+
+
+def _count(seconds: float | None, repeat: int | None, samples: int, a_second: float) -> int:
+    """How many samples are offered."""
+    if repeat is not None and seconds is not None:
+        raise UsageError("give --repeat or --seconds, not both")
+    return max(1, round(seconds * a_second) if seconds is not None else samples * (repeat or 1))
+
+
+def _live(stack: ExitStack, session: "Session", title: str, deadline_ms: float) -> Callable[[str], None]:
+    """Show it on the terminal, from a process of its own; returns what notes a line there."""
+    from hedgerow.views.process import LiveView
+
+    view = stack.enter_context(LiveView(title=title, deadline_ms=deadline_ms))
+    session.listen(view.feed.tell)
+    return view.note
 
 
 def _streams(certificate: Path | None, rate: float) -> tuple["CertificateFile | None", dict[str | None, int]]:
@@ -175,6 +194,7 @@ class Summary:
 
     deadline_ms: float
     tell: "Callable[[Answer], None]"
+    look: "Look | None" = None  # takes each sample with its answer
     offered: int = 0
     late: int = 0
     latencies_ms: list[float] = field(default_factory=list)
@@ -186,6 +206,7 @@ class Summary:
     energy_mj: float = 0.0
     interrupted: bool = False
     withdrawn: int = 0
+    differing: int = 0
     lock: threading.Condition = field(default_factory=threading.Condition)
 
     def take(self, answer: "Answer", latency_ms: float) -> None:
@@ -204,8 +225,10 @@ class Summary:
             self.lock.notify_all()
 
     def watch(self, _now_ns: int, _event: object, outcome: "Outcome") -> None:
-        """A listener for Session.listen: counts withdrawals."""
-        self.withdrawn += sum(type(record).__name__ == "CertificateWithdrawn" for record in outcome.records)
+        """A listener for Session.listen: counts withdrawals, and requests whose models saw different things."""
+        kinds = [type(record).__name__ for record in outcome.records]
+        self.withdrawn += kinds.count("CertificateWithdrawn")
+        self.differing += kinds.count("Arbitrated")
 
     def to_dict(self) -> dict[str, Any]:
         """For machines."""
@@ -227,6 +250,7 @@ class Summary:
             "uplink_bytes": self.uplink_bytes,
             "energy_mj": round(self.energy_mj, 1),
             "withdrawn": self.withdrawn,
+            "views_differed": self.differing,
             "interrupted": self.interrupted,
         }
 
@@ -248,6 +272,10 @@ class Summary:
         for title, counts in counted.items() if self.by_mode else list(counted.items())[:3]:
             lines.append(f"{title:<9} " + ", ".join(f"{name} {count}" for name, count in counts.most_common()))
         lines.append(f"used      {self.uplink_bytes:,} bytes up, {self.energy_mj:,.0f} mJ (modelled)")
+        if self.differing:
+            lines.append(
+                f"views     differed {self.differing} times: the journal holds each with the rule that decided"
+            )
         if self.withdrawn:
             lines.append(f"the certificate was withdrawn {self.withdrawn} times: see the lines above, or the journal")
         return "\n".join(lines)
@@ -300,6 +328,9 @@ def _interruptible() -> Iterator[threading.Event]:
 def _submit(session: "Session", sample: Any, captured_ns: int, stream: str | None, summary: Summary) -> None:
     future = session.submit(sample, captured_at=captured_ns / 1e9, stream=stream)
     summary.offered += 1
+    if summary.look is not None:
+        look = summary.look
+        future.add_done_callback(lambda done: look(sample, done.result()))
     future.add_done_callback(lambda done: summary.take(done.result(), (time.monotonic_ns() - captured_ns) / 1e6))
 
 

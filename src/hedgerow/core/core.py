@@ -62,7 +62,10 @@ class Core:
         self._links = {name: Link(name, self.limits, *out, learn, place) for place, name in enumerate(links)}
         lanes = sorted({model.lane for model in table.locals})
         self._desks = {lane: Desk(lane, table.locals, self.margins, *out) for lane in lanes}
-        self._audits = Audits(self.limits, table.locals if policy.uses_reserve else (), self._links, *out)
+        whole = tuple(
+            model for model in table.locals if not model.trunk and policy.uses_reserve
+        )  # an exit is a poor judge
+        self._audits = Audits(self.limits, whole, self._links, *out)
         self._choosing = Choosing(table, self.limits, self.prices, self._links, self._desks, self.margins.timer_ns)
         self._modes = Modes(table, self.limits, certificate, self._records)
         self._reserves = Reserves(table, self.prices, self._budgets, self._modes, self._flights, self._desks)
@@ -310,7 +313,7 @@ class Core:
             flight.column, flight.decided_ns = choice.arm, self._now_ns
             if whole is None or whole.name not in fits:
                 flight.arm = arm
-                flight.advance(None)
+                flight.advance()
             else:
                 flight.plan, flight.eager = self._reserves.whole(whole), Reason.LOCAL_CHOSEN
         elif flight.plan is not None:
@@ -363,6 +366,7 @@ class Core:
         for name, joint in self.table.left_by(job.model, event.last):
             flight.joints[name] = max(flight.joints.get(name, -1), joint)
         if event.last == model.last:
+            flight.sure[job.model] = event.confidence
             if flight.takes(model):
                 flight.result = model
             self._arbiter.saw(flight, model.name, event.view)
@@ -371,7 +375,7 @@ class Core:
         else:
             self._replan(flight)
         if flight.primary is Primary.WAITING or (flight.primary is Primary.ON_LANE and job.step is not None):
-            flight.advance(event.confidence)  # the reserve may have done a waiting arm's next steps as well
+            flight.advance()  # the reserve may have done a waiting arm's next steps as well
         self._settle(flight)
 
     def _replan(self, flight: Flight) -> None:

@@ -119,6 +119,7 @@ class Flight:
     joints: dict[str, int] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     result: LocalModel | None = None
+    sure: dict[str, float | None] = field(default_factory=dict)  # of each answer that has come, by its model
     refused: str = ""  # the model whose answer a gate of the arm did not let stand
     again: str = ""  # the model whose earlier answer is given again
     job: Job | None = None
@@ -136,16 +137,18 @@ class Flight:
     ends_ns: int = NEVER_NS  # when it ends although nothing happens
     look_ns: int = NEVER_NS  # the first of that end, its next try and the end of its audit
 
-    def advance(self, confidence: float | None) -> None:
+    def advance(self) -> None:
         """Go on to the arm's next step: lane steps wait for the desk, a gate decides now, the end is the end."""
         assert self.arm is not None
         while self.step < len(self.arm.steps):
             step = self.arm.steps[self.step]
             if isinstance(step, GateStep):
-                if confidence is not None and confidence >= step.at_least:
+                model = self.arm.before(self.step)
+                sure = self.sure.get(model)
+                if sure is not None and sure >= step.at_least:
                     self.decided = Reason.CONFIDENT_AT_GATE
                     break
-                self.refused = self.arm.before(self.step)
+                self.refused = model
             elif not (isinstance(step, RunStep) and self.joints.get(step.model, -1) >= step.last):
                 self.primary = Primary.WAITING
                 return

@@ -9,6 +9,7 @@ import msgspec
 from hedgerow.core import Core
 from hedgerow.core import records as r
 from hedgerow.core.policies import Policy
+from hedgerow.core.views import Arbitrated
 from hedgerow.errors import UsageError
 from hedgerow.journal.format import Header, read_steps, recorded_versions, said, versions
 
@@ -22,6 +23,7 @@ class Replayed:
     steps: int
     decisions: int
     difference: str | None
+    arbitrated: int = 0  # records of views that differed
 
 
 def replay(path: str | Path, policy: Policy | None = None) -> Replayed:
@@ -29,16 +31,19 @@ def replay(path: str | Path, policy: Policy | None = None) -> Replayed:
     given its own (behind `Guarded`, as it was there); None: the one that has the name in the header."""
     header, steps = read_steps(path)
     core, recorded = header.core(policy), recorded_versions(path)
-    count = decisions = 0
+    count = decisions = arbitrated = 0
     for number, now_ns, event, before in steps:
         outcome = core.step(event, now_ns=now_ns)
         now = msgspec.json.encode(said(outcome))
         if now != before:
             others = "" if recorded == versions() else f" (recorded with {recorded}, replayed with {versions()})"
-            return Replayed(count, decisions, f"step {number}: was {before.decode()}, is {now.decode()}{others}")
+            return Replayed(
+                count, decisions, f"step {number}: was {before.decode()}, is {now.decode()}{others}", arbitrated
+            )
         count += 1
         decisions += sum(isinstance(each, r.Decision) for each in outcome.records)
-    return Replayed(count, decisions, None)
+        arbitrated += sum(isinstance(each, Arbitrated) for each in outcome.records)
+    return Replayed(count, decisions, None, arbitrated)
 
 
 def replayed_steps(path: str | Path, under: Callable[[Header], Policy]) -> tuple[Header, Iterator[Step]]:

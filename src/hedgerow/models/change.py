@@ -24,7 +24,7 @@ Looks = NDArray[np.float32]
 """A frame's summary."""
 SURE_MIN: Final = 0.05  # below this an answer is as good as a guess
 _WEIGHTS: Final = np.array([0.299, 0.587, 0.114], np.float32)  # of R, G and B in luminance (ITU-R BT.601)
-_SIDE_MAX: Final = 480  # of larger frames every n-th row and column is looked at
+_SIDE_MAX: Final = 192  # of larger frames every n-th row and column is looked at
 
 
 def summary(sample: Tensors) -> Looks | None:

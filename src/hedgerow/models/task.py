@@ -177,7 +177,6 @@ class Task:
         return a.keys() == b.keys() and all(_close(a[name], b[name]) for name in a)
 
     def scores(self, outputs: Mapping[str, Array]) -> Array:
-        """The first output that has one value per label, flat. UsageError: not one sample, or none; EngineError: not finite."""
         """The first output that has one value per label, (labels,). UsageError: none, or not one sample; EngineError: NaN."""
         for array in outputs.values():
             if array.ndim and (not self.labels or array.shape[-1] == len(self.labels)) and array.dtype.kind == "f":

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hedgerow.core.arms import ArmTable, Flags
+from hedgerow.core.arms import ArmTable, Flags, GateStep
 from hedgerow.core.policies import Choice, Policy, View, by_name
 from hedgerow.core.records import MS, Margins, Prices
 from hedgerow.planning.outlook import LinkFigures, money_mj, view_of, whole_model
@@ -155,10 +155,16 @@ def _obstacle(view: View, column: int, deadline_ms: float, *, reserved: bool) ->
     if not view.admissible[column]:
         if model is not None:
             return f"its bound of {model.tail_bound_ns[0] / MS:.1f} ms is beyond the deadline of {deadline_ms:g} ms"
+        if table.refines[column] and view.device_ns[column] > view.time_left_ns:
+            return f"behind its gates it would end {view.device_ns[column] / MS:.1f} ms from now, beyond the deadline"
         return (
             f"it holds the device for {table.busy_ns[column] / MS:.1f} ms, but {stand_in} has to start"
             f" within {view.available_ns / MS:.1f} ms of the request"
         )
+    gated = any(isinstance(step, GateStep) for step in table.arms[column].steps)
+    if gated and table.is_remote[column]:  # its own answer stands in, from the gate on
+        late = latency_ns > view.time_left_ns
+        return f"what it asks for comes after the deadline of {deadline_ms:g} ms: its own answer stands" if late else ""
     if table.is_remote[column] and latency_ns > view.time_left_ns:
         instead = "the reserve's is delivered" if reserved else f"no reserve fits: {NOTHING_IN_TIME}"
         return f"its answer comes after the deadline of {deadline_ms:g} ms: {instead}"

@@ -62,6 +62,7 @@ def summary(found: Beside) -> dict[str, Any]:
         "variants": [
             {
                 "name": variant,
+                "models": list(each.models),
                 "without": list(each.without),
                 "policies": [_row(found, variant, first, policy) for policy in found.policies],
             }

@@ -148,7 +148,7 @@ class Parts:
 
 def parts_of(scenario: Scenario, profile: Profile, cell: Cell) -> Parts:
     """The common parts of a cell's worlds. What the scenario leaves out is not there."""
-    profile = models_left(profile, scenario.without)
+    profile = models_left(profile, scenario.without, scenario.models)
     group, device = group_named(scenario, cell.group), scenario.device
     unused = Draws(0).within("nobody").generator
     return Parts(
@@ -183,8 +183,8 @@ def check_left(scenario: Scenario) -> None:
     profile = profile_of(scenario)
     every = _every_arm(scenario, profile, 1.0)
     for each in (scenario, *scenario.variants()):
-        check(profile, every, each.without)
-        arms_left(_every_arm(each, models_left(profile, each.without), 1.0), each.without)
+        check(profile, every, each.without, each.models)
+        arms_left(_every_arm(each, models_left(profile, each.without, each.models), 1.0), each.without)
 
 
 def build(scenario: Scenario, profile: Profile, unit: Unit) -> Setup:

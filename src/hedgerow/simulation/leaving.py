@@ -21,14 +21,19 @@ def matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def models_left(profile: Profile, patterns: Sequence[str]) -> Profile:
-    """The profile without the models whose names match; UsageError where the reference would go."""
-    named = {model.name for model in profile.models if matches(model.name, patterns)}
+def models_left(profile: Profile, patterns: Sequence[str], only: Sequence[str] = ()) -> Profile:
+    """The profile without the models whose names match `patterns`, or match none of `only` if that names any; UsageError where the
+    reference would go."""
+    named = {
+        model.name
+        for model in profile.models
+        if matches(model.name, patterns) or (only and not matches(model.name, only))
+    }
     gone = [model.name for model in profile.models if model.name in named or model.trunk in named]
     if not gone:
         return profile
     if profile.reference in gone:
-        raise UsageError(f"without = [...] leaves out '{profile.reference}', with which all answers are compared")
+        raise UsageError(f"'{profile.reference}' is left out, with which all answers are compared")
     return replace(
         profile,
         models=tuple(model for model in profile.models if model.name not in gone),
@@ -56,11 +61,13 @@ def arms_left(table: ArmTable, patterns: Sequence[str]) -> ArmTable:
     return table if len(kept) == len(table.arms) else subset(table, kept)
 
 
-def check(profile: Profile, table: ArmTable, patterns: Sequence[str]) -> None:
-    """UsageError for a pattern that matches no model of the whole profile and none of its arms."""
-    names = [model.name for model in profile.models] + [arm.name for arm in table.arms]
+def check(profile: Profile, table: ArmTable, patterns: Sequence[str], only: Sequence[str] = ()) -> None:
+    """UsageError for a pattern that matches no model of the whole profile and, of `patterns`, none of its arms."""
+    models = [model.name for model in profile.models]
+    names = models + [arm.name for arm in table.arms]
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
-            raise UsageError(
-                f"without = [...]: '{pattern}' matches no model and no arm; models: {', '.join(names[: len(profile.models)])}"
-            )
+            raise UsageError(f"without = [...]: '{pattern}' matches no model and no arm; models: {', '.join(models)}")
+    for pattern in only:
+        if not any(fnmatchcase(name, pattern) for name in models):
+            raise UsageError(f"models = [...]: '{pattern}' matches no model; there are {', '.join(models)}")

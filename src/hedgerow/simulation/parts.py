@@ -31,6 +31,7 @@ class VariantPart(Struct, frozen=True, forbid_unknown_fields=True):
     """[[variant]]: the same worlds, but for the models and arms that are left out; to be set beside each other."""
 
     name: Annotated[str, Meta(min_length=1, max_length=64)]
+    models: Patterns = ()
     without: Patterns = ()
 
 

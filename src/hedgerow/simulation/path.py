@@ -54,7 +54,7 @@ class Path:
         self.eager = asked.safety or asked.likely or (asked.plan is not None and not asked.guaranteed)
         self.joints: dict[str, int] = {}
         self.result: LocalModel | None = None
-        self.ended = ""  # the model that has just run to its end
+        self.ended: set[str] = set()  # the models that have run to their ends
         self.refused = ""  # the model whose answer a gate did not let stand
 
     # ------------------------------------------------------------------------------------------------------ how it ends
@@ -111,10 +111,11 @@ class Path:
         while self.place < len(self.way.steps):
             step = self.way.steps[self.place]
             if isinstance(step, GateStep):
-                if self.alone.stops(self.asked, step, self.ended):
+                model = self.alone.table.arms[self.way.column].before(self.place)
+                if model in self.ended and self.alone.stops(self.asked, step, model):
                     self.place = len(self.way.steps)
                     return None
-                self.refused = self.alone.table.arms[self.way.column].before(self.place)
+                self.refused = model
             elif not (isinstance(step, RunStep) and self.joints.get(step.model, -1) >= step.last):
                 return step
             self.place += 1
@@ -170,7 +171,7 @@ class Path:
         self._busy(end - self.at)
         self.at = end
         self._came_to(step.model, last)
-        if not self.ended and plan is not None:
+        if self.plan is not None and plan is not None:
             self._replan(plan)
         return self._local(self.at) if self._settled() else None
 
@@ -180,8 +181,8 @@ class Path:
         for kin, joint in table.left_by(name, last):
             self.joints[kin] = max(self.joints.get(kin, -1), joint)
         model, held = table.local(name), self.result
-        self.ended = name if last == model.last else ""
-        if self.ended:
+        if last == model.last:
+            self.ended.add(name)
             if held is None or model.quality >= held.quality or held.name == self.refused:
                 self.result = model
             self.plan = None

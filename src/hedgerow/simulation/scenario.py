@@ -189,6 +189,7 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
     radio: RadioPart | None = None
     budget: BudgetPart | None = None
     fleet: FleetPart | None = None
+    models: Patterns = ()
     without: Patterns = ()
     variant: Annotated[tuple[VariantPart, ...], Meta(max_length=16)] = ()
     audit_share: Share = 0.0
@@ -205,7 +206,13 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
     def variants(self) -> tuple["Scenario", ...]:
         """The scenario once for each [[variant]], which differs in nothing but what it leaves out."""
         return tuple(
-            msgspec.structs.replace(self, name=each.name, without=(*self.without, *each.without), variant=())
+            msgspec.structs.replace(
+                self,
+                name=each.name,
+                models=each.models or self.models,
+                without=(*self.without, *each.without),
+                variant=(),
+            )
             for each in self.variant
         )
 

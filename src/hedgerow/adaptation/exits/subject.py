@@ -102,17 +102,7 @@ def pictures_of(data: Path, subject: Subject, classes: int, say: Say) -> Picture
     if data.suffix == ".npz":
         if data.name != CIFAR_NAME:
             raise UsageError(f"{data} is no folder; the one file of pictures that is known is {CIFAR_NAME}")
-        test = cifar10(data.parent, "test")
-        train = cifar10(data.parent, "train")
-        some = train.take(np.linspace(0, len(train.names) - 1, PICTURES_HELD_MAX).astype(int).tolist())
-        rows = {
-            f"{part}/{n}": p
-            for part, each in (("a", some), ("b", test))
-            for n, p in zip(each.names, each.pictures, strict=True)
-        }
-        indices = _indices(train.classes, subject, classes)
-        marks = dict(zip(rows, (indices[int(label)] for label in [*some.labels, *test.labels]), strict=True))
-        return Pictures(rows, marks)
+        return _cifar(data.parent, subject, classes)
     if data.is_dir() and not (data / INDEX_NAME).is_file() and not any(path.is_dir() for path in data.iterdir()):
         paths = picture_paths(data)
         return Pictures(frames(_some(paths, say)), None)
@@ -121,6 +111,18 @@ def pictures_of(data: Path, subject: Subject, classes: int, say: Say) -> Picture
     chosen = _some(listed, say)
     found = {f"{path.parent.name}/{path.name}": load_frame(path) for path, _ in chosen}
     return Pictures(found, {f"{path.parent.name}/{path.name}": indices[label] for path, label in chosen})
+
+
+def _cifar(folder: Path, subject: Subject, classes: int) -> Pictures:
+    """Training pictures train and choose; test pictures calibrate and judge, and train nothing."""
+    train, test = cifar10(folder, "train").of("train"), cifar10(folder, "test").of("calibrate", "judge")
+    train = train.take(np.linspace(0, len(train.names) - 1, PICTURES_HELD_MAX).astype(int).tolist())
+    indices = _indices(train.classes, subject, classes)
+    frames_of = {name: frame for part in (train, test) for name, frame in zip(part.names, part.pictures, strict=True)}
+    marks = {
+        name: indices[int(label)] for part in (train, test) for name, label in zip(part.names, part.labels, strict=True)
+    }
+    return Pictures(frames_of, marks)
 
 
 def _some(items: list[Item], say: Say) -> list[Item]:

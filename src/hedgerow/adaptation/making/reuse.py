@@ -24,7 +24,7 @@ def make(folder: Path, data: Path | None, *, seed: int, say: Say) -> list[dict[s
     models = (SMALL, task.reference)
     paths = of_parts(photographs(data, say), "train", "calibrate")[:SEQUENCES_MAX]
     which = hashlib.sha256("\n".join(path.name for path in paths).encode()).hexdigest()
-    settings = {"at_most": AT_MOST, "age_max_ms": AGE_MAX_MS, "path": PATH, "clips": clips.CALIBRATE}
+    settings = {"at_most": AT_MOST, "age_max_ms": AGE_MAX_MS, "path": PATH, "clips": clips.CALIBRATE, "test": "betting"}
     made = Made(folder / FILE, {"task": task.task_id, "photographs": which, "seed": seed, **settings})
     if made.record() is None:
         with Watcher(task, models) as watcher:

@@ -20,7 +20,7 @@ from hedgerow.adaptation.keeping import Checkpoint, Made, Say, digest
 from hedgerow.adaptation.risk import samples_needed
 from hedgerow.adaptation.text import exits
 from hedgerow.adaptation.text.exits import Floats
-from hedgerow.adaptation.text.running import Exiting, Times
+from hedgerow.adaptation.text.running import Exiting, Times, spread
 from hedgerow.adaptation.text.sources import Encoder, Texts, check_training, halves
 from hedgerow.adaptation.text.words import WordPiece, read_vocabulary
 from hedgerow.errors import UsageError
@@ -158,8 +158,8 @@ def _make(made: Made, split: Split, encoder: Encoder, options: Options, say: Say
     judged = words.tensors(split.judge.texts, tokens=options.tokens)
     with Exiting(files[f"{NAME}.onnx"], _exit_files(files), threads=1) as chain:
         say(f"timing {TIMED_TEXTS} texts both ways")
-        times = chain.times(judged, thresholds_of(figures), count=min(TIMED_TEXTS, len(split.judge.texts)))
-    figures["times"] = asdict(times) | {"speedup": times.speedup}
+        times = chain.times(judged, thresholds_of(figures), count=TIMED_TEXTS)
+    figures["times"] = asdict(times) | {"speedup": times.speedup, "speedup_cpu": times.speedup_cpu}
     say(told(figures, times))
     extra = {
         "labels.txt": "".join(f"{name}\n" for name in split.train.classes).encode(),
@@ -289,13 +289,13 @@ def _scores(
 
 
 def _samples(tensors: Tensors, texts: Texts) -> dict[str, bytes]:
-    """The first texts that judge as .npz files, named by number and class."""
-    rows = range(min(SAMPLES_KEPT, len(texts.texts)))
+    """Some texts that judge as .npz files, named by number and class."""
+    rows = spread(len(texts.texts), SAMPLES_KEPT)
     return {
-        f"{row:03d}-{texts.classes[texts.labels[row]]}.npz": _archive(
+        f"{number:03d}-{texts.classes[texts.labels[row]]}.npz": _archive(
             {name: array[row : row + 1] for name, array in tensors.items()}
         )
-        for row in rows
+        for number, row in enumerate(rows)
     }
 
 

@@ -58,6 +58,7 @@ def measure(setting: Setting) -> dict[str, float | int]:
         "accuracy_full": round(float((scores[-1, len(calibrate.texts) :].argmax(-1) == judge.labels).mean()), 4),
         "accuracy_exits": round(got.accuracy, 4),
         "resplits_kept": sum(share <= asked for share in shares),
+        "speedup_cpu": round(times.speedup_cpu, 3),
         "layers": round(got.layers, 3),
         "layers_full": len(scores),
         "full_ms": round(times.full_ms, 3),
