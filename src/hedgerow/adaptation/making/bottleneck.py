@@ -21,13 +21,13 @@ QUARTER = Wanted(
     "block4.output",
     4500,
     0.25,
-    steps=1200,
-    taught=500,
-    versions=10,
+    steps=1100,
+    taught=700,
+    versions=8,
     hidden=(48, 112),
     learning_rate=2e-3,
 )
-HALF = Wanted("mobilenet-v2-b50", "block9.output", "block9.output", 1700, 0.50, steps=800, taught=500, versions=10)
+HALF = Wanted("mobilenet-v2-b50", "block9.output", "block9.output", 1700, 0.50, steps=700, taught=550, versions=8)
 
 
 def make(folder: Path, data: Path | None, *, seed: int, say: Say) -> list[dict[str, Any]]:
