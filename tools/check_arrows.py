@@ -102,6 +102,7 @@ PACKAGES: dict[str, list[str]] = {
     "onnx": [
         "models",
         "campaigns/small_task.py",
+        "adaptation/bottleneck/graph.py",
         "adaptation/exits/network_file.py",
         "adaptation/exits/heads.py",
         "adaptation/quantise_equalise.py",
@@ -125,6 +126,7 @@ PACKAGES: dict[str, list[str]] = {
         "models/preparation.py",
         "demo/frames.py",
         "campaigns/small_task.py",
+        "adaptation/bottleneck/pictures.py",  # photographs seen with another crop each time
     ],
     "msgspec": [
         "assurance/certification",
@@ -153,6 +155,7 @@ PACKAGES: dict[str, list[str]] = {
         "adaptation/exits/training_resnet.py",  # an extra, `adapt`: trained here, and run without it
         "adaptation/exits/training_heads.py",
         "adaptation/text/training_text.py",  # an extra, `adapt`: what it trains runs without
+        "adaptation/bottleneck/training_bottleneck.py",
     ],
     "rich": ["views", "cli"],
     "typer": ["cli"],

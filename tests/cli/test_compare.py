@@ -123,3 +123,29 @@ def test_an_empty_folder_and_a_broken_trace_are_told_with_their_names(tmp_path: 
     (tmp_path / "torn.csv").write_text("time_s,rtt_ms,uplink_mbps,radio\n0,30,10,LTE\n0.2,30\n")
     with pytest.raises(UsageError, match=r"torn\.csv"):
         run("--links", str(tmp_path))
+
+
+VARIANTS = SCENARIO + '[[variant]]\nname = "all"\n[[variant]]\nname = "no cuts"\nwithout = ["split:*"]\n'
+
+
+def test_variants_are_set_beside_each_other_in_a_table_an_object_and_a_file(tmp_path: Path) -> None:
+    path, rows = tmp_path / "both.toml", tmp_path / "rows.csv"
+    path.write_text(VARIANTS)
+    words = (str(path), "--links", "drive-mixed", "--policies", "hedgerow", "--workers", "1")
+    table = run(*words, "-o", str(rows))
+    assert "first / this" in table
+    assert table.count("no cuts") == 2  # the device alone, and hedgerow
+    told = json.loads(run(*words, "--json"))
+    assert [each["name"] for each in told["variants"]] == ["all", "no cuts"]
+    with rows.open() as file:
+        assert {row["variant"] for row in csv.DictReader(file)} == {"all", "no cuts"}
+
+
+def test_variants_have_no_pictures_and_what_they_leave_out_must_be_there(tmp_path: Path) -> None:
+    path = tmp_path / "both.toml"
+    path.write_text(VARIANTS)
+    with pytest.raises(UsageError, match="no pictures"):
+        run(str(path), "--links", "drive-mixed", "--plots", str(tmp_path / "plots"))
+    path.write_text(VARIANTS.replace("split:*", "splot:*"))
+    with pytest.raises(UsageError, match=r"'splot:\*' matches no model and no arm"):
+        run(str(path), "--links", "drive-mixed", "--policies", "hedgerow")

@@ -9,6 +9,7 @@ from hedgerow.models.tensors import Tensors
 from hedgerow.profiling.crossings import (
     FOLDS,
     LIMITS,
+    WHOLE_NUMBERS,
     Crossing,
     crossing_profile,
     crossings_for,
@@ -73,3 +74,13 @@ def test_what_was_encoded_decodes_within_the_limits_of_the_other_side(alive: Ali
         for tensors in alive[crossing.model, crossing.joint]:
             back = crossing.codec.decode(crossing.codec.encode(tensors), limits=LIMITS)
             assert back.keys() == tensors.keys()
+
+
+def test_small_whole_numbers_get_their_own_code_and_nothing_else() -> None:
+    chance = np.random.default_rng(0)
+    latents: list[Tensors] = [{"latent": chance.integers(-3, 4, (1, 6, 3, 3)).astype(np.int8)} for _ in range(8)]
+    found = crossings_for({("slim", 1): latents}, ("raw",), ("q4", "q4:channel"))
+    assert [crossing.codec.name for crossing in found] == list(WHOLE_NUMBERS)
+    (crossing,) = found
+    assert crossing.calibration is not None
+    assert len(crossing.fold_codecs) == 2

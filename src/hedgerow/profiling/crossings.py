@@ -3,7 +3,8 @@
 Which codecs. Raw samples that are frames: raw, JPEG and WebP of a few qualities. At a joint: few-bit features, one grid a
 tensor with its range in the payload ("q4"), or one a channel with calibrated ranges ("q4:channel"), which the server must
 know. (On the twenty photographs that was the smaller choice for each: calibrated ranges clip, and so spread the levels of a
-single grid, while a hundred ranges a payload outweigh what they save.) At joint 0, the prepared input, raw only.
+single grid, while a hundred ranges a payload outweigh what they save.) Small whole numbers, the latent of a bottleneck, in their own
+code with counted frequencies, never rounded further. At joint 0, the prepared input, raw only.
 """
 
 import time
@@ -21,6 +22,8 @@ from hedgerow.profiling.times import IdleAndLoaded, times
 LIMITS = CodecLimits()
 FOLDS = 2
 RAW = "raw"
+WHOLE_NUMBERS = ("ints:channel",)
+CALIBRATED = (":channel", ":progressive")
 
 Alive = Mapping[tuple[str, int], Sequence[Tensors]]
 """Tensors alive after (model, joint), one for each sample; the raw samples are ("", -1)."""
@@ -46,12 +49,20 @@ def crossings_for(alive: Alive, input_specs: Sequence[str], feature_specs: Seque
     found: list[Crossing] = []
     for (model, joint), tensors in alive.items():
         specs = input_specs if joint == RAW_SAMPLE else (RAW,) if joint == 0 else feature_specs
+        if joint > 0 and _all_small_whole_numbers(tensors):
+            specs = WHOLE_NUMBERS
         found += [_crossing(model, joint, spec, tensors) for spec in specs]
     return found
 
 
+def _all_small_whole_numbers(samples: Sequence[Tensors]) -> bool:
+    """Whether all that is alive there are small whole numbers with channels."""
+    tensors = samples[0].values() if samples else ()
+    return bool(tensors) and all(array.dtype.name in ("int8", "uint8") and array.ndim >= 2 for array in tensors)
+
+
 def _crossing(model: str, joint: int, spec: str, tensors: Sequence[Tensors]) -> Crossing:
-    if not spec.endswith(":channel"):
+    if not spec.endswith(CALIBRATED):
         codec = codecs.get(spec)
         return Crossing(model, joint, codec, None, (codec,))
     whole = calibrate(spec, tensors)

@@ -12,15 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
+from hedgerow.core.policies import Policy, by_name
+from hedgerow.core.policies.learned import Learned
+from hedgerow.core.records import Prices
 from hedgerow.errors import HedgerowError, UsageError
 from hedgerow.simulation import scenario as scenarios
-from hedgerow.simulation.cells import load_courses, units
+from hedgerow.simulation.cells import build, load_courses, units
 from hedgerow.simulation.comparing import compare
 from hedgerow.simulation.course import Course
-from hedgerow.simulation.learning.worlds import drives, is_wifi
+from hedgerow.simulation.learning.weights import load
+from hedgerow.simulation.learning.worlds import Worlds, drives, is_wifi, local_base_mj
 from hedgerow.simulation.scenario import Scenario
 from hedgerow.simulation.summing import summary
+from hedgerow.simulation.world import Setup, run
 
 POLICIES = ("learned", "hedgerow", "neurosurgeon", "device-only")
 
@@ -56,6 +62,28 @@ def lines(found: dict[str, Any]) -> list[str]:
     return [*said, *(f"error: {each}" for each in found["errors"])]
 
 
+def against(folder: Path, weights: Path, *, count: int, every: int, seconds: float, seed: int = 7) -> list[str]:
+    """Other weights beside the shipped ones and least expected cost, on the held-out drives alone: mean cost of a request over what
+    the device alone would cost by the table, in drawn worlds with exits, copies and gates, and in those of `standard`."""
+    policies: dict[str, Policy] = {
+        "hedgerow": by_name("hedgerow"), "shipped": by_name("learned"), "these": Learned(network=load(weights))
+    }  # fmt: skip
+    drawn, held = Worlds(judged_links(folder, every=every), seed=seed), shortened(scenarios.load("standard"), seconds)
+    profile, points = held.load_profile(), [each.prices() for each in held.price]
+    kinds: dict[str, list[tuple[Setup, Sequence[Prices]]]] = {
+        "drawn": [(world.setup, world.prices[:2]) for world in map(drawn.world, range(count))],
+        "standard": [(build(held, profile, each), points) for each in units(held, judged_links(folder, every=every))],
+    }
+    said = [f"{'worlds':10} {'policy':10} {'count':>6} {'late':>5} {'cost / device':>14}"]
+    for kind, worlds in kinds.items():
+        for name, policy in policies.items():
+            made = [(setup, each, run(setup, policy, each)) for setup, prices in worlds for each in prices]
+            cost = np.mean([ran.cost_mj(each, s.table).mean() / local_base_mj(s, each) for s, each, ran in made])
+            late = sum(int(ran.late.sum()) for _, _, ran in made)
+            said.append(f"{kind:10} {name:10} {len(made):6} {late:5} {cost:14.4f}")
+    return said
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0, or that of the error."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -64,8 +92,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--every", type=int, default=1, help="each N-th link only")
     parser.add_argument("--seconds", type=float, help="length of each world instead of the scenario's")
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--against", type=Path, metavar="FILE", help="these weights beside the shipped ones instead")
+    parser.add_argument("--worlds", type=int, default=24, help="of --against: how many are drawn")
     given = parser.parse_args(arguments)
     try:
+        if given.against is not None:
+            seconds, every = given.seconds or 20.0, max(1, given.every)
+            print("\n".join(against(given.links, given.against, count=given.worlds, every=every, seconds=seconds)))
+            return 0
         scenario = scenarios.load("standard")
         if given.seconds is not None:
             scenario = shortened(scenario, given.seconds)

@@ -1,0 +1,68 @@
+"""`hedgerow adapt bottleneck`: a small encoder and decoder around a cut, so that far fewer bytes cross."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hedgerow.errors import UsageError
+
+
+def register(group: typer.Typer) -> None:
+    """Add the verb."""
+    group.command("bottleneck")(bottleneck)
+
+
+def bottleneck(
+    model: Annotated[
+        str, typer.Argument(help="A fetched model's name, a task file of one model, or TASK.toml:NAME of several.")
+    ],
+    cut: Annotated[str, typer.Option(help="The tensor that the encoder reads; see `hedgerow model inspect`.")],
+    bytes_wanted: Annotated[
+        int, typer.Option("--bytes", min=64, help="Mean payload on photographs like those learned from.")
+    ],
+    images: Annotated[Path, typer.Option(help="A folder of pictures like those to come; 300 are good.")],
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="A later tensor that the decoder gives and whose blocks the encoder imitates (default: CUT)."
+        ),
+    ] = None,
+    budget: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Greatest share of the multiply-adds up to the latent.")
+    ] = 0.5,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The file to make (default: NAME-bottleneck.onnx here).")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=20, help="Of training; a step takes about half a second.")] = 800,
+    seed: Annotated[int, typer.Option(min=0, help="Of all chance in it; the same seed makes the same file.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Train a bottleneck and write it as one model with the joint "latent". It may be stopped and goes on (needs PyTorch)."""
+    from hedgerow.adaptation.bottleneck.making import Wanted, make
+    from hedgerow.adaptation.keeping import Made, read_record
+    from hedgerow.adaptation.recipes import model_text
+    from hedgerow.adaptation.sources import picture_paths
+    from hedgerow.cli._adapt_all import progress
+    from hedgerow.cli._adapt_quantise import find
+
+    _, chosen = find(model)
+    path = output or Path(f"{chosen.name}-bottleneck.onnx")
+    if path.suffix != ".onnx":
+        raise UsageError(f"{path} must end in .onnx")
+    taught = steps * 2 // 5
+    wanted = Wanted(
+        path.stem, cut, target or cut, bytes_wanted, budget, steps=steps, taught=taught, versions=10, seed=seed
+    )
+    entry = make(wanted, chosen, picture_paths(images), path.parent, progress())
+    figures = read_record(Made(path, {}).record_path)["figures"]
+    if as_json:
+        print(json.dumps(figures | {"file": str(path)}))
+        return
+    print(f"work up to the latent  {figures['device_share']:.1%} of the uncut model's multiply-adds, encoder included")
+    print(f"payload                about {figures['bytes_expected']} bytes on the photographs that set the scale")
+    print(f"latent                 {' x '.join(map(str, figures['latent']))} whole numbers, scale {figures['scale']:g}")
+    print("agreement              not judged here: `hedgerow profile` or `hedgerow bench adapt` do, on other pictures")
+    print(f"wrote {path}; to use it, add to the task file:\n")
+    print(model_text(entry))
