@@ -105,6 +105,7 @@ PACKAGES: dict[str, list[str]] = {
         "adaptation/bottleneck/graph.py",
         "adaptation/exits/network_file.py",
         "adaptation/exits/heads.py",
+        "adaptation/quantise_equalise.py",
         "adaptation/quantise_layers.py",
         "adaptation/quantise_ranges.py",
         "adaptation/quantise_rounding.py",

@@ -1,6 +1,7 @@
 """Makes the int8 copy of a model: a second precision of the same chain, with the same float32 tensors at the same joints.
 
-Ranges come from pictures of the part "train", every choice from "calibrate", the figures from "judge". The copy is kept beside a
+Ranges and rounding come from pictures of the part "train", every choice from these and "calibrate" (a range is two numbers: it
+is not learnt by heart), the figures from "judge". The copy is kept beside a
 record of what it was made from, what was tried, which blocks hurt, and how well and how quickly it answers; making it again
 from the same gives the same bytes and does nothing. A step that was stopped goes on with what it had found out.
 """
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hedgerow.adaptation.keeping import Made, Say, digest
+from hedgerow.adaptation.quantise_equalise import Peaks, equalised
 from hedgerow.adaptation.quantise_judging import Likeness, by_turns, enough_to_tell, likeness, scores
 from hedgerow.adaptation.quantise_layers import Layout, lay_out
 from hedgerow.adaptation.quantise_mix import Judge, Mix, decide, made_by
@@ -28,7 +30,7 @@ from hedgerow.models.preparation import FRAME
 from hedgerow.models.task import Task, TaskModel
 from hedgerow.models.tensors import Tensors
 
-VERSION = 2  # raised when the same settings make another file
+VERSION = 3  # raised when the same settings make another file
 RANGE_PICTURES = 128  # at most; of the part "train"
 RANGE_PICTURES_MIN = 8
 JUDGING_PICTURES_MIN = 6  # of "calibrate" and of "judge", each
@@ -120,6 +122,10 @@ def _make(
     every = max(1, -(-len(parts["train"]) // RANGE_PICTURES))
     chosen = parts["train"][::every]
     say(f"looking at the activations of {len(chosen)} pictures")
+    peaks = Peaks(layout)
+    observe(layout, (prepared(wanted.model, path) for path in chosen), threads, look=peaks.add)
+    layout = lay_out(Graph.open(equalised(layout, peaks.scales())), wanted.joints)
+    say("looking again, with channels spread evenly")
     moments = Moments(layout, wanted.seed)
     seen = observe(layout, (prepared(wanted.model, path) for path in chosen), threads, look=moments.add)
     say("rounding the weights so that sums stay right")
@@ -131,7 +137,7 @@ def _make(
             known[way] = ranges(layout, seen, way)
         return write(layout, known[way], made_by(layout, kept), wanted.joints, weights)
 
-    inputs = [prepared(wanted.model, path) for path in parts["calibrate"]]
+    inputs = [prepared(wanted.model, path) for path in (*parts["calibrate"], *parts["train"])]
     judge = Judge(wanted.model.path.read_bytes(), inputs, made.checkpoint(), threads=threads, seed=wanted.seed)
     mix = decide(layout, copy, judge, asked=wanted.agreement, say=say)
     return mix, copy(mix.way, mix.kept)

@@ -20,6 +20,9 @@ from hedgerow.models.tensors import Array
 
 LAYERS = ("Conv", "Gemm", "MatMul")
 JOINING = ("Add", "GlobalAveragePool")  # quantised between quantised ones, with a range of their own
+RESIDUAL = (
+    "Add"  # in float32 unless an activation follows: errors would add up from block to block, and adding is cheap
+)
 PASSING = ("Flatten", "Reshape", "MaxPool", "Squeeze", "Unsqueeze", "Transpose")  # they keep their input's range
 ACTIVATIONS = ("Clip", "Relu")
 FEW_CHANNELS = 4  # of a picture

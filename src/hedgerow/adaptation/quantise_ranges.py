@@ -3,7 +3,8 @@
 A wide range loses precision everywhere, a narrow one cuts off the rare large values; which is worse differs from model to
 model, so every way is tried and the answers decide (`quantise_mix`). The ways, each per tensor:
 `extremes`, the least and greatest value seen; `typical`, the mean over pictures of each picture's own extremes; `generous`,
-that and one standard deviation more; `least-error`, the range with the least mean squared rounding error.
+that and one standard deviation more; `mixed`, `typical` where values are of both signs, half a deviation more where an
+activation cuts off below 0; `least-error`, the range with the least mean squared rounding error.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +19,7 @@ from hedgerow.adaptation.quantise_write import STEPS, Range
 from hedgerow.models.engines import get_engine
 from hedgerow.models.tensors import Array, Tensors
 
-WAYS = ("typical", "generous", "extremes", "least-error")
+WAYS = ("mixed", "typical", "generous", "extremes", "least-error")
 VALUES_A_PICTURE = 256  # of each tensor, kept for `least-error`
 SHRINKS = np.linspace(0.3, 1.0, 29)
 COARSE_SHRINKS = np.linspace(0.4, 1.0, 13)
@@ -82,20 +83,19 @@ def ranges(layout: Layout, seen: Mapping[str, Seen], way: str) -> dict[str, Rang
     bounds = {layer.result: layer.bounds for layer in layout.layers.values() if layer.activation is not None}
     found = {}
     for name, each in seen.items():
-        low, high = _range(each, way)
         least, most = bounds.get(name, (-np.inf, np.inf))
+        low, high = _range(each, way, cut_off=name in bounds)
         found[name] = (max(min(low, 0.0), least), min(max(high, 0.0), most))
     return found
 
 
-def _range(seen: Seen, way: str) -> Range:
+def _range(seen: Seen, way: str, *, cut_off: bool) -> Range:
     lows, highs = np.array(seen.lows), np.array(seen.highs)
     if way == "extremes":
         return float(lows.min()), float(highs.max())
-    if way == "typical":
-        return float(lows.mean()), float(highs.mean())
-    if way == "generous":
-        low, high = lows.mean() - lows.std(), highs.mean() + highs.std()
+    deviations = {"typical": 0.0, "generous": 1.0, "mixed": 0.5 if cut_off else 0.0}.get(way)
+    if deviations is not None:
+        low, high = lows.mean() - deviations * lows.std(), highs.mean() + deviations * highs.std()
         return float(max(low, lows.min())), float(min(high, highs.max()))
     return _least_error(np.concatenate(seen.values).astype(np.float64), float(lows.min()), float(highs.max()))
 

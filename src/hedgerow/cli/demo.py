@@ -20,6 +20,9 @@ def demo(
         "out/demo"
     ),
     profile: Annotated[Path | None, typer.Option(help="A profile to use again (else a quick one is measured).")] = None,
+    adapted: Annotated[
+        bool, typer.Option("--adapted", help="With the int8 copies, exits, cascade and bottlenecks of `make adapt`.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as one JSON object and nothing else.")
     ] = False,
@@ -31,12 +34,14 @@ def demo(
     """
     from rich.text import Text
 
+    from hedgerow.adaptation.keeping import adapted as folder_of
     from hedgerow.demo.runner import Settings, drives_of, run_demo
     from hedgerow.views.drives import DrivesScreen
     from hedgerow.views.literal import literal_console
     from hedgerow.views.table import result_table
 
-    settings = Settings(out=out, seconds=seconds, profile=profile)
+    task = folder_of("imagenet") / "task.toml" if adapted else None
+    settings = Settings(out=out, seconds=seconds, profile=profile, task=task)
     errors = literal_console(stderr=True)
     try:
         with DrivesScreen(drives_of(settings), errors, live=errors.is_terminal and not as_json) as screen:

@@ -1,9 +1,10 @@
-"""Makes what every drive shares, in a process of its own: `python -m hedgerow.demo.prepare OUT [PROFILE]`.
+"""Makes what every drive shares, in a process of its own: `python -m hedgerow.demo.prepare OUT [--task T] [--profile P]`.
 
 Frames, their labels, the reference's answers on the uncompressed frames, and a quick profile (measured on other crops
 than those driven) unless one is given. Says a line for each stage.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from hedgerow.demo.frames import PROFILE_FRAMES, PROFILE_SEED, Frames, cut_frames
-from hedgerow.errors import HedgerowError, UsageError
+from hedgerow.errors import HedgerowError
 from hedgerow.models.fetch import fetch, read_index
 from hedgerow.models.task import Task
 from hedgerow.profiling import Profile
@@ -24,6 +25,8 @@ from hedgerow.profiling.measure import QUICK, make_profile
 SLOW_SHARE = 1.15
 """The emulated device is as slow as makes the reference's median this many deadlines."""
 PROFILE_SECONDS = 7.0
+PROFILE_SECONDS_A_MODEL = 3.5
+"""So long for the two models of the plain task; what is more of them gets as much each."""
 EFFORT = replace(QUICK, samples_max=PROFILE_FRAMES, frame_codecs=("raw", "jpeg:75", "jpeg:90"), agreement_until=0.68)
 """A quick profile's, with as many frames for agreement as there is time for, and the finer of the JPEG qualities."""
 
@@ -78,9 +81,9 @@ def answers(task: Task, model: str, frames: Frames) -> list[int]:
     return [int(each) for each in all_answers]
 
 
-def prepare(out: Path, profile: Path | None) -> Prepared:
-    """Do it and write prepared.json, frames.npy and profile.json into `out`."""
-    path = fetch("imagenet")
+def prepare(out: Path, profile: Path | None, task_file: Path | None = None) -> Prepared:
+    """Do it and write prepared.json, frames.npy and profile.json into `out`; `task_file` None: the fetched task."""
+    path = task_file or fetch("imagenet")
     task = Task.load(path)
     photographs = read_index(fetch("photographs"))
     frames, labels = cut_frames(photographs)
@@ -110,9 +113,10 @@ def _profile(task: Task, photographs: list[tuple[Path, int]], out: Path, given: 
         loaded = Profile.load(given)
         loaded.check(task)
         return loaded
-    say(f"measuring a quick profile ({PROFILE_SECONDS:g} s)")
+    seconds = max(PROFILE_SECONDS, PROFILE_SECONDS_A_MODEL * len(task.models))
+    say(f"measuring a quick profile ({seconds:g} s)")
     frames, _ = cut_frames(photographs, PROFILE_FRAMES, PROFILE_SEED)
-    made = make_profile(task, list(frames), seconds=PROFILE_SECONDS, quick=True, effort=EFFORT)
+    made = make_profile(task, list(frames), seconds=seconds, quick=True, effort=EFFORT)
     made.save(out / "profile.json")
     return made
 
@@ -124,11 +128,14 @@ def say(text: str) -> None:
 
 def main(words: list[str]) -> int:
     """Run; an error of Hedgerow's is one line and its exit code."""
-    if len(words) not in (1, 2):
-        raise UsageError("give OUT and, if there is one, PROFILE")
+    parser = argparse.ArgumentParser(prog="hedgerow.demo.prepare")
+    parser.add_argument("out", type=Path)
+    for name in ("task", "profile"):
+        parser.add_argument(f"--{name}", type=Path)
+    told = parser.parse_args(words)
     started_s = time.monotonic()
     try:
-        prepare(Path(words[0]), Path(words[1]) if len(words) == 2 else None)
+        prepare(told.out, told.profile, told.task)
     except HedgerowError as error:
         print(f"{error} [at fault: {error.at_fault}]", file=sys.stderr)
         return error.exit_code

@@ -37,18 +37,21 @@ END_TIMEOUT_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command line asks for. `profile` None: a quick one is measured."""
+    """What the command line asks for. `profile` None: a quick one is measured. `task` None: the fetched one of two models."""
 
     out: Path
     seconds: float = 15.0
     deadline_ms: float = DEADLINE_MS
     profile: Path | None = None
+    task: Path | None = None
 
     def check(self) -> None:
         """UsageError for what cannot be driven, before anything starts."""
         self.course()
         if self.profile is not None and not self.profile.is_file():
             raise UsageError(f"there is no profile {self.profile}; make one with `hedgerow profile`, or leave it out")
+        if self.task is not None and not self.task.is_file():
+            raise UsageError(f"there is no {self.task}: run `make adapt` first, or leave --adapted out")
 
     def course(self) -> Course:
         """UsageError for a course that makes no sense."""
@@ -108,7 +111,9 @@ class Demo:
         out = self._settings.out
         words = ["hedgerow.demo.prepare", str(out)]
         if self._settings.profile is not None:
-            words.append(str(self._settings.profile.absolute()))
+            words += ["--profile", str(self._settings.profile.absolute())]
+        if self._settings.task is not None:
+            words += ["--task", str(self._settings.task)]
         self._screen.say("fetching models and photographs, where they are not here yet")
         child = Child("preparation", words, core=None, log=out / "prepare.log")
         try:

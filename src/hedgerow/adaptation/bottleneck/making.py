@@ -55,7 +55,7 @@ class Wanted:
         int, ...
     ] = ()  # channels kept of each block between; none given: equal shares, as many as the budget allows
     middle: int = 128
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     seed: int = 0
 
 

@@ -1,7 +1,8 @@
 """Two bottlenecks of MobileNetV2: one with at most a quarter of its multiply-adds on the device, one with at most half.
 
 The first reads the model after block 2 (17 % of the work) and imitates blocks 3 and 4 with the rest of its quarter: features after
-block 4 take far fewer bytes than those after block 2. The second reads it after block 9 (48 %) and has a linear encoder.
+block 4 take far fewer bytes than those after block 2. The second reads it after block 9 (48 %) and has a linear encoder. Neither
+runs the tail in training (`taught`): with 349 photographs that lowered the divergence on these by a third and on others not at all.
 """
 
 from pathlib import Path
@@ -16,18 +17,9 @@ from hedgerow.models.task import Task
 
 MODEL = "mobilenet-v2"
 QUARTER = Wanted(
-    "mobilenet-v2-b25",
-    "block2.output",
-    "block4.output",
-    4500,
-    0.25,
-    steps=1100,
-    taught=700,
-    versions=8,
-    hidden=(48, 112),
-    learning_rate=2e-3,
+    "mobilenet-v2-b25", "block2.output", "block4.output", 4500, 0.25, steps=1500, taught=0, versions=8, hidden=(48, 112)
 )
-HALF = Wanted("mobilenet-v2-b50", "block9.output", "block9.output", 1700, 0.50, steps=700, taught=550, versions=8)
+HALF = Wanted("mobilenet-v2-b50", "block9.output", "block9.output", 1700, 0.50, steps=2000, taught=0, versions=8)
 
 
 def make(folder: Path, data: Path | None, *, seed: int, say: Say) -> list[dict[str, Any]]:
