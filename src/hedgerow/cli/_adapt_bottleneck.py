@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -69,9 +69,17 @@ def bottleneck(
     if as_json:
         print(json.dumps(figures | {"file": str(path)}))
         return
-    print(f"work up to the latent  {figures['device_share']:.1%} of the uncut model's multiply-adds, encoder included")
-    print(f"payload                about {figures['bytes_expected']} bytes on the photographs that set the scale")
-    print(f"latent                 {' x '.join(map(str, figures['latent']))} whole numbers, scale {figures['scale']:g}")
-    print("agreement              not judged here: `hedgerow profile` or `hedgerow bench adapt` do, on other pictures")
+    for line in _said(figures):
+        print(line)
     print(f"wrote {path}; to use it, add to the task file:\n")
     print(model_text(entry))
+
+
+def _said(figures: dict[str, Any]) -> list[str]:
+    """The figures for people."""
+    return [
+        f"work up to the latent  {figures['device_share']:.1%} of the uncut model's multiply-adds, encoder included",
+        f"payload                about {figures['bytes_expected']} bytes on the photographs that set the scale",
+        f"latent                 {' x '.join(map(str, figures['latent']))} whole numbers, scale {figures['scale']:g}",
+        "agreement              not judged here: `hedgerow profile` or `hedgerow bench adapt` do, on other pictures",
+    ]
