@@ -3,7 +3,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from hedgerow.adaptation.quantise_equalise import LARGEST, Peaks, equalised, pairs
+from hedgerow.adaptation.quantise_equalise import LARGEST, MARGINS, Peaks, equalised, pairs, spread
 from hedgerow.adaptation.quantise_layers import lay_out
 from hedgerow.adaptation.quantise_ranges import observe
 from hedgerow.models.chain import Chain
@@ -44,7 +44,7 @@ def test_answers_stay_and_channels_become_even() -> None:
     seen = pictures(12)
     peaks = Peaks(layout)
     observe(layout, seen, 1, look=peaks.add)
-    scales = peaks.scales()
+    scales = peaks.scales(1.0)
     assert all((each >= 1.0).all() and (each <= LARGEST).all() for each in scales.values())
     assert scales["two.wide"][0] > 4 * scales["two.wide"][-1]
     data = equalised(layout, scales)
@@ -60,6 +60,24 @@ def test_answers_stay_and_channels_become_even() -> None:
         float(np.log(each._rows["two.wide"][0].max() / np.median(each._rows["two.wide"][0]))) for each in (peaks, again)
     ]
     assert spread[1] < spread[0]
+
+
+def test_the_least_margin_that_keeps_the_answers_is_taken() -> None:
+    layout = lay_out(Graph.open(uneven()), JOINTS)
+    peaks = Peaks(layout)
+    observe(layout, pictures(4), 1, look=peaks.add)
+    narrow, wide = peaks.scales(1.0)["two.wide"], peaks.scales(4.0)["two.wide"]
+    assert (wide <= narrow).all()
+    assert (wide >= 1.0).all()
+    asked: list[bytes] = []
+
+    def divergence(model: bytes) -> float:
+        asked.append(model)
+        return 0.0 if len(asked) == 3 else 1.0
+
+    data, margin = spread(layout, peaks, divergence)
+    assert (data, margin) == (equalised(layout, peaks.scales(MARGINS[2])), MARGINS[2])
+    assert spread(layout, peaks, lambda _model: 1.0) == (layout.graph.whole, 0.0)
 
 
 @pytest.mark.parametrize("shared", ["two.wide.weight", "two.deep.weight"])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hedgerow.adaptation.keeping import Made, Say, digest
-from hedgerow.adaptation.quantise_equalise import Peaks, equalised
+from hedgerow.adaptation.quantise_equalise import Peaks, spread
 from hedgerow.adaptation.quantise_judging import Likeness, by_turns, enough_to_tell, likeness, scores
 from hedgerow.adaptation.quantise_layers import Layout, lay_out
 from hedgerow.adaptation.quantise_mix import Judge, Mix, decide, made_by
@@ -30,7 +30,7 @@ from hedgerow.models.preparation import FRAME
 from hedgerow.models.task import Task, TaskModel
 from hedgerow.models.tensors import Tensors
 
-VERSION = 3  # raised when the same settings make another file
+VERSION = 4  # raised when the same settings make another file
 RANGE_PICTURES = 128  # at most; of the part "train"
 RANGE_PICTURES_MIN = 8
 JUDGING_PICTURES_MIN = 6  # of "calibrate" and of "judge", each
@@ -121,11 +121,18 @@ def _make(
     threads = usable_threads()
     every = max(1, -(-len(parts["train"]) // RANGE_PICTURES))
     chosen = parts["train"][::every]
+    inputs = [prepared(wanted.model, path) for path in (*parts["calibrate"], *parts["train"])]
+    judge = Judge(wanted.model.path.read_bytes(), inputs, made.checkpoint(), threads=threads, seed=wanted.seed)
     say(f"looking at the activations of {len(chosen)} pictures")
     peaks = Peaks(layout)
     observe(layout, (prepared(wanted.model, path) for path in chosen), threads, look=peaks.add)
-    layout = lay_out(Graph.open(equalised(layout, peaks.scales())), wanted.joints)
-    say("looking again, with channels spread evenly")
+    even, margin = spread(layout, peaks, lambda model: judge.like(model).divergence)
+    say(
+        f"looking again, channels spread with a margin of {margin:g}"
+        if margin
+        else "looking again, channels as they are"
+    )
+    layout = lay_out(Graph.open(even), wanted.joints)
     moments = Moments(layout, wanted.seed)
     seen = observe(layout, (prepared(wanted.model, path) for path in chosen), threads, look=moments.add)
     say("rounding the weights so that sums stay right")
@@ -137,8 +144,6 @@ def _make(
             known[way] = ranges(layout, seen, way)
         return write(layout, known[way], made_by(layout, kept), wanted.joints, weights)
 
-    inputs = [prepared(wanted.model, path) for path in (*parts["calibrate"], *parts["train"])]
-    judge = Judge(wanted.model.path.read_bytes(), inputs, made.checkpoint(), threads=threads, seed=wanted.seed)
     mix = decide(layout, copy, judge, asked=wanted.agreement, say=say)
     return mix, copy(mix.way, mix.kept)
 

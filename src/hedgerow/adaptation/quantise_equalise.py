@@ -3,11 +3,13 @@
 Between a convolution, an activation that cuts off below 0, and the next convolution, a channel may be scaled up by what the
 next weights are scaled down (cross-layer equalisation: Nagel, van Baalen, Blankevoort, Welling 2019, arXiv:1906.04721; there
 ReLU6 had to be given up). Here channels are only scaled *up*, to the whole tensor's usual peak and no further, so that ReLU6
-stays: it cuts a quiet channel off at the largest value that was ever seen of it. Into a depthwise convolution this is free, as its
+stays: it cuts a quiet channel off at the largest value that was ever seen of it, times a margin. How wide that must be is asked of
+the float32 answers, which must stay what they were: for one model no margin is needed, another's channels rise far higher on the
+next picture. Into a depthwise convolution this is free, as its
 weights have a scale for each channel anyway; into another one the square root is taken, half of the way.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +21,8 @@ from hedgerow.adaptation.quantise_layers import Layer, Layout, weight_of
 from hedgerow.models.tensors import Tensors
 
 LARGEST = 16.0
+MARGINS = (1.0, 1.5, 2.0, 3.0, 4.0, 8.0)  # with none of these, channels stay as they are
+DIVERGENCE_MAX = 1e-4  # of the spread float32 model from its original, far below what rounding to int8 costs
 HALF_WAY = 0.5
 QUIET = 1e-3  # a channel that never rose above this is scaled as if it had
 
@@ -44,13 +48,13 @@ class Peaks:
         for name, rows in self._rows.items():
             rows.append(tensors[name][0].max(axis=(1, 2)).astype(np.float32))
 
-    def scales(self) -> dict[str, NDArray[np.float64]]:
-        """By how much each channel is scaled up, by the tensor's name."""
+    def scales(self, margin: float) -> dict[str, NDArray[np.float64]]:
+        """By how much each channel is scaled up, by the tensor's name, so that `margin` times what was seen is not cut off."""
         found = {}
         for pair in self.pairs:
             rows = np.array(self._rows[pair.first.result], np.float64)
             usual = min(float(rows.max(axis=1).mean()), pair.first.bounds[1])
-            room = np.clip(usual / np.maximum(rows.max(axis=0), QUIET), 1.0, LARGEST)
+            room = np.clip(usual / np.maximum(rows.max(axis=0) * margin, QUIET), 1.0, LARGEST)
             found[pair.first.result] = room if pair.depthwise else room**HALF_WAY
         return found
 
@@ -80,6 +84,15 @@ def pairs(layout: Layout) -> list[Pair]:
         if len(shape) == 4 and (shape[1] == channels or (shape[1] == 1 and shape[0] == channels)):
             found.append(Pair(layer, second, depthwise=shape[1] == 1 and channels > 1))
     return found
+
+
+def spread(layout: Layout, peaks: Peaks, divergence: Callable[[bytes], float]) -> tuple[bytes, float]:
+    """The model with its channels spread and the least margin that keeps its answers; (the model as it is, 0) when none does."""
+    for margin in MARGINS:
+        data = equalised(layout, peaks.scales(margin))
+        if divergence(data) <= DIVERGENCE_MAX:
+            return data, margin
+    return layout.graph.whole, 0.0
 
 
 def equalised(layout: Layout, scales: Mapping[str, NDArray[np.float64]]) -> bytes:
