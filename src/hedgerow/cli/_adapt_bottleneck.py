@@ -35,9 +35,7 @@ def bottleneck(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The file to make (default: NAME-bottleneck.onnx here).")
     ] = None,
-    steps: Annotated[
-        int, typer.Option(min=20, help="Of training; a step takes 0.1 to 0.3 s, a taught one more.")
-    ] = 1500,
+    steps: Annotated[int, typer.Option(min=0, help="Of training, 0.1 to 0.3 s each; 0: the transform alone.")] = 1500,
     taught: Annotated[
         int,
         typer.Option(
