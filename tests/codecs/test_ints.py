@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from hedgerow.codecs import Calibration, CodecLimits, calibrate, get
+from hedgerow.codecs._stages import told, told_plain
 from hedgerow.codecs.conformance import check_codec
-from hedgerow.codecs.ints import ELEMENTS_MAX, IntsCodec
+from hedgerow.codecs.ints import ELEMENTS_MAX, IntsCodec, channels_of
 from hedgerow.errors import PeerError, UsageError
 from hedgerow.models.tensors import Array, Tensors, TensorSpec
 
@@ -195,3 +196,13 @@ def test_a_payload_with_another_calibration_is_refused(calibrated: IntsCodec) ->
         other.decode(calibrated.encode(latent(1)), limits=LIMITS)
     with pytest.raises(PeerError):
         calibrated.decode(calibrated.encode(latent(1)), limits=replace(LIMITS, tensor_bytes_max=10))
+
+
+def test_all_channels_at_once_give_the_sequence_of_one_after_the_other() -> None:
+    calibration = calibrate("ints:channel", (latent(seed) for seed in range(100, 160)))
+    counts = calibration.tables["latent"]
+    assert counts.plain is not None
+    for seed in range(5):
+        values = channels_of(latent(seed)["latent"])
+        values[3, 5], values[22, 0], values[7] = 127, -128, 0
+        assert told_plain(values, counts.plain) == told(values, counts.units)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from hedgerow.core import ArmTable, Core, Limits, Stream
 from hedgerow.core import records as r
+from hedgerow.core.certificate import Certificate
 from hedgerow.core.policies import Policy, by_name
 from tests.core.walker import KNOWN, MARGINS, MS, Prefers
 
@@ -16,11 +17,14 @@ class Script:
     """One core; `do` takes an event and gives its actions; `told` gives the last step's records."""
 
     def __init__(
-        self, table: ArmTable, *streams: Stream, policy: str = "jpeg", open_link: bool = True, **limits: float
-    ):
+        self, table: ArmTable, *streams: Stream, policy: str = "jpeg", open_link: bool = True,
+        certificate: Certificate | None = None, **limits: float,
+    ):  # fmt: skip
         chosen: Policy = by_name(policy) if policy in KNOWN else Prefers(policy)  # type: ignore[assignment]
         limited = r.Limits(**{"audit_share": 0.0, **limits})  # type: ignore[arg-type]
-        self.core = Core(table, policy=chosen, streams=streams, limits=limited, margins=MARGINS)
+        self.core = Core(
+            table, policy=chosen, streams=streams, limits=limited, margins=MARGINS, certificate=certificate
+        )
         self._told: tuple[r.Record, ...] = ()
         self._requests = 0
         self.asked: list[r.Action] = []

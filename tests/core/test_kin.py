@@ -11,6 +11,7 @@ import pytest
 from hedgerow.core import Arm, ArmTable, Criticality, CrossStep, GateStep, LocalModel, RunStep, Stream
 from hedgerow.core import records as r
 from hedgerow.core.arms import holder
+from hedgerow.core.certificate import Allowance, Blocking, Certificate, Mode
 from hedgerow.core.flight import Flight, Primary
 from hedgerow.errors import UsageError
 from tests.core.script import Script
@@ -106,6 +107,14 @@ def test_exits_go_on_from_what_is_kept_until_one_is_sure() -> None:
     assert runs(gated(script, 22, 1, 2, 0.5, 3, 7.5, 1.5)) == [("later", 2, 3)]
     assert runs(gated(script, 32, 2, 3, 0.6, 7.5, 1.5)) == [("trunk", 3, 3)]
     assert deliveries(gated(script, 47, 3, 3, 0.7, 15)) == [("trunk", r.Source.LOCAL, r.Reason.LOCAL_DONE)]
+
+
+@pytest.mark.parametrize(("allowed", "chosen"), [(("trunk",), "trunk"), (("trunk", "early", "later"), "exits")])
+def test_a_gate_lets_no_model_answer_that_the_certificate_does_not_name(allowed: tuple[str, ...], chosen: str) -> None:
+    mode = Mode("all", (Allowance("camera", allowed),), (Blocking("cpu", 50 * MS),))
+    script = Script(EXITS_ONLY, policy="exits", certificate=Certificate("x", (CAMERA,), (mode,)))
+    script.arrive(10, "camera")
+    assert [each.arm for each in script.told() if isinstance(each, r.Decision)] == [chosen]
 
 
 def test_a_sure_exit_ends_it() -> None:

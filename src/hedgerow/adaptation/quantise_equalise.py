@@ -21,7 +21,7 @@ from hedgerow.adaptation.quantise_layers import Layer, Layout, weight_of
 from hedgerow.models.tensors import Tensors
 
 LARGEST = 16.0
-MARGINS = (1.0, 1.5, 2.0, 3.0, 4.0, 8.0)  # with none of these, channels stay as they are
+MARGINS = (1.0, 2.0)  # with neither, channels stay as they are
 DIVERGENCE_MAX = 1e-4  # of the spread float32 model from its original, far below what rounding to int8 costs
 HALF_WAY = 0.5
 QUIET = 1e-3  # a channel that never rose above this is scaled as if it had

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,7 +35,13 @@ def bottleneck(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The file to make (default: NAME-bottleneck.onnx here).")
     ] = None,
-    steps: Annotated[int, typer.Option(min=20, help="Of training; a step takes about half a second.")] = 800,
+    steps: Annotated[int, typer.Option(min=0, help="Of training, 0.1 to 0.3 s each; 0: the transform alone.")] = 1500,
+    taught: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Of these the last ones, which run the model's tail; worth it with thousands of pictures."
+        ),
+    ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Of all chance in it; the same seed makes the same file.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
@@ -51,18 +57,27 @@ def bottleneck(
     path = output or Path(f"{chosen.name}-bottleneck.onnx")
     if path.suffix != ".onnx":
         raise UsageError(f"{path} must end in .onnx")
-    taught = steps * 2 // 5
+    if taught > steps:
+        raise UsageError(f"{taught} steps cannot be taught of {steps}")
     wanted = Wanted(
-        path.stem, cut, target or cut, bytes_wanted, budget, steps=steps, taught=taught, versions=10, seed=seed
+        path.stem, cut, target or cut, bytes_wanted, budget, steps=steps, taught=taught, versions=8, seed=seed
     )
     entry = make(wanted, chosen, picture_paths(images), path.parent, progress())
     figures = read_record(Made(path, {}).record_path)["figures"]
     if as_json:
         print(json.dumps(figures | {"file": str(path)}))
         return
-    print(f"work up to the latent  {figures['device_share']:.1%} of the uncut model's multiply-adds, encoder included")
-    print(f"payload                about {figures['bytes_expected']} bytes on the photographs that set the scale")
-    print(f"latent                 {' x '.join(map(str, figures['latent']))} whole numbers, scale {figures['scale']:g}")
-    print("agreement              not judged here: `hedgerow profile` or `hedgerow bench adapt` do, on other pictures")
+    for line in _said(figures):
+        print(line)
     print(f"wrote {path}; to use it, add to the task file:\n")
     print(model_text(entry))
+
+
+def _said(figures: dict[str, Any]) -> list[str]:
+    """The figures for people."""
+    return [
+        f"work up to the latent  {figures['device_share']:.1%} of the uncut model's multiply-adds, encoder included",
+        f"payload                about {figures['bytes_expected']} bytes on the photographs that set the scale",
+        f"latent                 {' x '.join(map(str, figures['latent']))} whole numbers, scale {figures['scale']:g}",
+        "agreement              not judged here: `hedgerow profile` or `hedgerow bench adapt` do, on other pictures",
+    ]

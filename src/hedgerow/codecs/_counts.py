@@ -86,8 +86,15 @@ class Counts:
     channels: int
     units: tuple[Unit, ...]
     ends: tuple[int, ...]
+    plain: "Plain | None" = field(
+        init=False, repr=False, compare=False
+    )  # where each channel is told in one stage, in order
 
     def __post_init__(self) -> None:
+        self._check()
+        object.__setattr__(self, "plain", Plain.of(self.units))
+
+    def _check(self) -> None:
         if not 1 <= self.channels <= CHANNELS_MAX or not 1 <= len(self.units) <= UNITS_MAX:
             raise UsageError(f"counts hold {self.channels} channels and {len(self.units)} units; measure them again")
         known: dict[int, int] = {}
@@ -121,6 +128,33 @@ class Counts:
                 if all(type(end) is int for end in ends):
                     return cls(channels, tuple(map(Unit.from_list, units)), tuple(ends))
         raise UsageError("counts must hold channels, units and ends; measure them again")
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """The tables of units that tell one channel each, in order and in one stage, as arrays: a row a channel, padded by 0."""
+
+    lows: Ints
+    escapes: Ints
+    flags: Ints
+    starts: Ints
+    sizes: Ints
+
+    @classmethod
+    def of(cls, units: tuple[Unit, ...]) -> "Plain | None":
+        """None where they are told otherwise."""
+        if any((unit.channel, unit.shift, unit.first) != (place, 0, True) for place, unit in enumerate(units)):
+            return None
+        widest = max(len(unit.tables[0]) for unit in units)
+        starts, sizes = (np.zeros((len(units), widest), np.int64) for _ in range(2))
+        for place, unit in enumerate(units):
+            starts[place, : len(unit.starts[0])] = unit.starts[0]
+            sizes[place, : len(unit.tables[0])] = unit.tables[0]
+        lows, escapes, flags = (
+            np.array(column, np.int64)
+            for column in zip(*((unit.low, len(unit.tables[0]) - 1, unit.flag) for unit in units), strict=True)
+        )
+        return cls(lows, escapes, flags, starts, sizes)
 
 
 def stage(values: Ints, shift: int) -> Ints:

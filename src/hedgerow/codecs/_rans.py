@@ -92,6 +92,18 @@ class Decoder:
         self.state = state
         return found
 
+    def flag(self, frequency: int) -> bool:
+        """One yes or no, "no" having this frequency out of TOTAL and coming first."""
+        slot = self.state & _MASK
+        is_set = slot >= frequency
+        start, size = (frequency, TOTAL - frequency) if is_set else (0, frequency)
+        self.state = size * (self.state >> BITS) + slot - start
+        if self.state < _LOW:
+            if not self._words:
+                raise PeerError(_EARLY)
+            self.state = self.state << 16 | self._words.pop()
+        return is_set
+
     def finish(self) -> None:
         """PeerError unless everything was read and nothing else."""
         if self._words or self.state != _LOW:

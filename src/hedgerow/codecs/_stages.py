@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hedgerow.codecs._counts import WHOLE, Counts, Ints, Unit, later_symbols, middle, stage
+from hedgerow.codecs._counts import WHOLE, Counts, Ints, Plain, Unit, later_symbols, middle, stage
 from hedgerow.codecs._rans import ESCAPED, RAW_SHIFT, TOTAL, Decoder
 
 
@@ -27,6 +27,31 @@ def told(values: Ints, units: tuple[Unit, ...]) -> tuple[list[int], list[int]]:
                 continue
         _tell_first(now, unit, starts, sizes)
     return starts, sizes
+
+
+def told_plain(values: Ints, plain: Plain) -> tuple[list[int], list[int]]:
+    """`told` for all channels at once: the same sequence, without a step of NumPy for each channel."""
+    channels, elements = values.shape
+    symbols = values - plain.lows[:, None]
+    outside = (symbols < 0) | (symbols >= plain.escapes[:, None])
+    symbols = np.where(outside, plain.escapes[:, None], symbols)
+    rows = np.arange(channels)[:, None]
+    begin, size = (np.empty((channels, elements + 1), np.int64) for _ in range(2))  # the flag, then the elements
+    begin[:, 1:], size[:, 1:] = plain.starts[rows, symbols], plain.sizes[rows, symbols]
+    flagged, empty = plain.flags > 0, (values == 0).all(axis=1)
+    begin[:, 0] = np.where(empty, 0, plain.flags)
+    size[:, 0] = np.where(empty, plain.flags, TOTAL - plain.flags)
+    kept = np.empty((channels, elements + 1), np.bool_)
+    kept[:, 0], kept[:, 1:] = flagged, ~(flagged & empty)[:, None]
+    starts, sizes = begin[kept], size[kept]
+    if outside.any():
+        escaped = np.zeros_like(kept)
+        escaped[:, 1:] = outside
+        escaped &= kept
+        raw = (values[escaped[:, 1:]] & 0xFF) << RAW_SHIFT
+        places = np.flatnonzero(escaped[kept]) + 1
+        starts, sizes = np.insert(starts, places, raw), np.insert(sizes, places, 1 << RAW_SHIFT)
+    return starts.tolist(), sizes.tolist()
 
 
 def _tell_first(now: Ints, unit: Unit, starts: list[int], sizes: list[int]) -> None:
@@ -66,18 +91,33 @@ def read(units: tuple[Unit, ...], decoder: Decoder, values: Ints, *, signed: boo
     decoder.finish()
 
 
+def read_plain(units: tuple[Unit, ...], plain: Plain, decoder: Decoder, values: Ints, *, signed: bool) -> None:
+    """`read` for units of one stage a channel, in order."""
+    elements = values.shape[1]
+    found: list[int] = []
+    filled = []
+    for unit in units:
+        if unit.flag and not decoder.flag(unit.flag):
+            continue
+        filled.append(unit.channel)
+        escape = len(unit.tables[0]) - 1
+        found += decoder.take(elements, unit.starts[0], unit.tables[0], unit.places[0], escape=escape)
+    decoder.finish()
+    symbols = np.array(found, np.int64).reshape(len(filled), elements)
+    values[filled] = np.where(symbols >= ESCAPED, _raw(symbols, signed=signed), symbols + plain.lows[filled, None])
+
+
+def _raw(symbols: Ints, *, signed: bool) -> Ints:
+    raw = symbols - ESCAPED
+    return np.where(raw > 127, raw - 256, raw) if signed else raw
+
+
 def _read_first(unit: Unit, decoder: Decoder, count: int, *, signed: bool) -> Ints:
-    if unit.flag:
-        places = bytes(unit.flag) + b"\1" * (TOTAL - unit.flag)
-        (filled,) = decoder.take(1, (0, unit.flag), (unit.flag, TOTAL - unit.flag), places)
-        if not filled:
-            return np.zeros(count, np.int64)
+    if unit.flag and not decoder.flag(unit.flag):
+        return np.zeros(count, np.int64)
     escape = len(unit.tables[0]) - 1
     found = np.array(decoder.take(count, unit.starts[0], unit.tables[0], unit.places[0], escape=escape), np.int64)
-    raw = found - ESCAPED
-    if signed:
-        raw = np.where(raw > 127, raw - 256, raw)
-    values: Ints = np.where(found >= ESCAPED, raw, found + unit.low)
+    values: Ints = np.where(found >= ESCAPED, _raw(found, signed=signed), found + unit.low)
     return values
 
 

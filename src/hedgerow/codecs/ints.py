@@ -18,7 +18,7 @@ import numpy as np
 from hedgerow.codecs._counts import SYMBOLS_MAX, WHOLE, Counts, Ints, Unit, first_table
 from hedgerow.codecs._entropy import compress, decompress
 from hedgerow.codecs._rans import Decoder, encode
-from hedgerow.codecs._stages import read, rest, told
+from hedgerow.codecs._stages import read, read_plain, rest, told, told_plain
 from hedgerow.codecs.base import CodecLimits, Kind
 from hedgerow.codecs.calibration import Calibration
 from hedgerow.codecs.envelope import Item, check_maker, dtype_name, item_of, seal, unseal, unseal_prefix
@@ -85,7 +85,8 @@ class IntsCodec:
         values = channels_of(array)
         if self.variant == "progressive":
             return _layers(values, counts, zlib.crc32(_identity(name, array)))
-        return bytes((CALIBRATED,)) + encode(*told(values, counts.units))
+        sequence = told(values, counts.units) if counts.plain is None else told_plain(values, counts.plain)
+        return bytes((CALIBRATED,)) + encode(*sequence)
 
     def decode(
         self, payload: bytes | memoryview, *, limits: CodecLimits, expected: tuple[TensorSpec, ...] | None = None
@@ -141,7 +142,11 @@ class IntsCodec:
         counts = self._counts(item)
         values = _empty(item, counts.channels)
         if mode == CALIBRATED:
-            read(counts.units, Decoder(body), values, signed=item.dtype == "int8")
+            signed = item.dtype == "int8"
+            if counts.plain is None:
+                read(counts.units, Decoder(body), values, signed=signed)
+            else:
+                read_plain(counts.units, counts.plain, Decoder(body), values, signed=signed)
             return _array(item, _unfold(item, values)), 0
         return self._read_layers(item, counts, values, whole=whole)
 

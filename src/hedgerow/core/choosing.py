@@ -56,6 +56,10 @@ class Choosing:
         self._priced: Floats = money * prices.money_mj + table.disagreement * prices.disagreement_mj
         self._made: tuple[float, float, Floats, Floats] | None = None
         self._admitted: Flags = np.ones(len(table.arms), dtype=np.bool_)
+        self._ends = [_run_to_their_ends(arm.steps, table) for arm in table.arms]
+        self._answering: dict[
+            tuple[str, ...], Flags
+        ] = {}  # by the models that may answer: the arms that run no other to its end
 
     def admit(self, mode: Mode) -> None:
         """From now on offer only arms that never hold a lane for longer, between two joints, than this mode bears."""
@@ -86,6 +90,7 @@ class Choosing:
         if budgets.bytes_left < float("inf"):
             admissible &= table.up_bytes <= budgets.bytes_left
         if not flight.background:
+            admissible &= self._only_by(tuple(allowed))
             for column, model in self.whole.items():
                 name = model.name
                 admissible[column] = name in fits or (flight.guaranteed and name in allowed and admissible[column])
@@ -102,6 +107,13 @@ class Choosing:
             samples=self._samples, in_flight=in_flight, battery_fraction=budgets.battery_fraction,
             celsius=budgets.celsius, seed=self._seed, insured=self._insured(plan, available, left),
         )  # fmt: skip
+
+    def _only_by(self, allowed: tuple[str, ...]) -> Flags:
+        """The arms of which no other model's answer can come from this device: (arms,)."""
+        found = self._answering.get(allowed)
+        if found is None:
+            found = self._answering[allowed] = np.array([ends <= set(allowed) for ends in self._ends], dtype=np.bool_)
+        return found
 
     def _insured(self, plan: Plan | None, available_ns: float, left_ns: float) -> Insured | None:
         """What stands in for each arm; None where nothing does."""
@@ -176,6 +188,12 @@ def _is_whole(steps: tuple[object, ...], table: ArmTable) -> bool:
     if len(steps) != 1 or not isinstance(only, RunStep) or only.tier != "device":
         return False
     return only.first == 0 and only.last == table.local(only.model).last
+
+
+def _run_to_their_ends(steps: tuple[object, ...], table: ArmTable) -> set[str]:
+    """The models that an arm runs to their ends here: a gate may let such an answer stand, and a hold may end with it."""
+    runs = [step for step in steps if isinstance(step, RunStep) and step.tier == "device"]
+    return {step.model for step in runs if step.last == table.local(step.model).last}
 
 
 def _quantiles(values: list[float], weights: list[float], *shares: float) -> list[float]:

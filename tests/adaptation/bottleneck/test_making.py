@@ -95,3 +95,12 @@ def test_pictures_that_judge_are_left_out(tmp_path: Path) -> None:
     assert len(paths) >= PICTURES_MIN
     with pytest.raises(UsageError, match="photographs to train"):
         make(wanted(), small(tmp_path), paths, tmp_path, quiet)
+
+
+def test_without_steps_it_is_the_transform_alone(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="gradients need PyTorch, which is not installed here")
+    paths = write_pictures(tmp_path / "images", 40)
+    entry = make(wanted("one.output", "one.output", steps=0, taught=0), small(tmp_path), paths, tmp_path, quiet)
+    graph = Graph.open(entry["file"])
+    assert graph.knows("decoder.plain")
+    assert not graph.knows("decoder.first")

@@ -200,13 +200,18 @@ def _quantiser(writer: _Writer, steps: str, scale: float) -> None:
 def _decoder(writer: _Writer, target: str, patch: int) -> None:
     levels = writer.node("Cast", [LATENT], "decoder.levels", to=TensorProto.FLOAT)
     values = writer.node("Mul", [levels, SCALE], "decoder.values")
+    folded = writer.convolution(values, "decoder.plain")
+    if "decoder.first.weight" in writer.weights:  # not without training
+        folded = _refined(writer, values, folded)
+    operator = "DepthToSpace" if patch > 1 else "Identity"
+    writer.node(operator, [folded], target, **({"blocksize": patch, "mode": "CRD"} if patch > 1 else {}))
+
+
+def _refined(writer: _Writer, values: str, plain: str) -> str:
     first = writer.convolution(values, "decoder.first", relu=True)
     second = writer.convolution(first, "decoder.second", relu=True)
     refined = writer.convolution(writer.node("Add", [first, second], "decoder.both"), "decoder.third")
-    plain = writer.convolution(values, "decoder.plain")
-    folded = writer.node("Add", [plain, refined], "decoder.folded" if patch > 1 else target)
-    if patch > 1:
-        writer.node("DepthToSpace", [folded], target, blocksize=patch, mode="CRD")
+    return writer.node("Add", [plain, refined], "decoder.folded")
 
 
 def rescaled(model: bytes, scale: float) -> bytes:

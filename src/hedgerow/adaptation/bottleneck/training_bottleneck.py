@@ -308,8 +308,11 @@ def encode_all(network: Network, source: NDArray[np.float16]) -> Floats:
     return np.concatenate(parts)
 
 
-def weights_of(network: Network, transform: Transform, step: float) -> dict[str, Floats]:
-    """The weights as `graph.assemble` takes them: the transform and its inverse folded in, latent values in nominal steps."""
+def weights_of(network: Network, transform: Transform, step: float, *, refined: bool = True) -> dict[str, Floats]:
+    """The weights as `graph.assemble` takes them: the transform and its inverse folded in, latent values in nominal steps.
+
+    Without `refined` the decoder is linear: what was not trained adds nothing.
+    """
 
     def plain(tensor: Tensor) -> Floats:
         return np.ascontiguousarray(tensor.detach().numpy(), np.float32)
@@ -319,12 +322,14 @@ def weights_of(network: Network, transform: Transform, step: float) -> dict[str,
     axes = plain(network.forward_axes)
     found["encoder.latent.weight"] = axes.reshape(len(axes), -1, patch, patch)
     found["encoder.latent.bias"] = plain(network.forward_bias)
-    for name in ("first", "second"):
+    for name in ("first", "second") if refined else ():
         layer = getattr(network, name)
         found |= {f"decoder.{name}.weight": plain(layer.weight), f"decoder.{name}.bias": plain(layer.bias)}
     back = transform.backward * np.float32(step)
     found["decoder.plain.weight"] = _kernel(back @ plain(network.plain))
     found["decoder.plain.bias"] = transform.mean.copy()
+    if not refined:
+        return found
     found["decoder.third.weight"] = _kernel(back @ plain(network.third.weight)[:, :, 0, 0])
     found["decoder.third.bias"] = (back @ plain(network.third.bias)).astype(np.float32)
     return found

@@ -1,7 +1,10 @@
 """Two bottlenecks of MobileNetV2: one with at most a quarter of its multiply-adds on the device, one with at most half.
 
 The first reads the model after block 2 (17 % of the work) and imitates blocks 3 and 4 with the rest of its quarter: features after
-block 4 take far fewer bytes than those after block 2. The second reads it after block 9 (48 %) and has a linear encoder.
+block 4 take far fewer bytes than those after block 2. The second reads it after block 9 (48 %) and is linear,
+the transform itself. What decided, on photographs that taught nothing: training it further (400 steps, on the part "train" alone) gave no
+better answers on crops of the part "calibrate" (0.909 equal at 1,786 bytes against 0.924 at 1,842 and 0.910 at 1,572 without), and
+running the tail in training lowered the divergence of the photographs that taught by a third and of others hardly.
 """
 
 from pathlib import Path
@@ -16,18 +19,9 @@ from hedgerow.models.task import Task
 
 MODEL = "mobilenet-v2"
 QUARTER = Wanted(
-    "mobilenet-v2-b25",
-    "block2.output",
-    "block4.output",
-    4500,
-    0.25,
-    steps=1200,
-    taught=500,
-    versions=10,
-    hidden=(48, 112),
-    learning_rate=2e-3,
+    "mobilenet-v2-b25", "block2.output", "block4.output", 4500, 0.25, steps=1500, taught=0, versions=8, hidden=(48, 112)
 )
-HALF = Wanted("mobilenet-v2-b50", "block9.output", "block9.output", 1700, 0.50, steps=800, taught=500, versions=10)
+HALF = Wanted("mobilenet-v2-b50", "block9.output", "block9.output", 1700, 0.50, steps=0, taught=0, versions=1)
 
 
 def make(folder: Path, data: Path | None, *, seed: int, say: Say) -> list[dict[str, Any]]:
