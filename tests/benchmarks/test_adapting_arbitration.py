@@ -48,6 +48,7 @@ def test_the_rules_cost_least_where_views_are_calibrated(monkeypatch: pytest.Mon
     assert all(len(each) == 12 for each in costs.values())
     assert costs["cloud_wins"].tolist() == costs["cloud_only"].tolist()
     assert all(costs["ours"].mean() < costs[rule].mean() for rule in bench.SIMPLE)
+    assert costs["majority"].tolist() == costs["cloud_only"].tolist()  # of two views
     figures = bench._figures(made, costs)
     assert figures["made_cost_ours"] == pytest.approx(costs["ours"].mean(), abs=1e-5)
     assert 0 <= figures["made_matrices_below_all"] <= 12

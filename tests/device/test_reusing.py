@@ -7,10 +7,11 @@ import pytest
 from numpy.typing import NDArray
 
 from hedgerow.core.records import Source, Status
+from hedgerow.device.reusing import Kept
 from hedgerow.device.session import Session
 from hedgerow.errors import UsageError
 from hedgerow.journal.replaying import replay
-from hedgerow.models.task import Task
+from hedgerow.models.task import Interpretation, Task
 from hedgerow.profiling import Profile
 from tests.device.small import pair_task, profile_of
 
@@ -49,3 +50,9 @@ def test_without_it_nothing_is_compared(task: Task, profile: Profile) -> None:
     with Session(task, profile=profile, deadline_ms=800) as session:
         with pytest.raises(UsageError, match="only frames are compared"):
             session.open_stream("main", deadline_ms=100, reuse_below=0.1, reuse_age_max_ms=100)
+
+
+def test_the_threshold_is_compared_with_the_models_own_confidence() -> None:
+    pooled = Interpretation(0, "a", 0.99)
+    assert Kept(1, 0, None, {}, 0.9, pooled, 0.6).sure == 0.6
+    assert Kept(1, 0, None, {}, 0.9, pooled).sure == 1.0

@@ -2,6 +2,9 @@
 
 import csv
 from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -110,10 +113,51 @@ def test_a_full_disk_ends_spooling_and_not_answering(
     assert router.counts["not spooled"] == 2
 
 
+@pytest.mark.parametrize("error", [TimeoutError(), CancelledError(), UsageError("closed")])
+def test_a_question_in_vain_ends_neither_thread_nor_spooling(
+    world: tuple[Session, Scorer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    session, scorer = world
+    odd = np.rot90(usual(), 2).copy()
+    answer = session.answer(odd)
+    failed: Future[object] = Future()
+    failed.set_exception(error)
+    with Router(session, scorer, Spool(tmp_path / "spool"), bytes_per_hour=None) as router:
+        monkeypatch.setattr(session, "submit", lambda *_args, **_options: failed)
+        for _ in range(2):
+            router.take(odd, answer)
+    assert router.counts == {"asked in vain": 2, "spooled": 2}
+
+
+def test_a_sample_that_cannot_be_judged_is_said_and_the_next_is_routed(
+    world: tuple[Session, Scorer], tmp_path: Path
+) -> None:
+    session, scorer = world
+    said: list[str] = []
+    odd = np.rot90(usual(), 2).copy()
+    answer = session.answer(odd)
+    with Router(session, scorer, Spool(tmp_path / "spool"), say=said.append) as router:
+        router.take(odd, replace(answer, outputs={"logits": np.zeros((1, 1), np.float32)}))
+        router.take(odd, answer)
+    assert router.counts == {"not routed": 1, "spooled": 1}
+    assert len(said) == 1
+
+
+def test_the_table_says_when_the_sample_was_captured(world: tuple[Session, Scorer], tmp_path: Path) -> None:
+    session, scorer = world
+    odd = np.rot90(usual(), 2).copy()
+    answer = session.answer(odd)
+    earlier = replace(answer, captured_ns=answer.captured_ns - 3_600_000_000_000)
+    with Router(session, scorer, Spool(tmp_path / "spool")) as router:
+        router.take(odd, earlier)
+    with (tmp_path / "spool" / "reasons.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    passed = datetime.now(UTC) - datetime.fromisoformat(row["captured"])
+    assert 3599 < passed.total_seconds() < 3700
+
+
 def test_other_answers_say_nothing_and_other_models_are_refused(world: tuple[Session, Scorer], tmp_path: Path) -> None:
     session, scorer = world
-    from dataclasses import replace
-
     with Router(session, scorer, Spool(tmp_path / "spool")) as router:
         router.take(usual(), replace(session.answer(usual()), source=Source.REMOTE))
     assert router.counts == {"not looked at": 1}

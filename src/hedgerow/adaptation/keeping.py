@@ -1,7 +1,11 @@
 """Where what is made is kept: whole files that are never overwritten, a record beside each, and how far training has come.
 
 A made file NAME.onnx has NAME.adapt.json beside it, written last: only with it does the file count as made. Making the same
-again from the same is no error and does nothing; making another thing under the same name is a UsageError.
+again from the same is no error and does nothing; making another thing under the same name is a UsageError, but for settings that
+follow from models (thresholds, temperatures): these are made anew when the models change, unless somebody else changed the file.
+
+What is about to be written is declared first, by digest, in a hidden file that goes when the record is there: files that a killed
+process left behind are known as its own, and made again.
 """
 
 import hashlib
@@ -31,30 +35,48 @@ def digest(data: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A thing that is made once: `path` its main file, `origin` all that decides what comes out (ids, settings, seed, data)."""
+    """A thing that is made once: `path` its main file, `origin` all that decides what comes out (ids, settings, seed, data).
+
+    `renewable`: it holds settings, no model; from another origin it is made anew.
+    """
 
     path: Path
     origin: Mapping[str, Any]
+    renewable: bool = False
 
     @property
     def record_path(self) -> Path:
         return self.path.with_suffix(".adapt.json")
 
     def record(self) -> dict[str, Any] | None:
-        """The record of what lies there, None where nothing does; UsageError when it was made from something else."""
-        if not self.record_path.exists():
-            if self.path.exists():
+        """The record of what lies there, None where it is to be made; UsageError when it was made from something else."""
+        found = read_record(self.record_path) if self.record_path.exists() else None
+        declared = self._declared()
+        if found is None:
+            if not self._ours(declared):
                 raise UsageError(f"{self.path} is there and was not made here; it is not overwritten: name another")
             return None
-        found = read_record(self.record_path)
-        if found.get("origin") != json.loads(json.dumps(self.origin)):
-            raise UsageError(
-                f"{self.path} was made from other models, data or settings; it is not overwritten: name another or remove it"
-            )
-        return found
+        same = found["origin"] == json.loads(json.dumps(self.origin))
+        if same and not declared:
+            return found
+        if same and all(self._holds(name, {kept}) for name, kept in found["files"].items()):
+            self._intent_path.unlink(missing_ok=True)  # it was killed after its record was there
+            return found
+        known = {name: {kept} | declared.get(name, set()) for name, kept in found["files"].items()}
+        if (same or self.renewable) and self._ours(declared | known):
+            return None
+        raise UsageError(
+            f"{self.path} was made from other models, data or settings, or changed since; it is not overwritten: name another"
+            " or remove it"
+        )
 
     def keep(self, files: Mapping[Path, bytes], figures: Mapping[str, Any]) -> dict[str, Any]:
-        """Write all files, then the record; returns the record. HostError when the disk is full."""
+        """Declare all files, write them, then the record; returns the record. HostError when the disk is full."""
+        declared = self._declared()
+        for path, data in files.items():
+            declared.setdefault(path.name, set()).add(digest(data))
+        text = json.dumps({name: sorted(digests) for name, digests in declared.items()})
+        write_whole(self._intent_path, text.encode())
         for path, data in files.items():
             write_whole(path, data)
         record = {
@@ -63,7 +85,28 @@ class Made:
             "figures": dict(figures),
         }
         write_whole(self.record_path, (json.dumps(record, indent=1) + "\n").encode())
+        self._intent_path.unlink(missing_ok=True)
         return json.loads(json.dumps(record))  # type: ignore[no-any-return]
+
+    @property
+    def _intent_path(self) -> Path:
+        return self.path.with_name(f".{self.path.stem}.adapt.partial.json")
+
+    def _declared(self) -> dict[str, set[str]]:
+        """Digests by file name of what was about to be written when its process was killed; empty where none was."""
+        if not self._intent_path.is_file():
+            return {}
+        found = json.loads(self._intent_path.read_bytes())  # written whole, by `keep` alone
+        return {name: set(digests) for name, digests in found.items()}
+
+    def _ours(self, known: Mapping[str, set[str]]) -> bool:
+        """Whether all that lies under these names and `path` was written here."""
+        names = {self.path.name, *known}
+        return all(self._holds(name, known.get(name, set())) for name in names if (self.path.parent / name).exists())
+
+    def _holds(self, name: str, digests: set[str]) -> bool:
+        path = self.path.parent / name
+        return path.is_file() and digest(path.read_bytes()) in digests
 
     def checkpoint(self) -> "Checkpoint":
         """How far its making has come, if it was begun and stopped."""

@@ -241,7 +241,8 @@ class Driver:
                 if action.reusable:
                     meaning = Interpretation(answer.label_index, answer.label, answer.confidence)
                     known = (action.request, pending.captured_ns, pending.looks, answer.outputs, answer.agreement)
-                    kept = Kept(*known, meaning)
+                    own = self._task.interpret(answer.outputs) if answer.outputs else None
+                    kept = Kept(*known, meaning, own.confidence if own else None)
                     self._reusing.keep(pending.stream.name, kept)
                 ended.append((pending, answer))
             case r.Advise():

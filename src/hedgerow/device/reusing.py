@@ -22,11 +22,12 @@ class Kept:
     outputs: Tensors
     agreement: float
     meaning: Interpretation | None = None  # what was said of it, after any arbitration
+    confidence: float | None = None  # the model's own, on which the threshold was calibrated; never a pooled one
 
     @property
     def sure(self) -> float:
-        """Its confidence; 1 where it has none."""
-        return 1.0 if self.meaning is None or self.meaning.confidence is None else self.meaning.confidence
+        """Its model's confidence; 1 where it has none."""
+        return 1.0 if self.confidence is None else self.confidence
 
 
 class Reusing:

@@ -6,15 +6,17 @@ that holds no reserve, as long as the budget of bytes an hour lasts, and what th
 models, reused and safe ones say nothing here and are passed over.
 
 Rules: nothing here delays an answer. Samples wait in a bounded queue for a thread of this router's own, and are counted when it
-is full; a full disk ends spooling, aloud, not answering.
+is full; a full disk ends spooling, aloud, not answering. A question that is not answered in time costs its sample nothing: it is
+spooled with the device's own label.
 """
 
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from queue import Empty, Full, Queue
 from typing import Protocol
 
@@ -23,7 +25,7 @@ import numpy as np
 from hedgerow.core.records import Source
 from hedgerow.device.answer import Answer
 from hedgerow.device.spool import Spool
-from hedgerow.errors import HedgerowError, UsageError
+from hedgerow.errors import HedgerowError, HostError, UsageError
 from hedgerow.models.preparation import FRAME
 from hedgerow.models.task import Task
 from hedgerow.models.tensors import Array, Tensors
@@ -116,8 +118,8 @@ class Router:
             try:
                 self._route(*waiting)
             except HedgerowError as error:
-                self._spooling = False
-                self._say(f"nothing more is spooled: {error}")
+                self.counts["not routed"] += 1
+                self._say(f"a sample was passed over: {error}")
 
     def _route(self, frame: Array, answer: Answer) -> None:
         found = self.verdict(answer)
@@ -127,10 +129,8 @@ class Router:
         label, confidence, by = answer.label, answer.confidence, answer.model
         sent = found.p_value <= self._share / 2 and self._asks and self._budget.fill(self._clock_s())
         if sent:
-            asked = self._session.submit({FRAME: frame}, stream=STREAM).result(WAIT_S)
-            self._budget.spend(asked.uplink_bytes)
-            self.counts["sent"] += asked.source is Source.REMOTE
-            if asked.label is not None:
+            asked = self._ask(frame)
+            if asked is not None and asked.label is not None:
                 label, confidence, by = asked.label, asked.confidence, asked.model
         if not self._spooling:
             self.counts["not spooled"] += 1
@@ -143,7 +143,23 @@ class Router:
             "model": answer.model,
             "by": by,
         }
-        self.counts["spooled" if self._spool.keep(frame, facts) else "beyond the quota"] += 1
+        captured = datetime.now(UTC) - timedelta(microseconds=(time.monotonic_ns() - answer.captured_ns) / 1e3)
+        try:
+            self.counts["spooled" if self._spool.keep(frame, facts, captured) else "beyond the quota"] += 1
+        except HostError as error:
+            self._spooling = False
+            self._say(f"nothing more is spooled: {error}")
+
+    def _ask(self, frame: Array) -> Answer | None:
+        """What the background stream says of it; None where it says nothing, which is counted."""
+        try:
+            asked = self._session.submit({FRAME: frame}, stream=STREAM).result(WAIT_S)
+        except (TimeoutError, CancelledError, HedgerowError):
+            self.counts["asked in vain"] += 1
+            return None
+        self._budget.spend(asked.uplink_bytes)
+        self.counts["sent"] += asked.source is Source.REMOTE
+        return asked
 
     def close(self, timeout_s: float = WAIT_S) -> None:
         """Go through what waits, then end the thread."""

@@ -61,6 +61,13 @@ def test_infinite_gates_run_all_layers(chain: Exiting, tensors: Tensors) -> None
     assert chain.answer(row(tensors, 0), [np.inf, np.inf])[1] == small.LAYERS
 
 
+def test_the_whole_model_runs_in_one_piece(chain: Exiting, tensors: Tensors, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(chain._whole.segments) == 2  # preparation, and all the rest
+    wanted = chain.scores(tensors)[-1].argmax(axis=-1)
+    monkeypatch.setattr(chain, "_trunk", None)
+    assert [chain.whole(row(tensors, number)) for number in range(5)] == wanted[:5].tolist()
+
+
 def test_times_are_of_the_same_texts(chain: Exiting, tensors: Tensors) -> None:
     times = chain.times(tensors, [0.0, 0.0], count=10)
     assert times.texts == 10

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hedgerow.adaptation.exits.architecture import RECIPE, RESNET, SIDE_PX, Architecture
-from hedgerow.adaptation.exits.choosing import Costs
+from hedgerow.adaptation.exits.choosing import ASKING_OVERHEAD, Costs
 from hedgerow.adaptation.exits.network_file import exit_file, whole_file
 from hedgerow.adaptation.exits.running import WithExits
 from hedgerow.adaptation.exits.settling import Promise, judged, settle
@@ -30,9 +30,6 @@ from hedgerow.models.tensors import Tensors
 NAME = "resnet"
 AT_MOST, LEVEL = 0.01, 0.95
 PATH_PICTURES = 5_000
-ASKING_OVERHEAD = (
-    1_300_000  # multiply-adds that fit into what calling one more small model takes (26 us, docs/exits.md)
-)
 FILE_BYTES_MAX = 2**30
 
 PREPARATION = Preparation(

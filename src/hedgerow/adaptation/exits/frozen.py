@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hedgerow.adaptation.exits.choosing import Costs
+from hedgerow.adaptation.exits.choosing import ASKING_OVERHEAD, Costs
 from hedgerow.adaptation.exits.features import gather, preparing
 from hedgerow.adaptation.exits.heads import Head, heads_at, work_of
 from hedgerow.adaptation.exits.running import Answers, WithExits
@@ -36,7 +36,6 @@ VIEWS_WANTED, VIEWS_MAX = 1_500, 8
 TRAIN_MIN, CHOOSE_MIN, JUDGE_MIN = 20, 5, 5
 TAIL_EPOCHS, TAIL_RATE = 8, 1e-4
 SMALL_EPOCHS, SMALL_RATE = 20, 2e-3
-ASKING_OVERHEAD = 1_300_000  # multiply-adds, as in `cifar`
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,8 @@ def make(folder: Path, data: Path | None, *, seed: int, say: Say) -> list[dict[s
     paths = of_parts(photographs(data, say), "calibrate")
     labels = known_labels(paths, task)
     ids = {model.name: model.model_id for model in task.models}
-    made = Made(folder / FILE, {"models": ids, "samples": digest("\n".join(path.name for path in paths).encode())})
+    origin = {"models": ids, "samples": digest("\n".join(path.name for path in paths).encode())}
+    made = Made(folder / FILE, origin, renewable=True)
     record = made.record()
     if record is None:
         scored = {name: scores(task, name, paths, say=say) for name in classifiers(task)}

@@ -25,7 +25,7 @@ def make(folder: Path, data: Path | None, *, seed: int, say: Say) -> list[dict[s
     task, test = Task.load(path), cifar10(data, "test").of("calibrate")
     test = test.take(range(min(SAMPLES, len(test.names))))
     ids = {model.name: model.model_id for model in task.models}
-    made = Made(folder / FILE, {"models": ids, "samples": digest("\n".join(test.names).encode())})
+    made = Made(folder / FILE, {"models": ids, "samples": digest("\n".join(test.names).encode())}, renewable=True)
     record = made.record()
     if record is None:
         scored = {name: scores(task, name, list(test.pictures), say=say) for name in classifiers(task)}

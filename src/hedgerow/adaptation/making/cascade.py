@@ -34,7 +34,8 @@ def make(folder: Path, data: Path | None, *, seed: int, say: Say) -> list[dict[s
     settings = {"reference": reference, "photographs": which, "at_most": AT_MOST, "codecs": CODECS, "keeps": KEEPS}
     gates, codec = {}, ""
     for name in smalls:
-        made = Made(folder / file_of(name), {"model": task.model(name).model_id, **settings})
+        origin = {"model": task.model(name).model_id, **settings}
+        made = Made(folder / file_of(name), origin, renewable=True)
         record = made.record()
         if record is None:
             record = _calibrate(made, task, name, paths, codec, say)

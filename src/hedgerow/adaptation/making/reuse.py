@@ -25,7 +25,8 @@ def make(folder: Path, data: Path | None, *, seed: int, say: Say) -> list[dict[s
     paths = of_parts(photographs(data, say), "train", "calibrate")[:SEQUENCES_MAX]
     which = hashlib.sha256("\n".join(path.name for path in paths).encode()).hexdigest()
     settings = {"at_most": AT_MOST, "age_max_ms": AGE_MAX_MS, "path": PATH, "clips": clips.CALIBRATE, "test": "betting"}
-    made = Made(folder / FILE, {"task": task.task_id, "photographs": which, "seed": seed, **settings})
+    origin = {"task": task.task_id, "photographs": which, "seed": seed, **settings}
+    made = Made(folder / FILE, origin, renewable=True)
     if made.record() is None:
         with Watcher(task, models) as watcher:
             tracks = watcher.made(paths, seed=seed, say=say) + watcher.filmed(clips.CALIBRATE, say=say)

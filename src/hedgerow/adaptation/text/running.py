@@ -45,11 +45,13 @@ class Times:
 
 
 class Exiting:
-    """The encoder's chain with a joint after each layer but the last, and the exit that hangs at each."""
+    """The encoder's chain with a joint after each layer but the last, and the exit that hangs at each; beside it the encoder in
+    one piece, which is what exits are compared with."""
 
     def __init__(self, encoder: bytes, exits: Sequence[bytes], *, threads: int = 1) -> None:
         self._trunk = Chain.open(encoder, joints=[joint(i + 1) for i in range(len(exits))], threads=threads)
         self._exits = [Chain.open(each, threads=threads) for each in exits]
+        self._whole = Chain.open(encoder, threads=threads)
 
     def scores(self, tensors: Tensors, say: Say = lambda _text: None) -> Floats:
         """(exits + 1, texts, classes) of all these texts."""
@@ -63,8 +65,8 @@ class Exiting:
         return np.concatenate(found, axis=1)
 
     def whole(self, tensors: Tensors) -> int:
-        """The class of one text by all layers."""
-        return int(self._trunk.run(tensors).tensors[OUTPUT_NAME].argmax())
+        """The class of one text by all layers, in one piece."""
+        return int(self._whole.run(tensors).tensors[OUTPUT_NAME].argmax())
 
     def answer(self, tensors: Tensors, thresholds: Sequence[float], rule: str = RULES[0]) -> tuple[int, int]:
         """(class, layers that ran) of one text: it stops at the first exit that is as sure as its threshold asks."""
@@ -103,7 +105,7 @@ class Exiting:
 
     def close(self) -> None:
         """Let go of all chains."""
-        for chain in (self._trunk, *self._exits):
+        for chain in (self._trunk, self._whole, *self._exits):
             chain.close()
 
     def __enter__(self) -> Self:

@@ -259,7 +259,7 @@ def image_curve(material: Material, family: str) -> Curve:
     with material.task.open(MODEL) as chain:
         for side in SIDES:
             for quality in QUALITIES:
-                spec = f"{family}:{quality}" if side >= looks_at.crop else f"{family}:{quality},{side}"
+                spec = f"{family}:{quality},{side}"  # a smaller square stays as it is
                 points.append(
                     _crossed(
                         material,
