@@ -29,7 +29,7 @@ from hedgerow.models.task import TaskModel
 PICTURES_MIN = 12  # below it nothing is learned that holds for other pictures
 ENVELOPE_BYTES = 48  # of a payload: header, checksum, the coder's state
 KEPT_VARIANCE = 0.01  # axes with less than this, in squared steps at the finest scale, are left out of the latent
-GRADIENT_VERSIONS = 4
+GRADIENT_VERSIONS = 1  # the axes are measured on photographs as they are, like those to come
 LATENT_SHARE = 0.115  # of what the budget leaves for the encoder goes to the latent, where blocks come before it
 LATENT_LEAST = 8  # channels, where the model has as many
 LATENT_WORK_MAX = 0.02  # of the model's work goes to it at most

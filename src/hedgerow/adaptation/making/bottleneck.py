@@ -21,7 +21,7 @@ MODEL = "mobilenet-v2"
 QUARTER = Wanted(
     "mobilenet-v2-b25", "block2.output", "block4.output", 4500, 0.25, steps=1500, taught=0, versions=8, hidden=(48, 112)
 )
-HALF = Wanted("mobilenet-v2-b50", "block9.output", "block9.output", 1700, 0.50, steps=0, taught=0, versions=4)
+HALF = Wanted("mobilenet-v2-b50", "block9.output", "block9.output", 1700, 0.50, steps=0, taught=0, versions=1)
 
 
 def make(folder: Path, data: Path | None, *, seed: int, say: Say) -> list[dict[str, Any]]:
