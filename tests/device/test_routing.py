@@ -166,3 +166,9 @@ def test_other_answers_say_nothing_and_other_models_are_refused(world: tuple[Ses
         Router(session, replace(scorer, model_id="x", task_id="y"), Spool(tmp_path / "spool"))
     with pytest.raises(UsageError, match="would be enough"):
         Router(session, scorer, Spool(tmp_path / "spool"), false_alarm=0.01)
+
+
+def test_a_file_that_is_no_router_is_refused_plainly(tmp_path: Path) -> None:
+    (tmp_path / "router.npz").write_bytes(b"no archive at all")
+    with pytest.raises(UsageError, match=r"router\.npz is no router; make one with `hedgerow adapt route`$"):
+        Scorer.load(tmp_path / "router.npz")
