@@ -6,7 +6,7 @@ import pytest
 
 from hedgerow.adaptation import keeping
 from hedgerow.adaptation.keeping import Made
-from hedgerow.errors import UsageError
+from hedgerow.errors import HostError, UsageError
 from hedgerow.models.home import write_whole
 
 
@@ -117,3 +117,9 @@ def test_settings_that_somebody_changed_are_not_overwritten(tmp_path: Path) -> N
     path.write_bytes(b"mine")
     with pytest.raises(UsageError, match="changed since"):
         Made(path, {"models": "abc"}, renewable=True).record()
+
+
+def test_where_there_is_no_pytorch_this_machine_is_at_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "find_spec", lambda _name: None)
+    with pytest.raises(HostError, match=r"needs PyTorch: pip install 'hedgerow\[adapt\]'"):
+        keeping.needs_pytorch()

@@ -21,11 +21,11 @@ app.callback()(lambda: None)
 
 @pytest.fixture
 def task_file(tmp_path: Path) -> Path:
-    """The pair, with 30 pictures that are named by what one of its models says, most of the time."""
+    """The pair, with 60 pictures that are named by what one of its models says, most of the time."""
     task, random = pair_task(tmp_path), np.random.default_rng(1)
     (tmp_path / "images").mkdir()
     with task.open("big") as chain:
-        for number in range(30):
+        for number in range(60):
             frame = random.integers(0, 256, (20, 24, 3), np.uint8)
             label = task.interpret(chain.run({"frame": frame}).tensors).label_index if number % 4 else number % 5
             Image.fromarray(frame).save(tmp_path / "images" / f"{label:04d}-{number}.png")
@@ -44,6 +44,8 @@ def test_temperatures_go_into_a_copy_and_weights_into_rules(task_file: Path) -> 
         name: each["temperature"] for name, each in found.items()
     }
     assert dict(read_arbitration(rules, made).weights) == {name: each["weight"] for name, each in found.items()}
+    few = RUNNER.invoke(app, [each for each in given if each != "--all"])
+    assert "are too few to weigh models by" in str(few.exception)
     again = RUNNER.invoke(app, [*given, "-o", str(out)])
     assert again.exit_code != 0
 
@@ -56,7 +58,7 @@ def test_disagreements_are_shown_and_written(task_file: Path) -> None:
     rows = table.read_text().splitlines()
     assert rows[0].startswith("small,big,times")
     times = sum(int(row.split(",")[2]) for row in rows[1:])
-    assert f"differ on {times} of 30 samples" in done.stdout
+    assert f"differ on {times} of 60 samples" in done.stdout
 
 
 def test_pictures_without_labels_are_refused(task_file: Path) -> None:

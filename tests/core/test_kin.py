@@ -144,11 +144,41 @@ def test_a_safety_request_waits_for_the_devices_own_better_answer() -> None:
     assert deliveries(gated(script, 47, 3, 3, 0.7, 15)) == [("trunk", r.Source.LOCAL, r.Reason.LOCAL_DONE)]
 
 
-def test_with_a_crossing_behind_the_gate_a_safety_request_takes_its_own_and_the_rest_is_advice() -> None:
+def test_with_a_crossing_behind_the_gate_a_safety_request_takes_its_better_reserve_and_the_rest_is_advice() -> None:
     script = Script(EXITS_ONLY, BRAKE, policy="exit then split")
     script.arrive(10, "brake")
-    actions = gated(script, 22, 1, 2, 0.5, 3, 7.5, 1.5)
-    assert deliveries(actions) == [("early", r.Source.LOCAL, r.Reason.LOCAL_DONE)]
+    (encode,) = gated(script, 22, 1, 2, 0.5, 3, 7.5, 1.5)
+    assert isinstance(encode, r.Encode)
+    assert [each.plan for each in script.told() if isinstance(each, r.ReserveChosen)] == ["trunk@2"]
+    actions = script.encoded(24, encode.job)
+    assert runs(actions) == [("trunk", 2, 3)]
+    assert deliveries(script.ran(47, 3, 3, 7.5, 15)) == [("trunk", r.Source.LOCAL, r.Reason.LOCAL_DONE)]
+
+
+def test_a_refused_answer_is_given_where_nothing_better_is_held_or_the_better_one_is_late() -> None:
+    alone = Script(ArmTable(ARMS[3:4], (TRUNK, EARLY)), replace(BRAKE, deadline_ns=40 * MS), policy="exit then split")
+    alone.arrive(10, "brake")
+    assert deliveries(gated(alone, 22, 1, 2, 0.5, 3, 7.5, 1.5)) == [("early", r.Source.LOCAL, r.Reason.LOCAL_DONE)]
+    script = Script(EXITS_ONLY, BRAKE, policy="exit then split")
+    script.arrive(10, "brake")
+    (encode,) = gated(script, 22, 1, 2, 0.5, 3, 7.5, 1.5)
+    assert isinstance(encode, r.Encode)
+    script.encoded(24, encode.job)
+    assert deliveries(script.timer(107)) == [("early", r.Source.LOCAL, r.Reason.HOLD_ENDED)]
+
+
+def test_when_the_network_fails_behind_a_gate_the_better_reserve_answers_and_not_what_was_refused() -> None:
+    script = Script(EXITS_ONLY, CAMERA, policy="exit then split")
+    script.arrive(10, "camera")
+    (encode,) = gated(script, 22, 1, 2, 0.5, 3, 7.5, 1.5)
+    assert isinstance(encode, r.Encode)
+    script.encoded(24, encode.job)
+    actions = script.do(26, r.RemoteFailed(0, 1, "refused", False))
+    assert (runs(actions), deliveries(actions)) == ([("trunk", 2, 3)], [])
+    actions = script.do(30, r.JobEnded("cpu", 3, "the engine broke"))
+    assert (runs(actions), deliveries(actions)) == ([("later", 0, 3)], [])  # still better than what is held
+    failed = script.do(32, r.JobEnded("cpu", 4, "the engine broke"))
+    assert deliveries(failed) == [("early", r.Source.LOCAL, r.Reason.LOCAL_DONE)]
 
 
 def test_an_unsure_exit_sends_the_trunks_tensors() -> None:

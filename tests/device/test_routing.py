@@ -160,8 +160,15 @@ def test_other_answers_say_nothing_and_other_models_are_refused(world: tuple[Ses
     session, scorer = world
     with Router(session, scorer, Spool(tmp_path / "spool")) as router:
         router.take(usual(), replace(session.answer(usual()), source=Source.REMOTE))
-    assert router.counts == {"not looked at": 1}
+        router.take(usual(), replace(session.answer(usual()), model="other"))
+    assert router.counts == {"not looked at": 1, f"of another model (the router looks at {scorer.model})": 1}
     with pytest.raises(UsageError, match="another model"):
         Router(session, replace(scorer, model_id="x", task_id="y"), Spool(tmp_path / "spool"))
     with pytest.raises(UsageError, match="would be enough"):
         Router(session, scorer, Spool(tmp_path / "spool"), false_alarm=0.01)
+
+
+def test_a_file_that_is_no_router_is_refused_plainly(tmp_path: Path) -> None:
+    (tmp_path / "router.npz").write_bytes(b"no archive at all")
+    with pytest.raises(UsageError, match=r"router\.npz is no router; make one with `hedgerow adapt route`$"):
+        Scorer.load(tmp_path / "router.npz")

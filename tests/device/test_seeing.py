@@ -11,11 +11,11 @@ from hedgerow.core import records as r
 from hedgerow.core.arbitration import Arbitration, Cost, Group
 from hedgerow.core.records import Source, Status
 from hedgerow.core.views import Arbitrated, Rule
-from hedgerow.device.seeing import LABELS_KEPT, Seer, blind, settled
+from hedgerow.device.seeing import Seer, blind, settled
 from hedgerow.device.session import Session
 from hedgerow.errors import UsageError
 from hedgerow.journal.replaying import replay
-from hedgerow.models.calibrated import probabilities
+from hedgerow.models.calibrated import LABELS_KEPT, probabilities
 from hedgerow.models.task import Interpretation, Task
 from hedgerow.planning.arbitrating import plain_arbitration, version_of
 from tests.device.small import Steps, pair_task, profile_of

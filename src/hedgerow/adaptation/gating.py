@@ -156,4 +156,4 @@ def with_gate(path: Path, model: str, gate: float, out: Path) -> None:
             if key in each:
                 each[key] = os.path.relpath(path.parent / each[key], out.parent).replace(os.sep, "/")
     entries = merged(models, [{"name": model, "gate": round(gate, 6)}])
-    write_whole(out, task_text(head, entries).encode())
+    write_whole(out, task_text(head, entries, "hedgerow adapt gate").encode())

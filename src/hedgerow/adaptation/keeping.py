@@ -13,14 +13,22 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from hedgerow.errors import UsageError
+from hedgerow.errors import HostError, UsageError
 from hedgerow.models.home import home, make_directory, read_whole, write_whole
 
 RECORD_BYTES_MAX = 16 * 2**20
 Say = Callable[[str], None]
+NO_PYTORCH = "needs PyTorch: pip install 'hedgerow[adapt]'"
+
+
+def needs_pytorch() -> None:
+    """HostError where there is none: asked before anything is fetched, counted or written."""
+    if find_spec("torch") is None:
+        raise HostError(NO_PYTORCH)
 
 
 def adapted(task: str) -> Path:

@@ -162,9 +162,9 @@ def merged(models: Sequence[Entry], entries: Sequence[Entry]) -> list[Entry]:
     return list(found.values())
 
 
-def task_text(head: Mapping[str, Any], models: Sequence[Entry]) -> str:
+def task_text(head: Mapping[str, Any], models: Sequence[Entry], by: str = "hedgerow adapt all") -> str:
     """A task file of these tables."""
-    lines = ["# Written by `hedgerow adapt all`; a copy elsewhere is yours to change.", "[task]", *_lines(head)]
+    lines = [f"# Written by `{by}`; a copy elsewhere is yours to change.", "[task]", *_lines(head)]
     return "\n".join([*lines, *(f"\n{model_text(model)}" for model in models)]) + "\n"
 
 

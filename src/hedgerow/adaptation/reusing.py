@@ -7,6 +7,9 @@ number between 0 and 1; a threshold passes if the mean loss is below what was as
 betting test (Waudby-Smith and Ramdas 2024, J. R. Stat. Soc. B 86, arXiv:2010.09686), and a declared path of thresholds is tested from strict to
 lax until one fails (Learn then Test, arXiv:2110.01052). Seconds of one clip are not independent either: where clips are few, the
 promise rests on the sequences, and the clips only make it stricter.
+
+Answers that differ seldom are not enough: where the models say the same of everything, or much is allowed, so lax a threshold would
+pass that an answer stood for another scene. So none is taken above what tells the photographs themselves apart (`apart`).
 """
 
 import math
@@ -34,6 +37,8 @@ AT_MOST = 0.05
 AGE_MAX_MS = 1000.0
 PATH = tuple(round(0.01 * 2 ** (step / 2), 6) for step in range(17))  # 0.01 to 2.56, from strict to lax
 CLIP_RATE = 25.0
+ALIKE = 0.01  # share of pairs of different photographs that may pass for one scene
+_PAIRS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +183,36 @@ def units_needed(at_most: float, level: float) -> int:
     return high
 
 
+def apart(tracks: Sequence[Track]) -> NDArray[np.float64]:
+    """What a device would find between the first frames of two different photographs, for seeded pairs and each model's confidence in
+    the first; empty where there are no two made sequences."""
+    made = [each for each in tracks if each.made]
+    if len({each.name for each in made}) < 2:
+        return np.zeros(0)
+    pairs = np.random.default_rng(0).integers(0, len(made), (_PAIRS, 2)).tolist()
+    chosen = [(made[one], made[other]) for one, other in pairs if made[one].name != made[other].name]
+    return np.array(
+        [change(one.looks[0], other.looks[0], float(sure[0])) for one, other in chosen for sure in one.sure.values()]
+    )
+
+
+def _scenes_end(tracks: Sequence[Track]) -> float:
+    """The greatest threshold that still tells scenes apart; UsageError where none of PATH does."""
+    found = apart(tracks)
+    end = float(np.quantile(found, ALIKE)) if found.size else math.inf
+    if end < PATH[0]:
+        raise UsageError(
+            f"more than {ALIKE:.0%} of pairs of different pictures look alike to reuse (below {PATH[0]:g}): are there copies among"
+            " them? Give pictures of different scenes"
+        )
+    return end
+
+
 def calibrate(
     tracks: Sequence[Track], *, at_most: float = AT_MOST, level: float = 0.95, age_max_ms: float = AGE_MAX_MS
 ) -> Reusable:
-    """The laxest threshold of PATH that keeps the promise; UsageError when there are too few units, or when none does."""
+    """The laxest threshold of PATH that keeps the promise and tells scenes apart; UsageError when there are too few units, or when
+    none does."""
     if not 0 < at_most < 1 or not 0 < level < 1 or not age_max_ms > 0:
         raise UsageError(
             f"asked for {at_most:g} at level {level:g}: both lie between 0 and 1, and the age is above 0 ms"
@@ -194,7 +225,8 @@ def calibrate(
             f" {needed} without a difference would be enough; give more photographs or clips"
         )
     passed, loss = 0.0, 0.0
-    for below in PATH:
+    end = _scenes_end(tracks)
+    for below in (each for each in PATH if each <= end):
         found = np.concatenate([losses(track, below, age_max_ms) for track in tracks])
         if p_value(found, at_most, level) > 1 - level:
             break

@@ -17,6 +17,8 @@ from hedgerow.models.calibrated import logits_of, probabilities
 
 SAMPLES_MIN = 5  # fewer say nothing; figures from fewer than some hundred are rough, and their number is told
 COLDEST, HOTTEST = 0.05, 20.0
+WEIGHTS = 0.05, 20.0  # the least and the most
+WEIGHING_MIN = 50  # of fewer, chance gives one model all: typed by a person, they are refused
 _STEPS = 60
 _ROUNDS = 500
 _LEAST = 1e-12
@@ -73,11 +75,11 @@ def fit_weights(shares: Mapping[str, Floats], labels: Labels, reference: str) ->
 
 
 def _weight(one: Floats, reference: Floats) -> float:
-    """What `one`, its probabilities of the right labels (n,), weighs beside the reference's, in (0, 100]."""
+    """What `one`, its probabilities of the right labels (n,), weighs beside the reference's, within WEIGHTS."""
     weight = 0.5
     for _ in range(_ROUNDS):
         weight = float((weight * one / (weight * one + (1.0 - weight) * reference)).mean())
-    return round(min(max(weight / max(1.0 - weight, 0.01), 0.01), 100.0), 4)
+    return round(min(max(weight / max(1.0 - weight, 0.01), WEIGHTS[0]), WEIGHTS[1]), 4)
 
 
 def calibration_gap(shares: Floats, labels: Labels) -> float:

@@ -58,7 +58,7 @@ def write_temperatures(task_file: Path, temperatures: Mapping[str, float], targe
     head = dict(table["task"])
     if "labels" in head:
         head["labels"] = _relative((task_file.absolute().parent / head["labels"]).resolve(), there)
-    write_whole(target, task_text(head, models).encode())
+    write_whole(target, task_text(head, models, "hedgerow adapt temperature").encode())
 
 
 def _relative(file: Path, folder: Path) -> str:

@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 from hedgerow.adaptation.keeping import Say
 from hedgerow.core.views import ModelView, Seen
 from hedgerow.errors import UsageError
-from hedgerow.models.calibrated import likeliest, probabilities
+from hedgerow.models.calibrated import LABELS_KEPT, likeliest, probabilities
 from hedgerow.models.frames import load_frame
 from hedgerow.models.task import Task
 from hedgerow.models.tensors import Array
 from hedgerow.planning.arbitrating import version_of
 from hedgerow.profiling.host import usable_cores
 
-LABELS_KEPT = 5
 INDEX_NAME = "labels.csv"
 _NUMBERED = re.compile(r"(\d{4})(?!\d)")
 _GROUP = 64

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from hedgerow.adaptation.sources import remembered
-from hedgerow.benchmarks.adapting.setting import Setting
+from hedgerow.benchmarks.adapting.setting import RESPLITS, Setting
 from hedgerow.errors import HedgerowError, UsageError
 from hedgerow.models.home import home
 
 MEASURES = ("int8", "exits_image", "exits_text", "cascade", "reuse", "bottleneck", "arbitration")
 SKIPPED = "skipped"
-RESPLITS = 100  # exits: `resplits_kept` counts those of so many in which the disagreement asked for was kept
 Figures = Mapping[str, Any]
 
 

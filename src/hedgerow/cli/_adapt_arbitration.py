@@ -36,6 +36,7 @@ def temperature(
     """Calibrate each model's probabilities by one temperature, and weigh the models for arbitration."""
     from hedgerow.adaptation.making.arbitration import figures_of
     from hedgerow.adaptation.sources import of_parts, picture_paths
+    from hedgerow.adaptation.temperature import WEIGHING_MIN
     from hedgerow.adaptation.weighing import fit, rules_text, summary, write_temperatures
     from hedgerow.adaptation.witnesses import classifiers, labels_of, scores
     from hedgerow.cli._adapt_all import progress
@@ -51,6 +52,11 @@ def temperature(
     if labels is None:
         raise UsageError(
             f"nothing says what is right of the pictures in {images}: name them by class index, or add labels.csv"
+        )
+    if len(paths) < WEIGHING_MIN:
+        raise UsageError(
+            f"{len(paths)} pictures are too few to weigh models by (of those given, 3 of 10 calibrate unless --all is given);"
+            f" {WEIGHING_MIN} are enough, 300 good"
         )
     scored = {name: scores(opened, name, paths, say=progress()) for name in classifiers(opened)}
     fitted, weights = fit(scored, labels, opened.reference)

@@ -47,12 +47,13 @@ def bottleneck(
 ) -> None:
     """Train a bottleneck and write it as one model with the joint "latent". It may be stopped and goes on (needs PyTorch)."""
     from hedgerow.adaptation.bottleneck.making import Wanted, make
-    from hedgerow.adaptation.keeping import Made, read_record
+    from hedgerow.adaptation.keeping import Made, needs_pytorch, read_record
     from hedgerow.adaptation.recipes import model_text
     from hedgerow.adaptation.sources import picture_paths
     from hedgerow.cli._adapt_all import progress
     from hedgerow.cli._adapt_quantise import find
 
+    needs_pytorch()
     _, chosen = find(model)
     path = output or Path(f"{chosen.name}-bottleneck.onnx")
     if path.suffix != ".onnx":

@@ -39,12 +39,13 @@ def exits(
     from hedgerow.adaptation.exits.frozen import Wish, make_exits
     from hedgerow.adaptation.exits.settling import Promise
     from hedgerow.adaptation.exits.subject import classes_of, pictures_of, subject_of
-    from hedgerow.adaptation.keeping import adapted
+    from hedgerow.adaptation.keeping import adapted, needs_pytorch
     from hedgerow.cli._adapt_all import progress
     from hedgerow.models.home import make_directory
 
     if not 0.0 < at_most < 1.0 or not 0.0 < level < 1.0:
         raise UsageError(f"--at-most and --level lie between 0 and 1, not {at_most:g} and {level:g}")
+    needs_pytorch()
     say = progress()
     subject = subject_of(model, say)
     pictures = pictures_of(data, subject, classes_of(subject), say)

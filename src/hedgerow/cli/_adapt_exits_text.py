@@ -31,7 +31,7 @@ def exits_text(
     seed: Annotated[int, typer.Option(min=0, help="Of all chance in it.")] = 0,
 ) -> None:
     """Train MiniLM and an exit after each layer; stopped at any time it goes on, made once it is not made again."""
-    from hedgerow.adaptation.keeping import adapted
+    from hedgerow.adaptation.keeping import adapted, needs_pytorch
     from hedgerow.adaptation.recipes import task_text
     from hedgerow.adaptation.text import sources
     from hedgerow.adaptation.text.recipe import NAME, Options, make
@@ -46,9 +46,9 @@ def exits_text(
         raise UsageError("the newsgroups' classes are known; give --labels with tables of your own")
     say = progress()
     folder = output or adapted("newsgroups")
-    found = (
-        sources.fetch_newsgroups(say) if train is None or unseen is None else sources.read_tables(train, unseen, labels)
-    )
+    own = None if train is None or unseen is None else sources.read_tables(train, unseen, labels)
+    needs_pytorch()
+    found = own or sources.fetch_newsgroups(say)
     options = Options(tokens=tokens, epochs=epochs, disagreement=disagreement, seed=seed, threads=threads)
     entries = make(make_directory(folder), *found, sources.fetch_encoder(say), options, say)
     head = {

@@ -53,7 +53,7 @@ def quantise(
     for line in report(record["figures"]):
         print(line)
     print(f"wrote {path}; to use it, add to the task file:\n")
-    print(table(entry(chosen, kept, path)))
+    print(table(entry(chosen, kept, path.absolute())))
 
 
 def find(text: str) -> "tuple[Task, TaskModel]":

@@ -32,7 +32,7 @@ def reuse(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Calibrate `reuse_below` on sequences made from pictures and on clips, and judge it on others."""
-    from hedgerow.adaptation.reusing import Watcher, calibrate, judge
+    from hedgerow.adaptation.reusing import ALIKE, Watcher, apart, calibrate, judge
     from hedgerow.adaptation.sources import of_parts, picture_paths
     from hedgerow.cli._adapt_all import progress
     from hedgerow.codecs.video import read_clip
@@ -52,18 +52,24 @@ def reuse(
         tracks = [*watcher.made(calibrating, seed=seed, say=say), *filmed]
         found = calibrate(tracks, at_most=at_most, level=level, age_max_ms=age_max_ms)
         others = watcher.made(judging, seed=seed, say=say)
+    scores = apart(tracks)
+    alike = float((scores <= found.reuse_below).mean()) if scores.size else None
     judged = {each: judge(others, each, found.reuse_below, age_max_ms) for each in models} if others else {}
     if out is not None:
         told = {"reuse_below": found.reuse_below, "reuse_age_max_ms": age_max_ms}
         write_whole(out, (json.dumps(told, indent=1) + "\n").encode())
     if as_json:
-        print(json.dumps({"reuse": asdict(found), "judged": judged}))
+        print(json.dumps({"reuse": asdict(found), "judged": judged, "different_pictures_pass": alike}))
         return
     print(f"reuse_below = {found.reuse_below:g}\nreuse_age_max_ms = {age_max_ms:g}")
     print(
         f"calibrated on {found.units} sequences and seconds ({found.sources['made']} made frames, {found.sources['filmed']} filmed):"
         f" {found.reused:.1%} of frames reused, {found.loss:.2%} reused and different; asked {at_most:g} at {level:g}"
     )
+    if alike is not None:
+        print(
+            f"of pairs of different photographs {alike:.2%} would pass as the same scene; {ALIKE:.0%} is the most taken"
+        )
     for each, figures in judged.items():
         print(
             f"judged on {len(others)} made sequences, {each}: {figures['reused']:.1%} reused, {figures['agreement']:.1%} of all"

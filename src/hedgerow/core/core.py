@@ -213,11 +213,12 @@ class Core:
             allowed = self._modes.reserves(flight.stream.name)
             if flight.plan is None or flight.started or flight.job is not None or flight.plan.model in allowed:
                 continue
-            flight.plan = min(self._reserves.allowed(flight), key=lambda each: each.bound_ns, default=None)
+            allowed_now = [] if flight.result else self._reserves.allowed(flight)
+            flight.plan = min(allowed_now, key=lambda each: each.bound_ns, default=None)
             name = flight.plan.name if flight.plan else ""
             self._records.append(r.ReserveChosen(flight.request, name, Reason.MODE_CHANGED, 0))
-            if flight.plan is None and not flight.remote_pending:
-                self._give_up(flight)
+            if flight.plan is None:
+                (self._settle if flight.remote_pending else self._primary_ended)(flight)
         self._clocks_ns = self._next_clock_ns()
 
     def _arrive(self, event: r.RequestArrived) -> None:
@@ -370,12 +371,16 @@ class Core:
             if flight.takes(model):
                 flight.result = model
             self._arbiter.saw(flight, model.name, event.view)
-            flight.plan = None  # a local answer stands: the reserve has done its work, what may follow is optional
             flight.wind(self._rules)
         else:
             self._replan(flight)
         if flight.primary is Primary.WAITING or (flight.primary is Primary.ON_LANE and job.step is not None):
             flight.advance()  # the reserve may have done a waiting arm's next steps as well
+        if event.last == model.last:
+            if flight.keeps_plan(model, self._now_ns):
+                self._replan(flight)
+            else:
+                flight.plan = None  # a local answer stands: the reserve has done its work, what may follow is optional
         self._settle(flight)
 
     def _replan(self, flight: Flight) -> None:
@@ -456,7 +461,7 @@ class Core:
             self._forget_if_done(flight)
         elif flight.plan is not None:
             flight.eager = flight.eager or Reason.REMOTE_FAILED
-            better = self._reserves.best(flight, flight.plan, self._now_ns)
+            better = flight.plan if flight.result else self._reserves.best(flight, flight.plan, self._now_ns)
             if better != flight.plan:
                 flight.plan = better
                 self._records.append(r.ReserveChosen(flight.request, better.name, Reason.REMOTE_FAILED, 0))
@@ -486,12 +491,15 @@ class Core:
         """The engine failed in the reserve: take another model's, or wait for the remote answer, or end."""
         flight.failed.add(model)
         others = [each for each in self._reserves.allowed(flight) if each.model.name not in flight.failed]
+        others = [each for each in others if flight.surpassed_by(each.model)]
         fitting = [each for each in others if self._now_ns + each.bound_ns <= flight.due_ns]
-        flight.plan = self._reserves.cheapest(fitting) or (others[0] if others else None)
+        flight.plan = self._reserves.cheapest(fitting) or (others[0] if others and not flight.result else None)
         if flight.plan is not None:
             flight.eager, flight.guaranteed = Reason.ENGINE_FAILED, bool(fitting)
             flight.likely = self._now_ns + flight.plan.likely_ns <= flight.due_ns
             self._records.append(r.ReserveChosen(flight.request, flight.plan.name, Reason.ENGINE_FAILED, 0))
+        elif flight.result is not None:
+            self._settle(flight)
         elif flight.advised and not flight.stream.has_safe_value:  # what the cloud said is all there is
             self._deliver(flight, flight.status_at(self._now_ns), Source.REMOTE, Reason.ENGINE_FAILED)
         elif not flight.remote_pending:
@@ -546,8 +554,8 @@ class Core:
 
         Behind a gate of a local arm comes the device's own better answer: even a safety request waits for it, until its hold ends.
         """
-        if flight.closed or flight.result is None:
-            return
+        if flight.closed or flight.result is None or flight.plan is not None:
+            return  # with a plan held beside a refused answer, that plan's is the better one
         arm, waits = flight.arm, flight.remote_pending
         if waits and arm is not None and arm.refines:
             waits = flight.improves(self.table.local(arm.model))

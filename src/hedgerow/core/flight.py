@@ -165,6 +165,18 @@ class Flight:
         held = self.result
         return held is None or final.quality > held.quality or held.name == self.refused
 
+    def surpassed_by(self, model: LocalModel) -> bool:
+        """Whether this model is better than the one whose answer is held; true while there is none."""
+        return self.result is None or model.quality > self.result.quality
+
+    def keeps_plan(self, ended: LocalModel, now_ns: int) -> bool:
+        """Whether its plan stays in reserve although `ended` has answered: a gate refused that, the plan's model is better, and it
+        is still sure to be in time. The refused answer is then only what is held if all else fails."""
+        plan = self.plan
+        if plan is None or ended.name != self.refused or self.decided is Reason.CONFIDENT_AT_GATE:
+            return False
+        return self.guaranteed and self.surpassed_by(plan.model) and now_ns + plan.bound_ns <= self.due_ns
+
     @property
     def expires_ns(self) -> int:
         """From when on nobody wants its answer."""

@@ -87,7 +87,12 @@ class Reserves:
         for name, joint in flight.joints.items():
             model = self._table.local(name)
             allowed = name in self._modes.allowance(flight.stream.name).reserves
-            shorter = allowed and joint < model.last and model.tail_bound_ns[joint + 1] <= plan.bound_ns
+            shorter = (
+                allowed
+                and flight.surpassed_by(model)
+                and joint < model.last
+                and model.tail_bound_ns[joint + 1] <= plan.bound_ns
+            )
             if shorter and model.lane == plan.lane:
                 candidates.insert(0, Plan(model, joint + 1))  # of equals the one that goes on
         return self.cheapest(candidates) or plan

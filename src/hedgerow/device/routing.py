@@ -100,7 +100,10 @@ class Router:
 
     def take(self, sample: Array | Tensors, answer: Answer) -> None:
         """One sample with its answer, from any thread; returns at once."""
-        if answer.source is not Source.LOCAL or answer.model != self._scorer.model or answer.confidence is None:
+        if answer.model != self._scorer.model:
+            self.counts[f"of another model (the router looks at {self._scorer.model})"] += 1
+            return
+        if answer.source is not Source.LOCAL or answer.confidence is None:
             self.counts["not looked at"] += 1
             return
         try:

@@ -6,12 +6,11 @@ The exponential is here and not in the core: its bits differ between processors,
 from collections.abc import Callable
 
 from hedgerow.core.views import Arbitrated, Seen
-from hedgerow.models.calibrated import likeliest, probabilities
+from hedgerow.models.calibrated import LABELS_KEPT, likeliest, probabilities
 from hedgerow.models.task import Interpretation, Task
 from hedgerow.models.tensors import Tensors
 from hedgerow.planning.arbitrating import version_of
 
-LABELS_KEPT = 5
 """Of a view: a thousand numbers a request would fill the journal, and what is beyond the fifth hardly ever decides."""
 
 See = Callable[[str, Tensors], Seen | None]

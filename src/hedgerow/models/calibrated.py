@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hedgerow.models.tensors import Array
 
 Floats = NDArray[np.float64]
+LABELS_KEPT = 5  # of a model's view of one sample, in sessions and in benchmarks alike
 _LEAST = 1e-12  # of a probability, where a model gives probabilities and not logits
 _WHOLE = 1e-3
 

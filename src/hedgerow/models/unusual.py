@@ -94,8 +94,8 @@ class Scorer:
                     raise UsageError(f"{path} has format {int(file['format'])}; this version reads {FORMAT}")
                 arrays = {name: np.asarray(file[name], np.float64) for name in _ARRAYS}
                 found = cls(str(file["model"]), str(file["model_id"]), str(file["task_id"]), **arrays)
-        except (ValueError, KeyError, EOFError, OSError, BadZipFile) as error:
-            raise UsageError(f"{path} is no router of `hedgerow adapt route` ({error})") from None
+        except (ValueError, KeyError, EOFError, OSError, BadZipFile, TypeError, AttributeError):
+            raise UsageError(f"{path} is no router; make one with `hedgerow adapt route`") from None
         whole = found.axes.ndim == 2 and found.axes.shape == (found.mean.size, found.reservoir.shape[-1])
         if not whole or not len(found.distances) or not all(np.isfinite(each).all() for each in arrays.values()):
             raise UsageError(f"{path} is no whole router; make it again with `hedgerow adapt route`")

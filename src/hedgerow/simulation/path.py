@@ -138,7 +138,9 @@ class Path:
             else:
                 first, longest = 0, step.encode_bound_ns
                 if self.way.sends[1] >= 0 and not self.alone.holds(*self.way.sends, self.joints):
-                    return self._local(self.at)  # the reserve went past this joint
+                    return (
+                        self._local(self.at) if self.plan is None else self.insure()
+                    )  # the reserve went past this joint
             if not self._may_block(longest):
                 if not counted:
                     return self.told if self.result is None else self._local(self._ends_ns)
@@ -185,11 +187,26 @@ class Path:
             self.ended.add(name)
             if held is None or model.quality >= held.quality or held.name == self.refused:
                 self.result = model
-            self.plan = None
+            plan, self.plan = self.plan, None
+            if plan is not None and self._keeps(plan, name):
+                self.plan = plan
+
+    def _keeps(self, plan: Plan, ended: str) -> bool:
+        """`core.flight.Flight.keeps_plan`."""
+        if (
+            not self.asked.guaranteed
+            or not self._surpassed_by(plan.model)
+            or self.at + plan.bound_ns > self.asked.due_ns
+        ):
+            return False
+        return self._step() is not None and self.refused == ended
+
+    def _surpassed_by(self, model: LocalModel) -> bool:
+        return self.result is None or model.quality > self.result.quality
 
     def _settled(self) -> bool:
         """Whether its own answer is delivered now (`core.Core._settle`), the arm not being under way beyond the device."""
-        if self.result is None:
+        if self.result is None or self.plan is not None:
             return False
         if self._step() is None:
             return True
@@ -204,7 +221,7 @@ class Path:
         candidates = [plan]
         for name, joint in self.joints.items():
             model = self.alone.table.local(name)
-            if joint < model.last and model.tail_bound_ns[joint + 1] <= plan.bound_ns:
+            if joint < model.last and self._surpassed_by(model) and model.tail_bound_ns[joint + 1] <= plan.bound_ns:
                 candidates.insert(0, Plan(model, joint + 1))
         if len(candidates) > 1:
             self.plan, priced = self.alone.cheapest(candidates, self.disagreement_mj)
@@ -245,7 +262,7 @@ class Path:
         if moment < start or (moment == start and not counted):
             if crossed.answered:
                 return self._remote(moment)
-            if asked.guaranteed:
+            if asked.guaranteed and self.result is None:
                 found = self.alone.fitting(asked, moment)
                 self.plan, priced = self.alone.cheapest([self.plan, *found], self.disagreement_mj)
                 self.told.priced |= priced

@@ -77,11 +77,3 @@ def test_too_few_texts_say_how_many_would_be_enough() -> None:
         exits.calibrate(made_up(40, 1)[0], path, at_most=0.05)
     with pytest.raises(UsageError, match="200 would be enough"):
         exits.paths(made_up(100, 0)[0], at_most=0.05)
-
-
-def test_a_temperature_that_is_known_is_found() -> None:
-    random = np.random.default_rng(0)
-    scores = random.normal(0.0, 2.0, (4000, 5))
-    shares = exits.probabilities(scores)
-    labels = np.array([random.choice(5, p=row) for row in shares])
-    assert exits.temperature(scores * 3.0, labels) == pytest.approx(3.0, rel=0.1)

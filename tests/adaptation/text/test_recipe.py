@@ -14,7 +14,7 @@ from hedgerow.adaptation.text.recipe import Options, entries, make
 from hedgerow.adaptation.text.running import Exiting
 from hedgerow.adaptation.text.sources import Texts
 from hedgerow.adaptation.text.words import WordPiece, read_vocabulary
-from hedgerow.errors import UsageError
+from hedgerow.errors import HostError, UsageError
 from tests.adaptation.text import small
 
 WITHOUT_TORCH = importlib.util.find_spec("torch") is None
@@ -47,7 +47,7 @@ def test_what_cannot_work_is_refused_first(
 
 @pytest.mark.skipif(not WITHOUT_TORCH, reason="PyTorch is installed")
 def test_without_pytorch_it_says_what_to_install(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"pip install 'hedgerow\[adapt\]'"):
+    with pytest.raises(HostError, match=r"pip install 'hedgerow\[adapt\]'"):
         make(tmp_path, TRAIN, UNSEEN, small.encoder(), QUICK, silent)
 
 

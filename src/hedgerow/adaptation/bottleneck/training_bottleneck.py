@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 
 from hedgerow.adaptation.bottleneck.graph import Block, Layer, Tail
 from hedgerow.adaptation.bottleneck.transform import LEVEL_MAX, THETA, Transform
-from hedgerow.adaptation.keeping import Checkpoint, Say
-from hedgerow.errors import UsageError
+from hedgerow.adaptation.keeping import NO_PYTORCH, Checkpoint, Say
+from hedgerow.errors import HostError, UsageError
 
 try:
     import torch
     from torch import nn
     from torch.nn import functional
 except ImportError:
-    raise UsageError("training a bottleneck needs PyTorch: pip install 'hedgerow[adapt]'") from None
+    raise HostError(NO_PYTORCH) from None
 
 Floats = NDArray[np.float32]
 Tensor: TypeAlias = Any  # torch.Tensor

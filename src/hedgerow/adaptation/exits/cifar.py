@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hedgerow.adaptation.exits.architecture import RECIPE, RESNET, SIDE_PX, Architecture
-from hedgerow.adaptation.exits.choosing import Costs
+from hedgerow.adaptation.exits.choosing import ASKING_OVERHEAD, Costs
 from hedgerow.adaptation.exits.network_file import exit_file, whole_file
 from hedgerow.adaptation.exits.running import WithExits
 from hedgerow.adaptation.exits.settling import Promise, judged, settle
-from hedgerow.adaptation.keeping import Checkpoint, Made, digest
+from hedgerow.adaptation.keeping import NO_PYTORCH, Checkpoint, Made, digest
 from hedgerow.adaptation.parts import part_of
 from hedgerow.adaptation.sources import CIFAR_NAME, Labelled, cifar10
-from hedgerow.errors import UsageError
+from hedgerow.errors import HostError, UsageError
 from hedgerow.models.home import read_whole, write_whole
 from hedgerow.models.preparation import FRAME, Preparation
 from hedgerow.models.tensors import Tensors
@@ -30,9 +30,6 @@ from hedgerow.models.tensors import Tensors
 NAME = "resnet"
 AT_MOST, LEVEL = 0.01, 0.95
 PATH_PICTURES = 5_000
-ASKING_OVERHEAD = (
-    1_300_000  # multiply-adds that fit into what calling one more small model takes (26 us, docs/exits.md)
-)
 FILE_BYTES_MAX = 2**30
 
 PREPARATION = Preparation(
@@ -114,7 +111,7 @@ def _trained(train: Labelled, checkpoint: Checkpoint, *, seed: int, say: Say) ->
     try:
         from hedgerow.adaptation.exits import training_resnet as training
     except ModuleNotFoundError as error:
-        raise UsageError(f"training needs PyTorch ({error.name} is missing): pip install 'hedgerow[adapt]'") from error
+        raise HostError(NO_PYTORCH) from error
     mean, std = (np.array(value, np.float32) * np.float32(255.0) for value in (PREPARATION.mean, PREPARATION.std))
     return training.trained(
         train.pictures,

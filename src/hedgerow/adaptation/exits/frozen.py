@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hedgerow.adaptation.exits.choosing import Costs
+from hedgerow.adaptation.exits.choosing import ASKING_OVERHEAD, Costs
 from hedgerow.adaptation.exits.features import gather, preparing
 from hedgerow.adaptation.exits.heads import Head, heads_at, work_of
 from hedgerow.adaptation.exits.running import Answers, WithExits
 from hedgerow.adaptation.exits.settling import EXITS_MAX, Promise, judged, settle, summary
 from hedgerow.adaptation.exits.subject import Pictures, Subject, classes_of
-from hedgerow.adaptation.keeping import Checkpoint, Made, Say
+from hedgerow.adaptation.keeping import NO_PYTORCH, Checkpoint, Made, Say
 from hedgerow.adaptation.risk import samples_needed
 from hedgerow.adaptation.sources import enough
-from hedgerow.errors import UsageError
+from hedgerow.errors import HostError, UsageError
 from hedgerow.models.chain import Chain
 from hedgerow.models.cuts import Cut, choose_cuts, find_cuts
 from hedgerow.models.graph import Graph
@@ -36,7 +36,6 @@ VIEWS_WANTED, VIEWS_MAX = 1_500, 8
 TRAIN_MIN, CHOOSE_MIN, JUDGE_MIN = 20, 5, 5
 TAIL_EPOCHS, TAIL_RATE = 8, 1e-4
 SMALL_EPOCHS, SMALL_RATE = 20, 2e-3
-ASKING_OVERHEAD = 1_300_000  # multiply-adds, as in `cifar`
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +149,7 @@ def _trained(
     try:
         from hedgerow.adaptation.exits import training_heads as training
     except ModuleNotFoundError as error:
-        raise UsageError(f"training needs PyTorch ({error.name} is missing): pip install 'hedgerow[adapt]'") from error
+        raise HostError(NO_PYTORCH) from error
     names = sorted(pictures.fitting)
     views = max(1, min(VIEWS_MAX, VIEWS_WANTED // len(names)))
     joints = [head.joint for head in heads]

@@ -144,20 +144,6 @@ def resplits(
     return found
 
 
-def temperature(scores: Floats, labels: NDArray[np.int64]) -> float:
-    """What (texts, classes) scores are divided by so that their probabilities fit the labels best (log-likelihood)."""
-    rows = np.arange(len(labels))
-
-    def loss(value: float) -> float:
-        scaled = scores / value
-        highest = scaled.max(axis=-1)
-        whole = np.log(np.exp(scaled - highest[:, None]).sum(axis=-1)) + highest
-        return float((whole - scaled[rows, labels]).mean())
-
-    candidates = np.geomspace(0.25, 8.0, 101)
-    return float(candidates[int(np.argmin([loss(float(each)) for each in candidates]))])
-
-
 def _best_path(design: Floats, at_most: float) -> Floats:
     """The power whose path runs the fewest layers at this disagreement on the texts it is laid out on."""
     confidence, agrees = top_confidence(design), agreements(design)

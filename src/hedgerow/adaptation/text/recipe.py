@@ -18,6 +18,7 @@ import numpy as np
 
 from hedgerow.adaptation.keeping import Checkpoint, Made, Say, digest
 from hedgerow.adaptation.risk import samples_needed
+from hedgerow.adaptation.temperature import fit_temperature
 from hedgerow.adaptation.text import exits
 from hedgerow.adaptation.text.exits import Floats
 from hedgerow.adaptation.text.running import Exiting, Times, spread
@@ -216,7 +217,7 @@ def judge(scores: Mapping[str, Floats], split: Split, options: Options) -> dict[
         "agreement_of_exits": [float((each == classes[-1]).mean()) for each in classes],
         "rules": rules,
         "path": [[round(float(value), 9) for value in row] for row in laid[exits.RULES[0]]],
-        "temperatures": [round(exits.temperature(each, split.design.labels), 4) for each in scores["design"]],
+        "temperatures": [fit_temperature(each, split.design.labels).temperature for each in scores["design"]],
         "texts": {part: len(getattr(split, part).texts) for part in ("train", "design", "calibrate", "judge")},
     }
 

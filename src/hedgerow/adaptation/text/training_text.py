@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hedgerow.adaptation.keeping import Checkpoint, Say
-from hedgerow.errors import HostError, UsageError
+from hedgerow.adaptation.keeping import NO_PYTORCH, Checkpoint, Say
+from hedgerow.errors import HostError
 from hedgerow.models.fetch.minilm import EPSILON, HEAD_WIDTH, IDS, MASK, MASKED
 from hedgerow.models.tensors import Array, Tensors
 
@@ -26,7 +26,7 @@ try:
     import torch
     from torch.nn import functional
 except ImportError:
-    raise UsageError("training text exits needs PyTorch: pip install 'hedgerow[adapt]'") from None
+    raise HostError(NO_PYTORCH) from None
 
 CHECKPOINT_STEPS = 60
 CHECKPOINT_NAME = "training.pt"

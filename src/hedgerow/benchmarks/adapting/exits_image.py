@@ -16,10 +16,9 @@ from hedgerow.adaptation.exits.settling import Promise, calibrate, judged
 from hedgerow.adaptation.keeping import read_record
 from hedgerow.adaptation.risk import Floats
 from hedgerow.adaptation.sources import cifar10
-from hedgerow.benchmarks.adapting.setting import Setting
+from hedgerow.benchmarks.adapting.setting import RESPLITS, Setting
 from hedgerow.models.task import Task
 
-RESPLITS = 100
 TIMED = 2_000
 
 

@@ -14,11 +14,10 @@ from hedgerow.adaptation.text.recipe import NAME, TIMED_TEXTS, thresholds_of
 from hedgerow.adaptation.text.running import Exiting
 from hedgerow.adaptation.text.sources import Texts, fetch_newsgroups, halves
 from hedgerow.adaptation.text.words import WordPiece, read_vocabulary
-from hedgerow.benchmarks.adapting.setting import Setting
+from hedgerow.benchmarks.adapting.setting import RESPLITS, Setting
 from hedgerow.models.home import read_whole
 
 TASK = "newsgroups"
-RESPLITS = 100
 THREADS_MAX = 2  # for the answers; timed is one thread
 VOCABULARY_BYTES_MAX = 1 << 26
 MODEL_BYTES_MAX = 1 << 30

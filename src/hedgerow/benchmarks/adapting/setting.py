@@ -7,6 +7,8 @@ from pathlib import Path
 from hedgerow.adaptation.keeping import adapted
 from hedgerow.errors import UsageError
 
+RESPLITS = 100  # exits: `resplits_kept` counts those of so many in which the disagreement asked for was kept
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
