@@ -44,6 +44,13 @@ def frame(folder: Path) -> tuple[str, Tensors]:
     return "synthetic", {"frame": (slopes + noise).clip(0.0, 255.0).astype(np.uint8)}
 
 
+def latent(seed: int) -> Tensors:
+    """Small whole numbers as a bottleneck makes them: (1, 64, 14, 14) int8, each channel of its own spread."""
+    random = np.random.default_rng(seed)
+    spread = np.linspace(2.0, 0.2, 64).reshape(1, 64, 1, 1)
+    return {"latent": np.rint(random.laplace(scale=spread, size=(1, 64, 14, 14))).clip(-127, 127).astype(np.int8)}
+
+
 def median_ms(action: Callable[[], object], runs: int) -> float:
     durations_ns = []
     for _ in range(runs):
@@ -70,12 +77,17 @@ def main() -> None:
     print(f"features {samples[0]['features'].shape} float32, synthetic\n{heading}")
     for spec in names():
         codec = get(spec)
-        if codec.kind == "input":
+        if codec.kind == "input" or spec.startswith("ints"):
             continue
         print(row(spec, codec, samples[0], options.runs))
         if codec.kind == "features":
             calibrated = get(spec, calibration=calibrate(spec, samples))
             print(row(f"{spec} calibrated", calibrated, samples[0], options.runs))
+    latents = [latent(seed) for seed in range(8)]
+    print(f"\nlatent {latents[0]['latent'].shape} int8, synthetic\n{heading}")
+    print(row("ints", get("ints"), latents[0], options.runs))
+    for spec in ("ints:channel", "ints:progressive"):
+        print(row(f"{spec} calibrated", get(spec, calibration=calibrate(spec, latents)), latents[0], options.runs))
     source, picture = frame(options.photographs)
     print(f"\nframe {picture['frame'].shape} uint8, {source}\n{heading}")
     for spec in ("raw", "jpeg:50", "jpeg:75", "jpeg:90", "webp:50", "webp:80"):
