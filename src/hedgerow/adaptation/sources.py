@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hedgerow.adaptation.parts import Part, part_of
-from hedgerow.errors import HostError, UsageError
+from hedgerow.errors import UsageError
 from hedgerow.models.fetch import fetch
 from hedgerow.models.frames import decode_frame, load_frame
 from hedgerow.models.home import home, write_whole
-from hedgerow.profiling.samples import SUFFIXES
+from hedgerow.profiling.samples import pictures_in
 
 Frame = NDArray[np.uint8]
 PICTURES_MAX = 100_000
@@ -50,14 +50,7 @@ class Labelled:
 
 def picture_paths(folder: Path, *, at_least: int = 1) -> list[Path]:
     """The picture files of a folder by name; UsageError when there are fewer than `at_least`."""
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder; give one that holds pictures")
-    try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    except OSError as error:
-        raise HostError(f"cannot list the folder {folder}: {error.strerror or error}") from error
-    if not paths:
-        raise UsageError(f"there is no picture in {folder}; it must hold files ending in {', '.join(SUFFIXES)}")
+    paths = pictures_in(folder)
     if len(paths) > PICTURES_MAX:
         raise UsageError(f"{folder} holds {len(paths)} pictures; at most {PICTURES_MAX} are read")
     enough(len(paths), at_least, f"pictures in {folder}")

@@ -33,12 +33,8 @@ class Sample:
     tensors: Tensors
 
 
-def read_folder(folder: str | Path, *, samples_max: int = SAMPLES_MAX) -> dict[str, Array]:
-    """The pictures in `folder` by file name; evenly chosen if there are more than `samples_max`.
-
-    UsageError for no folder, no picture in it, or one that cannot be read; HostError without permission.
-    """
-    folder = Path(folder)
+def pictures_in(folder: Path) -> list[Path]:
+    """The picture files of a folder by name; UsageError for no folder or none in it, HostError without permission."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder; give one that holds pictures")
     try:
@@ -47,6 +43,15 @@ def read_folder(folder: str | Path, *, samples_max: int = SAMPLES_MAX) -> dict[s
         raise HostError(f"cannot list the folder {folder}: {error.strerror or error}") from error
     if not paths:
         raise UsageError(f"there is no picture in {folder}; it must hold files ending in {', '.join(SUFFIXES)}")
+    return paths
+
+
+def read_folder(folder: str | Path, *, samples_max: int = SAMPLES_MAX) -> dict[str, Array]:
+    """The pictures in `folder` by file name; evenly chosen if there are more than `samples_max`.
+
+    UsageError for no folder, no picture in it, or one that cannot be read; HostError without permission.
+    """
+    paths = pictures_in(Path(folder))
     chosen = np.unique(np.linspace(0, len(paths) - 1, min(samples_max, len(paths))).round().astype(int))
     return {paths[index].name: load_frame(paths[index]) for index in chosen}
 

@@ -9,7 +9,7 @@ samples, the table's own figures stand.
 
 from collections.abc import Mapping, Sequence
 
-from hedgerow.core.arms import Arm, ArmTable, GateStep, RunStep
+from hedgerow.core.arms import Arm, ArmTable, GateStep
 from hedgerow.planning.composing import crossing_part
 from hedgerow.profiling.agreement import local_name
 
@@ -18,13 +18,8 @@ Confidences = Mapping[str, Sequence[float | None]]
 
 def gates(arm: Arm) -> tuple[tuple[str, float], ...]:
     """(model, least confidence) of each gate, in order: the model is the one that has just run."""
-    found, model = [], ""
-    for step in arm.steps:
-        if isinstance(step, RunStep):
-            model = step.model
-        elif isinstance(step, GateStep):
-            found.append((model, step.at_least))
-    return tuple(found)
+    steps = enumerate(arm.steps)
+    return tuple((arm.before(place), step.at_least) for place, step in steps if isinstance(step, GateStep))
 
 
 def side(arm_gates: Sequence[tuple[str, float]], confidences: Confidences, sample: int) -> int:

@@ -3,14 +3,13 @@
 Calibrated on the photographs that do not judge; what comes of it is kept in cascade-MODEL.json, from which the benchmark reads it.
 """
 
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hedgerow.adaptation.gating import AT_MOST, CODECS, KEEPS, answers, check_enough, gate_for, smallest_codec
-from hedgerow.adaptation.keeping import Made, Say
+from hedgerow.adaptation.keeping import Made, Say, digest
 from hedgerow.adaptation.parts import part_of
 from hedgerow.adaptation.sources import of_parts, photographs
 from hedgerow.models.fetch import fetch
@@ -29,7 +28,7 @@ def make(folder: Path, data: Path | None, *, seed: int, say: Say) -> list[dict[s
     task, smalls = _task(folder)
     paths = of_parts(photographs(data, say), "train", "calibrate")
     check_enough(len(paths), AT_MOST)
-    which = hashlib.sha256("\n".join(path.name for path in paths).encode()).hexdigest()
+    which = digest("\n".join(path.name for path in paths).encode())
     reference = task.model(task.reference).model_id
     settings = {"reference": reference, "photographs": which, "at_most": AT_MOST, "codecs": CODECS, "keeps": KEEPS}
     gates, codec = {}, ""

@@ -1,13 +1,12 @@
 """The threshold of reuse: calibrated on sequences made from the photographs that do not judge, and on two of three real clips."""
 
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hedgerow.adaptation import clips
-from hedgerow.adaptation.keeping import Made, Say
+from hedgerow.adaptation.keeping import Made, Say, digest
 from hedgerow.adaptation.reusing import AGE_MAX_MS, AT_MOST, PATH, Watcher, calibrate
 from hedgerow.adaptation.sources import of_parts, photographs
 from hedgerow.models.fetch import fetch
@@ -23,7 +22,7 @@ def make(folder: Path, data: Path | None, *, seed: int, say: Say) -> list[dict[s
     task = Task.load(fetch("imagenet", report=say))
     models = (SMALL, task.reference)
     paths = of_parts(photographs(data, say), "train", "calibrate")[:SEQUENCES_MAX]
-    which = hashlib.sha256("\n".join(path.name for path in paths).encode()).hexdigest()
+    which = digest("\n".join(path.name for path in paths).encode())
     settings = {"at_most": AT_MOST, "age_max_ms": AGE_MAX_MS, "path": PATH, "clips": clips.CALIBRATE, "test": "betting"}
     origin = {"task": task.task_id, "photographs": which, "seed": seed, **settings}
     made = Made(folder / FILE, origin, renewable=True)

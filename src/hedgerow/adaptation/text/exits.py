@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hedgerow.adaptation.exits.running import softmax
 from hedgerow.adaptation.risk import Calibrated, outcome, row_for
 from hedgerow.errors import UsageError
 
@@ -40,20 +41,14 @@ class Usage:
     stops: tuple[float, ...]  # at each exit, and at the end
 
 
-def probabilities(scores: Floats) -> Floats:
-    """Softmax over the last axis."""
-    shifted = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), np.float64)
-
-
 def top_confidence(scores: Floats) -> Floats:
     """(texts, exits) the top probability of each exit; the full model's own is left out."""
-    return np.asarray(probabilities(np.asarray(scores[:-1], np.float64)).max(axis=-1).T)
+    return np.asarray(softmax(scores[:-1]).max(axis=-1).T)
 
 
 def entropy_confidence(scores: Floats) -> Floats:
     """(texts, exits) minus the entropy of each exit's probabilities, in nats: higher is surer."""
-    shares = probabilities(np.asarray(scores[:-1], np.float64))
+    shares = softmax(scores[:-1])
     return np.asarray((shares * np.log(np.maximum(shares, 1e-300))).sum(axis=-1).T)
 
 

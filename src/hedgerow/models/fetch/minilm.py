@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper, shape_inference
+from onnx import TensorProto, helper, numpy_helper
 
 from hedgerow.errors import PeerError
-from hedgerow.models.fetch.network import IR_VERSION, OPSET, OUTPUT_NAME
+from hedgerow.models.fetch.network import OUTPUT_NAME, checked_bytes
 from hedgerow.models.tensors import Array
 
 IDS, MASK = "input_ids", "attention_mask"
@@ -142,19 +142,7 @@ class EncoderWriter:
         classes = self._constants["classifier.bias"].shape[0]
         output = helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, ["batch", classes])
         weights = [numpy_helper.from_array(array, tensor) for tensor, array in self._constants.items()]
-        graph = helper.make_graph(self._nodes, name, inputs, [output], weights)
-        model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="hedgerow"
-        )
-        model.doc_string = source
-        try:
-            onnx.checker.check_model(model)
-            model = shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
-        except (onnx.checker.ValidationError, shape_inference.InferenceError) as error:
-            raise PeerError(
-                f"the weights of {name} do not fit its architecture: {str(error).splitlines()[0]}"
-            ) from error
-        return model.SerializeToString(deterministic=True)
+        return checked_bytes(helper.make_graph(self._nodes, name, inputs, [output], weights), source)
 
     def _attention(self, source: str, keys: str, out: str) -> str:
         """Every token looks at those that are not padding; the residual and its normalisation included."""

@@ -102,25 +102,10 @@ class NetworkWriter:
         if self._left:
             raise PeerError(f"the weights of {name} hold {len(self._left)} unknown tensors, such as {min(self._left)}")
         classes = self._constants["classifier.bias"].shape[0]
-        graph = helper.make_graph(
-            self._nodes,
-            name,
-            [helper.make_tensor_value_info(INPUT_NAME, TensorProto.FLOAT, ["batch", 3, size_px, size_px])],
-            [helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, ["batch", classes])],
-            [numpy_helper.from_array(array, tensor) for tensor, array in self._constants.items()],
-        )
-        model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="hedgerow"
-        )
-        model.doc_string = source
-        try:
-            onnx.checker.check_model(model)
-            model = shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
-        except (onnx.checker.ValidationError, shape_inference.InferenceError) as error:
-            raise PeerError(
-                f"the weights of {name} do not fit its architecture: {str(error).splitlines()[0]}"
-            ) from error
-        return model.SerializeToString(deterministic=True)
+        taken = helper.make_tensor_value_info(INPUT_NAME, TensorProto.FLOAT, ["batch", 3, size_px, size_px])
+        given = helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, ["batch", classes])
+        weights = [numpy_helper.from_array(array, tensor) for tensor, array in self._constants.items()]
+        return checked_bytes(helper.make_graph(self._nodes, name, [taken], [given], weights), source)
 
     def _pointwise(self, source: str, result: str, keys: tuple[str, str], *, relu6: bool) -> str:
         return self.convolution(source, result, keys, stride=1, pads=(0, 0), depthwise=False, relu6=relu6)
@@ -155,3 +140,19 @@ class NetworkWriter:
 
     def _node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> None:
         self._nodes.append(helper.make_node(operator, inputs, [output], name=f"{output}/{operator}", **attributes))
+
+
+def checked_bytes(graph: onnx.GraphProto, source: str) -> bytes:
+    """The bytes of a model made of `graph`, checked, with its shapes; PeerError where the weights do not fit it. `source` becomes
+    its description."""
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="hedgerow"
+    )
+    model.doc_string = source
+    try:
+        onnx.checker.check_model(model)
+        model = shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+    except (onnx.checker.ValidationError, shape_inference.InferenceError) as error:
+        said = str(error).splitlines()[0]
+        raise PeerError(f"the weights of {graph.name} do not fit its architecture: {said}") from error
+    return model.SerializeToString(deterministic=True)
