@@ -4,7 +4,7 @@ The latent is one int8 tensor, which is the joint at which the file is cut: leve
 `scale` is a weight of its own, so the same trained weights serve at any rate: `rescaled` writes another one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from hedgerow.models.split import extract
 Weights = Mapping[str, NDArray[np.float32]]
 
 LATENT = "latent"
+STEPS = "encoder.latent"  # the encoder's output before it is scaled and rounded
 SCALE, INVERSE = "latent.scale", "latent.inverse"
 TRAINED_OPERATORS = ("Conv", "Clip", "Relu", "Add", "GlobalAveragePool", "Flatten", "Gemm")
 
@@ -100,11 +101,11 @@ def _layer(node: onnx.NodeProto, weights: Weights) -> Layer:
     )
 
 
-class _Writer:
+class Writer:
     """Collects the nodes of encoder and decoder."""
 
     def __init__(self, weights: Weights) -> None:
-        self.weights = dict(weights)
+        self.weights: dict[str, NDArray[Any]] = dict(weights)
         self.nodes: list[onnx.NodeProto] = []
 
     def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
@@ -134,6 +135,15 @@ class _Writer:
         self.weights[name] = np.array(value, np.float32)
         return name
 
+    def array(self, name: str, value: NDArray[np.generic]) -> str:
+        """A constant of any kind."""
+        self.weights[name] = np.ascontiguousarray(value)
+        return name
+
+    def values(self, latent: str, scale: str) -> str:
+        """The latent's numbers as the decoder takes them."""
+        return self.node("Mul", [self.node("Cast", [latent], "decoder.levels", to=TensorProto.FLOAT), scale], "decoder.values")
+
 
 def assemble(
     head: bytes, tail: bytes, weights: Weights, *, patch: int, blocks: Sequence[Block], scale: float, origin: str
@@ -142,16 +152,25 @@ def assemble(
 
     `weights` are those of training_bottleneck; `blocks` stand before its latent; `origin` is kept in the file's description.
     """
+
+    def write(writer: Writer, source: str, target: str) -> None:
+        writer.weights |= weights
+        writer.constant("bottleneck.low", 0.0)
+        writer.constant("bottleneck.high", 6.0)
+        quantiser(writer, _encoder(writer, source, patch, blocks), scale)
+        _decoder(writer, decoded(target), patch)
+
+    return joined(head, tail, write, origin=origin)
+
+
+def joined(head: bytes, tail: bytes, write: Callable[[Writer, str, str], None], *, origin: str) -> bytes:
+    """`head`, what `write` puts between the head's output and the tail's input, and `tail`."""
     front, back = (onnx.load_from_string(each) for each in (head, tail))
-    writer = _Writer(weights)
-    writer.constant("bottleneck.low", 0.0)
-    writer.constant("bottleneck.high", 6.0)
-    steps = _encoder(writer, front.graph.output[0].name, patch, blocks)
-    _quantiser(writer, steps, scale)
     target = back.graph.input[0].name
-    _decoder(writer, _decoded(target), patch)
+    writer = Writer({})
+    write(writer, front.graph.output[0].name, target)
     for node in back.graph.node:  # the head may have a tensor of the same name
-        node.input[:] = [_decoded(target) if name == target else name for name in node.input]
+        node.input[:] = [decoded(target) if name == target else name for name in node.input]
     held = {each.name: each for each in (*front.graph.initializer, *back.graph.initializer)}
     held |= {name: numpy_helper.from_array(array, name) for name, array in writer.weights.items()}
     nodes = [*front.graph.node, *writer.nodes, *back.graph.node]
@@ -168,11 +187,11 @@ def assemble(
     return whole.SerializeToString(deterministic=True)
 
 
-def _decoded(target: str) -> str:
+def decoded(target: str) -> str:
     return f"decoder.{target}"
 
 
-def _encoder(writer: _Writer, source: str, patch: int, blocks: Sequence[Block]) -> str:
+def _encoder(writer: Writer, source: str, patch: int, blocks: Sequence[Block]) -> str:
     for number, block in enumerate(blocks, start=1):
         name = f"encoder.block{number}"
         writer.weights |= {f"{name}.{part}": array for part, array in block.weights.items()}
@@ -180,10 +199,10 @@ def _encoder(writer: _Writer, source: str, patch: int, blocks: Sequence[Block]) 
         deep = writer.convolution(wide, f"{name}.depthwise", stride=block.stride, relu6=True)
         given = writer.convolution(deep, f"{name}.project")
         source = writer.node("Add", [given, source], f"{name}.output") if block.residual else given
-    return writer.convolution(source, "encoder.latent", stride=patch)
+    return writer.convolution(source, STEPS, stride=patch)
 
 
-def _quantiser(writer: _Writer, steps: str, scale: float) -> None:
+def quantiser(writer: Writer, steps: str, scale: float) -> None:
     writer.constant(SCALE, scale)
     writer.constant(INVERSE, 1 / scale)
     writer.constant("latent.half", 0.5 - THETA)
@@ -197,9 +216,8 @@ def _quantiser(writer: _Writer, steps: str, scale: float) -> None:
     writer.node("Cast", [bounded], LATENT, to=TensorProto.INT8)
 
 
-def _decoder(writer: _Writer, target: str, patch: int) -> None:
-    levels = writer.node("Cast", [LATENT], "decoder.levels", to=TensorProto.FLOAT)
-    values = writer.node("Mul", [levels, SCALE], "decoder.values")
+def _decoder(writer: Writer, target: str, patch: int) -> None:
+    values = writer.values(LATENT, SCALE)
     folded = writer.convolution(values, "decoder.plain")
     if "decoder.first.weight" in writer.weights:  # not without training
         folded = _refined(writer, values, folded)
@@ -207,7 +225,7 @@ def _decoder(writer: _Writer, target: str, patch: int) -> None:
     writer.node(operator, [folded], target, **({"blocksize": patch, "mode": "CRD"} if patch > 1 else {}))
 
 
-def _refined(writer: _Writer, values: str, plain: str) -> str:
+def _refined(writer: Writer, values: str, plain: str) -> str:
     first = writer.convolution(values, "decoder.first", relu=True)
     second = writer.convolution(first, "decoder.second", relu=True)
     refined = writer.convolution(writer.node("Add", [first, second], "decoder.both"), "decoder.third")

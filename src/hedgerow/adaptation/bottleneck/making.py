@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hedgerow.adaptation.bottleneck.graph import LATENT, Block, assemble, blocks_of, part, tail_of
-from hedgerow.adaptation.bottleneck.pictures import Seen, see, versions
+from hedgerow.adaptation.bottleneck.making_places import Room, make_places
+from hedgerow.adaptation.bottleneck.pictures import VIEWS, Seen, see, versions, views
 from hedgerow.adaptation.bottleneck.transform import Transform, expected_bytes, fit, rounded, step_for
 from hedgerow.adaptation.keeping import Checkpoint, Made, Say, digest
 from hedgerow.adaptation.parts import part_of
@@ -58,15 +59,26 @@ class Wanted:
     learning_rate: float = 2e-3
     seed: int = 0
 
+    @property
+    def linear(self) -> bool:
+        """Nothing is trained and nothing imitated: the code over all places."""
+        return self.steps == 0 and self.target == self.cut
 
-def make(wanted: Wanted, model: TaskModel, paths: Sequence[Path], folder: Path, say: Say) -> dict[str, Any]:
-    """The table [[model]] of this bottleneck of `model`, made unless it is there. UsageError, HostError, EngineError."""
+
+def make(
+    wanted: Wanted, model: TaskModel, paths: Sequence[Path], folder: Path, say: Say, *, renewable: bool = False
+) -> dict[str, Any]:
+    """The table [[model]] of this bottleneck of `model`, made unless it is there. UsageError, HostError, EngineError.
+
+    `renewable`: made anew where it was made here from something else and not changed since.
+    """
     chosen = of_parts(paths, "train", "calibrate")
     enough(len(chosen), PICTURES_MIN, "photographs to train and calibrate on (7 of 10 of those given)")
     names = digest("\n".join(path.name for path in chosen).encode())
-    made = Made(folder / f"{wanted.name}.onnx", {"model": model.model_id, "photographs": names, **asdict(wanted)})
+    origin = {"model": model.model_id, "photographs": names, **asdict(wanted)}
+    made = Made(folder / f"{wanted.name}.onnx", origin, renewable)
     if made.record() is None:
-        _make(wanted, model, chosen, made, say)
+        (_make_linear if wanted.linear else _make)(wanted, model, chosen, made, say)
     if model.preparation is None:
         raise UsageError(f"model '{model.name}' has no preparation; a bottleneck is trained on photographs")
     entry = {"name": wanted.name, "file": str(made.path), "joints": [LATENT]}
@@ -117,19 +129,40 @@ def _make(wanted: Wanted, model: TaskModel, paths: Sequence[Path], made: Made, s
         scale=scale,
         origin=f"bottleneck of {model.name} at {wanted.cut}, from model {model.model_id}",
     )
+    figures = {
+        "scale": round(scale, 6),
+        "bytes_expected": round(expected_bytes(rounded(judged / np.float32(scale))) + ENVELOPE_BYTES),
+        "latent": [latent, *z.shape[2:]],
+    }
+    _keep(wanted, graph, made, data, figures)
+
+
+def _make_linear(wanted: Wanted, model: TaskModel, paths: Sequence[Path], made: Made, say: Say) -> None:
+    graph = Graph.open(model.path)
+    before = choose_cuts(graph, [wanted.cut])[0].work_before
+    left = (wanted.budget - before) * graph.work
+    room = Room(part(graph, None, wanted.cut), part(graph, wanted.cut, None), _places(graph, wanted.cut), left)
+    say(f"{wanted.name}: {len(paths)} photographs, {min(wanted.versions, len(VIEWS))} views of each")
+    seen = _see(wanted, model, paths, say)
+    first = np.flatnonzero([part_of(path.stem) == "calibrate" for path in paths])
+    if not len(first):
+        first = np.arange(len(paths))
+    origin = f"bottleneck of {model.name} at {wanted.cut}, from model {model.model_id}"
+    data, figures = make_places(
+        room, seen, first, wanted.bytes, seed=wanted.seed, origin=origin, checkpoint=made.checkpoint(), say=say
+    )
+    _keep(wanted, graph, made, data, figures)
+
+
+def _keep(wanted: Wanted, graph: Graph, made: Made, data: bytes, figures: dict[str, Any]) -> None:
+    """UsageError where the file does more than its budget allows."""
     share = share_before_latent(data, graph)
     if share > wanted.budget:
         raise UsageError(
             f"{wanted.name}: {share:.1%} of the work lies before the latent, {wanted.budget:.1%} are allowed"
         )
-    figures = {
-        "device_share": round(share, 4),
-        "scale": round(scale, 6),
-        "bytes_expected": round(expected_bytes(rounded(judged / np.float32(scale))) + ENVELOPE_BYTES),
-        "latent": [latent, *z.shape[2:]],
-    }
-    made.keep({made.path: data}, figures)
-    checkpoint.clear()
+    made.keep({made.path: data}, {"device_share": round(share, 4)} | figures)
+    made.checkpoint().clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +229,14 @@ def _see(wanted: Wanted, model: TaskModel, paths: Sequence[Path], say: Say) -> S
     if preparation is None:
         raise UsageError(f"model '{model.name}' has no preparation; a bottleneck is trained on photographs")
     joints = list(dict.fromkeys((wanted.cut, wanted.target)))
-    frames = versions(paths, preparation, count=wanted.versions, seed=wanted.seed)
+    if wanted.linear:
+        count = min(wanted.versions, len(VIEWS))
+        frames = views(paths, preparation, count=count)
+    else:
+        count = wanted.versions
+        frames = versions(paths, preparation, count=count, seed=wanted.seed)
     with Chain.open(model.path, joints=joints, preparation=preparation) as chain:
-        return see(chain, (1, len(joints)), frames, len(paths) * wanted.versions, say)
+        return see(chain, (1, len(joints)), frames, len(paths) * count, say)
 
 
 def _transform(plan: Plan, features: NDArray[np.float16], seed: int, checkpoint: Checkpoint, say: Say) -> Transform:

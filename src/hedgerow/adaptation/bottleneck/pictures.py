@@ -24,6 +24,8 @@ Say = Callable[[str], None]
 AREA_MIN = 0.25  # of the picture that a crop keeps at least
 RATIO_MAX = 4 / 3
 LIGHT = 0.3
+SHIFT = 1 / 16  # of the shorter side, by which a view is moved
+VIEWS = ((0, 0, False), (0, 0, True), (-1, -1, False), (1, 1, True), (-1, 1, True), (1, -1, False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,29 @@ def versions(paths: Sequence[Path], preparation: Preparation, *, count: int, see
                 chance = np.random.default_rng((seed, version, number))
                 frame = varied(frame, preparation.resize_shorter, chance)
             yield frame
+
+
+def views(paths: Sequence[Path], preparation: Preparation, *, count: int) -> Iterator[Frame]:
+    """`count` views of every photograph, alike to those to come: each as it is, then mirrored, then moved a little."""
+    for down, right, mirrored in VIEWS[:count]:
+        for path in paths:
+            frame = np.asarray(load_frame(path), np.uint8)
+            yield frame if (down, right, mirrored) == (0, 0, False) else _moved(
+                frame, preparation.resize_shorter, down, right, mirrored=mirrored
+            )
+
+
+def _moved(frame: Frame, size: int, down: int, right: int, *, mirrored: bool) -> Frame:
+    """The middle square of size x size, moved; what lies beyond the picture repeats its edge."""
+    height, width = frame.shape[:2]
+    factor = size / min(height, width)
+    sizes = (max(size, round(width * factor)), max(size, round(height * factor)))
+    whole = np.asarray(Image.fromarray(frame).resize(sizes, Image.Resampling.BILINEAR))
+    step = max(1, round(SHIFT * size))
+    wide = np.pad(whole, ((step, step), (step, step), (0, 0)), mode="edge")
+    top, left = (sizes[1] - size) // 2 + step * (1 + down), (sizes[0] - size) // 2 + step * (1 + right)
+    cut = wide[top : top + size, left : left + size]
+    return np.ascontiguousarray(cut[:, ::-1] if mirrored else cut)
 
 
 def see(chain: Chain, joints: tuple[int, int], frames: Iterator[Frame], total: int, say: Say) -> Seen:

@@ -18,10 +18,8 @@ from hedgerow.models.fetch import fetch
 from hedgerow.models.task import Task
 
 MODEL = "mobilenet-v2"
-QUARTER = Wanted(
-    "mobilenet-v2-b25", "block2.output", "block4.output", 4500, 0.25, steps=1500, taught=0, versions=8, hidden=(48, 112)
-)
-HALF = Wanted("mobilenet-v2-b50", "block9.output", "block9.output", 1700, 0.50, steps=0, taught=0, versions=1)
+QUARTER = Wanted("mobilenet-v2-b25", "block2.output", "block2.output", 6000, 0.25, steps=0, taught=0, versions=4)
+HALF = Wanted("mobilenet-v2-b50", "block9.output", "block9.output", 1700, 0.50, steps=0, taught=0, versions=4)
 
 
 def make(folder: Path, data: Path | None, *, seed: int, say: Say) -> list[dict[str, Any]]:
@@ -30,4 +28,4 @@ def make(folder: Path, data: Path | None, *, seed: int, say: Say) -> list[dict[s
 
     model = Task.load(fetch("imagenet", report=say)).model(MODEL)
     paths = photographs(data, say)
-    return [make_one(replace(wanted, seed=seed), model, paths, folder, say) for wanted in (QUARTER, HALF)]
+    return [make_one(replace(wanted, seed=seed), model, paths, folder, say, renewable=True) for wanted in (QUARTER, HALF)]
