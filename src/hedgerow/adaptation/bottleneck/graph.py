@@ -142,7 +142,9 @@ class Writer:
 
     def values(self, latent: str, scale: str) -> str:
         """The latent's numbers as the decoder takes them."""
-        return self.node("Mul", [self.node("Cast", [latent], "decoder.levels", to=TensorProto.FLOAT), scale], "decoder.values")
+        return self.node(
+            "Mul", [self.node("Cast", [latent], "decoder.levels", to=TensorProto.FLOAT), scale], "decoder.values"
+        )
 
 
 def assemble(

@@ -32,7 +32,9 @@ class _Both:
         centred = writer.node("Sub", [source, middle], "encoder.centred")
         down = writer.node("MatMul", [writer.array("encoder.down", code.down), centred], "encoder.rows")
         across = writer.node("MatMul", [down, writer.array("encoder.across", code.across.T)], "encoder.patterns")
-        flat = writer.node("Reshape", [across, writer.array("encoder.flat", _shape(0, size, height * width))], "encoder.all")
+        flat = writer.node(
+            "Reshape", [across, writer.array("encoder.flat", _shape(0, size, height * width))], "encoder.all"
+        )
         rows = []
         for number, band in enumerate(code.bands):
             name = f"encoder.band{number}"

@@ -16,7 +16,9 @@ from hedgerow.adaptation.keeping import Checkpoint, Say
 from hedgerow.errors import UsageError
 
 PLACES_MAX = 256  # patterns over the picture; features of more places are taken in patches
-ELEMENT_WORK = 16  # of one element of the latent beside its axis: moving, scaling, rounding, as `models/work.py` counts them
+ELEMENT_WORK = (
+    16  # of one element of the latent beside its axis: moving, scaling, rounding, as `models/work.py` counts them
+)
 MOVING = 4  # of one element of the features: folding, centring, laying flat, gathering
 KEPT_VARIANCE = 0.01  # rows with less than this, in squared steps at the finest scale, are left out of the latent
 FINEST = 0.6  # of the scale asked for
@@ -50,7 +52,15 @@ class Room:
 
 
 def make_places(
-    room: Room, seen: Seen, first: NDArray[np.int64], wanted_bytes: int, *, seed: int, origin: str, checkpoint: Checkpoint, say: Say
+    room: Room,
+    seen: Seen,
+    first: NDArray[np.int64],
+    wanted_bytes: int,
+    *,
+    seed: int,
+    origin: str,
+    checkpoint: Checkpoint,
+    say: Say,
 ) -> tuple[bytes, dict[str, Any]]:
     """The file and its figures; `first` are the rows that set the scale. UsageError where the budget leaves no room."""
     if room.elements < min(64, int(np.prod(room.shape))):

@@ -83,8 +83,10 @@ def views(paths: Sequence[Path], preparation: Preparation, *, count: int) -> Ite
     for down, right, mirrored in VIEWS[:count]:
         for path in paths:
             frame = np.asarray(load_frame(path), np.uint8)
-            yield frame if (down, right, mirrored) == (0, 0, False) else _moved(
-                frame, preparation.resize_shorter, down, right, mirrored=mirrored
+            yield (
+                frame
+                if (down, right, mirrored) == (0, 0, False)
+                else _moved(frame, preparation.resize_shorter, down, right, mirrored=mirrored)
             )
 
 

@@ -114,7 +114,9 @@ def folded(features: NDArray[np.floating], patch: int) -> Floats:
     """(n, c, H, W) -> (n, patch^2 * c, H / patch, W / patch), the channel fastest: what ONNX calls SpaceToDepth."""
     n, c, height, width = features.shape
     if height % patch or width % patch:
-        raise UsageError(f"features of {height} x {width} places cannot be taken in patches of {patch}; choose a divisor")
+        raise UsageError(
+            f"features of {height} x {width} places cannot be taken in patches of {patch}; choose a divisor"
+        )
     parts = features.astype(np.float32).reshape(n, c, height // patch, patch, width // patch, patch)
     return parts.transpose(0, 3, 5, 1, 2, 4).reshape(n, c * patch * patch, height // patch, width // patch)
 
@@ -152,9 +154,7 @@ def fewer(places: Places, features: NDArray[np.floating], *, elements: int, leas
     """With at most so many elements, of rows with a variance of at least `least`: those that vary most."""
     rows = _variances(places, features)
     tallies = [_row_variances(places, rows, number) for number in range(len(places.bands))]
-    ranked = sorted(
-        ((value, number) for number, tally in enumerate(tallies) for value in tally.tolist()), reverse=True
-    )
+    ranked = sorted(((value, number) for number, tally in enumerate(tallies) for value in tally.tolist()), reverse=True)
     counts = [0] * len(places.bands)
     left = elements
     for value, number in ranked:

@@ -28,4 +28,6 @@ def make(folder: Path, data: Path | None, *, seed: int, say: Say) -> list[dict[s
 
     model = Task.load(fetch("imagenet", report=say)).model(MODEL)
     paths = photographs(data, say)
-    return [make_one(replace(wanted, seed=seed), model, paths, folder, say, renewable=True) for wanted in (QUARTER, HALF)]
+    return [
+        make_one(replace(wanted, seed=seed), model, paths, folder, say, renewable=True) for wanted in (QUARTER, HALF)
+    ]
