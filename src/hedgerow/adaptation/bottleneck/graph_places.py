@@ -44,6 +44,8 @@ class _Both:
             rows.append(writer.node("Reshape", [turned, writer.array("encoder.row", _shape(0, -1))], f"{name}.row"))
         row = writer.node("Concat", rows, "encoder.row.all", axis=1)
         kept = writer.node("Gather", [row, writer.array("encoder.elements", code.elements)], "encoder.kept", axis=1)
+        if code.gains is not None:
+            kept = writer.node("Mul", [kept, writer.array("encoder.gains", code.gains)], "encoder.restrained")
         writer.node("Reshape", [kept, writer.array("encoder.shape", _shape(0, *code.shape))], STEPS)
 
     def _decoder(self, writer: Writer, target: str) -> None:
@@ -51,6 +53,8 @@ class _Both:
         size, height, width = code.mean.shape
         values = writer.values(LATENT, SCALE)
         row = writer.node("Reshape", [values, writer.array("decoder.row", _shape(0, -1))], "decoder.row.all")
+        if code.gains is not None:
+            row = writer.node("Div", [row, writer.array("decoder.gains", code.gains)], "decoder.unrestrained")
         row = self._padded(writer, row)
         found, begin = [], 0
         where = self._where()

@@ -10,18 +10,17 @@ from numpy.typing import NDArray
 from hedgerow.adaptation.bottleneck.graph import Tail, tail_of
 from hedgerow.adaptation.bottleneck.graph_places import assemble
 from hedgerow.adaptation.bottleneck.pictures import Seen
-from hedgerow.adaptation.bottleneck.places import Places, fewer, fit
+from hedgerow.adaptation.bottleneck.places import Places, fewer, fit, restrained
 from hedgerow.adaptation.bottleneck.transform import expected_bytes, rounded, step_for
 from hedgerow.adaptation.keeping import Checkpoint, Say
 from hedgerow.errors import UsageError
 
 PLACES_MAX = 256  # patterns over the picture; features of more places are taken in patches
-ELEMENT_WORK = (
-    16  # of one element of the latent beside its axis: moving, scaling, rounding, as `models/work.py` counts them
-)
+ELEMENT_WORK = 17  # of one element of the latent beside its axis: moving, scaling, rounding (models/work.py)
 MOVING = 4  # of one element of the features: folding, centring, laying flat, gathering
 KEPT_VARIANCE = 0.01  # rows with less than this, in squared steps at the finest scale, are left out of the latent
 FINEST = 0.6  # of the scale asked for
+MOST = 48  # levels of an element at the scale asked for, of pictures that are seen: others, and finer scales, need room too
 ENVELOPE_BYTES = 48  # of a payload: header, checksum, the coder's state
 ROUNDS = 2  # of choosing elements and scale, which depend on each other
 
@@ -71,6 +70,7 @@ def make_places(
     for _ in range(ROUNDS):
         scale = step_for(places.apply(seen.target[first]), asked)
         places = fewer(whole, seen.target, elements=room.elements, least=KEPT_VARIANCE * (FINEST * scale) ** 2)
+    places = restrained(places, seen.target, most=MOST * scale)
     u = places.apply(seen.target[first])
     scale = step_for(u, asked)
     say(f"latent {places.shape[0]} x {places.shape[1]}, {len(places.bands)} bands")

@@ -5,11 +5,12 @@ edges) and neighbours are alike and add up in the answer. So rows and columns of
 averaged over channels; their products are ordered by how much varies in them and cut into bands, each twice as wide as the last or
 so; each band has its own axes of channels, in a measure and covariance of its own that lean a little on all the others'. In the end one
 step size serves every element. Elements are put in order of their variance, so that a channel of the latent holds elements
-that are alike and one table of frequencies fits them.
+that are alike and one table of frequencies fits them. The few that vary so much that their levels would leave the range of a byte are
+told in steps of twice, four times... the common size.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,7 @@ class Places:
     order: Whole  # of the h * w patterns, the one that varies most first
     bands: tuple[Band, ...]
     elements: Whole  # places in the bands' rows, flat, in order of their variance
+    gains: Floats | None = None  # (elements,), what each is multiplied by before it is rounded; None: nothing
 
     @property
     def up(self) -> Floats:
@@ -75,7 +77,8 @@ class Places:
     def _some(self, features: NDArray[np.floating]) -> Floats:
         x = patterns(folded(features, self.patch) - self.mean, self.down, self.across, self.order)
         rows = [np.matmul(band.forward, x[:, :, band.begin : band.end]).reshape(len(x), -1) for band in self.bands]
-        return np.concatenate(rows, axis=1)[:, self.elements]
+        kept = np.concatenate(rows, axis=1)[:, self.elements]
+        return kept if self.gains is None else kept * self.gains
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """For np.savez."""
@@ -130,7 +133,7 @@ def patterns(x: Floats, down: Floats, across: Floats, order: Whole) -> Floats:
 def fit(features: NDArray[np.floating], gradients: NDArray[np.floating], patch: int) -> Places:
     """From features and gradients of equal shape (n, c, H, W); every element is kept."""
     mean = np.mean([_mean(part, patch) for part in _chunks(features)], axis=0, dtype=np.float64)
-    mean = (mean * 1.0).astype(np.float32)
+    mean = mean.astype(np.float32)
     varies, matters = _moments(features, patch, mean), _moments(gradients, patch, None)
     if not np.isfinite(matters).all() or not matters.trace() > 0:
         raise UsageError("the answer does not depend on the features at this cut; choose another")
@@ -165,6 +168,14 @@ def fewer(places: Places, features: NDArray[np.floating], *, elements: int, leas
             counts[number] += 1
             left -= wide
     return _kept(places, features, counts)
+
+
+def restrained(places: Places, features: NDArray[np.floating], *, most: float) -> Places:
+    """With gains of 1, 1/2, 1/4... so that no element of these features is beyond `most`; in order of what varies then."""
+    peak = np.max([np.abs(places._some(part)).max(axis=0) for part in _chunks(features)], axis=0)
+    gains = np.exp2(-np.ceil(np.log2(np.maximum(peak / most, 1.0))))
+    ranked = np.argsort(-_variances(places, features)[places.elements] * gains**2, kind="stable")
+    return replace(places, elements=places.elements[ranked], gains=gains[ranked].astype(np.float32))
 
 
 def _kept(places: Places, features: NDArray[np.floating], counts: list[int]) -> Places:
