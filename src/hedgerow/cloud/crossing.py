@@ -94,13 +94,13 @@ class CrossingService:
                 await self._receive(stream, reader, time.monotonic_ns() + self._limits.remaining_max_ns)
                 return None
             admitted = self._admission.admit(reader.opening)
-            cut_ns = time.monotonic_ns() + reader.opening.prefix_after_ns if reader.opening.prefix_ends else None
-            part_bytes = await self._receive(stream, reader, admitted.deadline_ns, cut_ns)
+            part_bytes = await self._receive(stream, reader, admitted.deadline_ns)
             return await self._compute(reader, admitted, part_bytes)
 
-    async def _receive(self, stream: Stream, reader: RequestReader, deadline_ns: int, cut_ns: int | None = None) -> int:
-        """Take the chunks, acknowledging each, until the last (returns 0), or from `cut_ns` on until enough of them have come to
-        compute from (returns how many bytes those are). FaultError(TOO_LATE) when neither is so by the deadline."""
+    async def _receive(self, stream: Stream, reader: RequestReader, deadline_ns: int) -> int:
+        """Take the chunks, acknowledging each, until the last (returns 0), or until the time to wait is over and enough of them have
+        come to compute from (returns how many bytes those are). FaultError(TOO_LATE) when neither is so by the deadline."""
+        opened_ns, may_cut = time.monotonic_ns(), bool(reader.opening.prefix_ends)
         try:
             async with asyncio.timeout((deadline_ns - time.monotonic_ns()) / SECOND_NS):
                 ack = reader.first_chunk()
@@ -109,11 +109,11 @@ class CrossingService:
                         await stream.write(pb.Down(ack=ack).SerializeToString())
                     if reader.complete:
                         return 0
-                    message = await (
-                        _read(stream) if cut_ns is None else _read_until(stream, reader.part_bytes, cut_ns)
-                    )
+                    part_bytes = reader.part_bytes if may_cut else 0
+                    cut_ns = opened_ns + reader.wait_ns if part_bytes else None
+                    message = await (_read(stream) if cut_ns is None else _read_until(stream, cut_ns))
                     if message is None:
-                        return reader.part_bytes
+                        return part_bytes
                     ack = reader.take(message)
         except TimeoutError:
             came = reader.assembly
@@ -194,18 +194,15 @@ async def _read(stream: Stream) -> bytes:
     return data
 
 
-async def _read_until(stream: Stream, part_bytes: int, cut_ns: int) -> bytes | None:
-    """The next message; None where it is not here at `cut_ns` and some part can be computed from."""
+async def _read_until(stream: Stream, cut_ns: int) -> bytes | None:
+    """The next message; None where it is not here at `cut_ns`."""
     left_ns = cut_ns - time.monotonic_ns()
-    if part_bytes and left_ns <= 0:
+    if left_ns <= 0:
         return None
     reading = asyncio.ensure_future(_read(stream))
     try:
-        if part_bytes:
-            await asyncio.wait({reading}, timeout=left_ns / SECOND_NS)
-            if not reading.done():
-                return None
-        return await reading
+        await asyncio.wait({reading}, timeout=left_ns / SECOND_NS)
+        return await reading if reading.done() else None
     finally:
         reading.cancel()  # nothing more is read of a payload that is cut
 

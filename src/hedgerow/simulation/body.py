@@ -316,25 +316,22 @@ class Body:
 
     def _cross(self, up: Direction, action: r.Send, size: int, now: int) -> tuple[int, int]:
         """When the first bytes of a crossing are at the server, and when it has what it computes from: all of the payload, or the
-        part of it that is there when its time to wait is over (cloud/crossing.py)."""
+        part of it that is there when its time to wait is over (cloud/crossing.py, wire/readers.py)."""
         if not action.prefix_bytes:
             return up.send(size + OPENING_BYTES, now, ACK_BYTES + OPENING_BYTES)
         stride = max(LAYER_BYTES, (size - action.prefix_bytes) // PREFIX_ENDS_MAX)
-        begun, moments = -OPENING_BYTES, []
+        chunk = min(ACK_BYTES, action.prefix_bytes)
+        came_ns, taken_ns, begun, opened_ns, part = 0, 0, -OPENING_BYTES, -1, 0
         for end in (*range(action.prefix_bytes, size, stride), size):
-            first, done = up.send(end - begun, now, ACK_BYTES + OPENING_BYTES)
-            moments.append((end, first, done))
-            begun = end
-        opened_ns, done_ns = moments[0][1], moments[-1][2]
-        cut_ns = opened_ns + action.prefix_after_ns
-        there = [(end, max(cut_ns, came)) for end, _, came in moments[:-1] if came < done_ns]
-        if done_ns <= cut_ns or not there:
-            return opened_ns, done_ns
-        end, when = next((each for each in reversed(there) if each[1] == cut_ns), there[0])
-        if when >= done_ns:
-            return opened_ns, done_ns
-        self._parts[action.request, action.attempt] = end
-        return opened_ns, when
+            first_ns, done_ns = up.send(end - begun, now, chunk + OPENING_BYTES)
+            opened_ns = first_ns if opened_ns < 0 else opened_ns
+            behind = (begun if begun > chunk else end) - chunk
+            cut_ns = max(came_ns, opened_ns + action.prefix_after_ns * behind // (behind + chunk + OPENING_BYTES))
+            if not part and begun > 0 and cut_ns < done_ns:  # what is here so far is computed from
+                part = self._parts[action.request, action.attempt] = begun
+                taken_ns = cut_ns
+            came_ns, begun = done_ns, end
+        return opened_ns, taken_ns if part else came_ns
 
     def _answer(self, key: tuple[int, int], ended: Ended) -> r.AnswerArrived:
         part = self._parts.pop(key, 0)

@@ -23,6 +23,7 @@ class RequestReader:
         self.assembly = Assembly(self.opening.payload_bytes, payload_bytes_max=payload_bytes_max)
         windows.take(self.opening.session, self.opening.sequence)
         self._first: pb.Up | None = up
+        self._first_bytes, self._first_chunk_bytes = len(first), len(up.chunk.data)
 
     @property
     def complete(self) -> bool:
@@ -59,6 +60,20 @@ class RequestReader:
         """The last place that the payload may be cut at of those that have come; 0 before the first."""
         came = self.assembly.bytes_received
         return max((end for end in self.opening.prefix_ends if end <= came), default=0)
+
+    @property
+    def wait_ns(self) -> int:
+        """How long after the opening came what is still missing may be waited for, by what has come since.
+
+        The opening's time counts from its sending, and how long it was under way nobody here knows. As slowly as the payload crosses
+        behind it, it is taken to have crossed itself: of the time, its share of all bytes that came is gone. (While nothing has come
+        behind it, of those up to the next place to cut at.)
+        """
+        came, first = self.assembly.bytes_received, self._first_chunk_bytes
+        if came == first:
+            came = next((end for end in self.opening.prefix_ends if end > came), self.opening.payload_bytes)
+        behind = max(1, came - first)
+        return self.opening.prefix_after_ns * behind // (behind + self._first_bytes)
 
     def checked_part(self, part_bytes: int) -> bytes:
         """The payload's beginning up to one of those places; FaultError(CORRUPT) unless it is as it was sealed."""
