@@ -20,7 +20,7 @@ from hedgerow.models.tensors import Tensors
 from hedgerow.wire import CloudClient, Crossing, readers
 from hedgerow.wire.faults import FaultKind
 from hedgerow.wire.generated import crossing_pb2 as pb
-from hedgerow.wire.messages import PREFIX_VERSION, PROTOCOL_VERSION
+from hedgerow.wire.messages import PREFIX_VERSION, PROTOCOL_VERSION, check_version
 from tests.cloud.test_crossing import Scripted, ask, fault_kind, opened, up
 from tests.wire.latents import LIMITS, LatentDevice, frame, write_latent_task
 from tests.wire.serving import PATIENCE_S, LocalServer, local_server, send
@@ -139,8 +139,7 @@ def test_a_payload_that_is_all_or_nothing_cannot_be_cut(
 def test_a_server_of_before_refuses_what_it_cannot_know_and_says_why(
     latent_server: LocalServer, latent_device: LatentDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = readers.check_version
-    monkeypatch.setattr(readers, "check_version", lambda version, _known=(): known(version))
+    monkeypatch.setattr(readers, "check_version", lambda version, _known=(): check_version(version))
     crossing = latent_device.cut_crossing(12, after_ns=0)
     downs = ask(latent_server, up(open=opened(crossing), data=crossing.payload))
     assert fault_kind(downs) == "wrong_version"

@@ -1,6 +1,7 @@
 """A small real model with a latent of whole numbers, and payloads of it that can be answered from their first part."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -38,8 +39,8 @@ def write_latent_task(folder: Path, *, side: int = SIDE, name: str = "latent") -
         weights = chance.standard_normal((CHANNELS * side * side, OUTPUTS)).astype(np.float32) / side
         some = np.zeros((1, CHANNELS, 1, 1), np.float32)
         some[:, :channels] = 1
-        given = {"low": np.float32(-127), "high": np.float32(127), "w": weights, "some": some}
-        kept = [numpy_helper.from_array(np.asarray(value), key) for key, value in given.items()]
+        given: dict[str, Any] = {"low": np.float32(-127), "high": np.float32(127), "w": weights, "some": some}
+        kept = [numpy_helper.from_array(np.array(value, np.float32), key) for key, value in given.items()]
         graph = helper.make_graph(nodes, which, inputs, outputs, kept)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
         onnx.save(model, folder / f"{which}.onnx")
@@ -56,11 +57,15 @@ def frame(seed: int, side: int = SIDE) -> Array:
     return drawn.astype(np.float32)
 
 
+def latent(seed: int, side: int = SIDE) -> Tensors:
+    """What the model makes of such a frame."""
+    whole: Array = np.clip(np.round(frame(seed, side)), -127, 127)
+    return {"z": whole.astype(np.int8)}
+
+
 def calibrated(side: int = SIDE) -> Calibration:
     """Counted on frames like those to come."""
-    return codecs.calibrate(
-        CODEC, ({"z": np.clip(np.round(frame(seed, side)), -127, 127).astype(np.int8)} for seed in range(100, 130))
-    )
+    return codecs.calibrate(CODEC, (latent(seed, side) for seed in range(100, 130)))
 
 
 class LatentDevice(Device):

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
+from typing import Any
 
 import grpc
 import pytest
@@ -30,7 +31,7 @@ def liar(answering: Answering) -> Iterator[str]:
 
 
 @contextmanager
-def serving(handler: grpc.RpcMethodHandler) -> Iterator[str]:
+def serving(handler: Any) -> Iterator[str]:
     """A server of crossings that this handles."""
     server = grpc.server(futures.ThreadPoolExecutor(4))
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("hedgerow.v1.Crossing", {"Cross": handler}),))
