@@ -59,7 +59,7 @@ def frame(seed: int, side: int = SIDE) -> Array:
 
 def latent(seed: int, side: int = SIDE) -> Tensors:
     """What the model makes of such a frame."""
-    whole: Array = np.clip(np.round(frame(seed, side)), -127, 127)
+    whole = frame(seed, side).round().clip(-127, 127)
     return {"z": whole.astype(np.int8)}
 
 
