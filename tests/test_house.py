@@ -1,9 +1,13 @@
 """The house keeps its rules, and the checks that say so can fail: each is shown a tree with one rule broken."""
 
 import re
+import runpy
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -12,7 +16,15 @@ TOOLS = REPOSITORY / "tools"
 
 
 def run(tool: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, TOOLS / tool, *arguments], capture_output=True, text=True, timeout=60)
+    """The tool as typed, in this process: it reads files and prints."""
+    words = [str(TOOLS / tool), *map(str, arguments)]
+    out, err, code = StringIO(), StringIO(), 0
+    with redirect_stdout(out), redirect_stderr(err), patch.object(sys, "argv", words):
+        try:
+            runpy.run_path(words[0], run_name="__main__")
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
 def plant(root: Path, name: str, text: str) -> Path:

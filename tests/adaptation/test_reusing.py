@@ -98,12 +98,12 @@ def test_no_threshold_is_taken_that_takes_one_photograph_for_another() -> None:
 
 def test_what_was_asked_for_holds_on_unseen_sequences() -> None:
     broken = 0
-    for seed in range(6):
+    for seed in range(4):
         found = calibrate(tracks(seed, 90), at_most=0.05)
         assert found.reuse_below in PATH
         unseen = judge(tracks(1000 + seed, 200), "m", found.reuse_below, 1000.0)
         broken += unseen["agreement"] < 0.95
-    assert broken <= 2
+    assert broken <= 1
 
 
 def test_what_cannot_be_shown_is_refused_with_what_would_be_enough() -> None:

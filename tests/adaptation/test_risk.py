@@ -18,7 +18,7 @@ from hedgerow.adaptation.risk import (
 )
 from hedgerow.errors import UsageError
 
-REPETITIONS = 2_000
+REPETITIONS = 1_000
 SLACK = 3.0 * math.sqrt(0.05 * 0.95 / REPETITIONS)
 
 

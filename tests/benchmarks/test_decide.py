@@ -1,19 +1,17 @@
 """`hedgerow bench decide`: the figures it gives, by what they must be to each other. How fast it is, no test says."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from hedgerow.benchmarks.decide import bench_decide, wide_table
+from tests.cli.typed import Ended, hedgerow
 
 NAMES = {"p50_us", "p99_us", "step_p50_us", "step_p99_us", "arms", "decisions"}
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hedgerow.cli.main", "bench", "decide", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+def run(*arguments: str) -> Ended:
+    return hedgerow("bench", "decide", *arguments)
 
 
 def test_json_is_one_object_with_every_figure() -> None:

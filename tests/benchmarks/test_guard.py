@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+from tests.cli.typed import hedgerow
+
 FRAMES = 120
 
 
@@ -22,7 +24,6 @@ def test_every_frame_is_accounted_for() -> None:
 
 
 def test_too_few_frames_are_refused() -> None:
-    command = [sys.executable, "-m", "hedgerow.cli.main", "bench", "guard", "--frames", "5"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    ended = hedgerow("bench", "guard", "--frames", "5")
     assert ended.returncode == 2
     assert "--frames" in ended.stderr

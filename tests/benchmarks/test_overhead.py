@@ -1,13 +1,11 @@
 """The arithmetic of `hedgerow bench overhead`, by figures made by hand; how fast Hedgerow is, no test says."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 from hedgerow.benchmarks.overhead import Watch
 from hedgerow.core import records as r
+from tests.cli.typed import hedgerow
 
 WARM_UP = 50
 EVENT = r.TimerFired()
@@ -79,7 +77,6 @@ def test_an_answer_that_was_held_on_purpose_is_left_out() -> None:
 
 @pytest.mark.parametrize("bad", [("--runs", "119"), ("--timers", "99")])
 def test_too_few_runs_are_refused_and_named(bad: tuple[str, str]) -> None:
-    command = [sys.executable, "-m", "hedgerow.cli.main", "bench", "overhead", *bad]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    ended = hedgerow("bench", "overhead", *bad)
     assert ended.returncode == 2
     assert bad[0] in ended.stderr

@@ -1,15 +1,13 @@
 """`hedgerow bench sweep`: the figures it gives, by what they must be to each other. How fast it is, no test says."""
 
 import json
-import subprocess
-import sys
 
 from hedgerow.benchmarks.sweep import SAMPLES, bench_sweep
+from tests.cli.typed import hedgerow
 
 
 def test_json_is_one_object_with_every_figure() -> None:
-    command = [sys.executable, "-m", "hedgerow.cli.main", "bench", "sweep", "--json", "--arms", "8", "--moments", "600"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    ended = hedgerow("bench", "sweep", "--json", "--arms", "8", "--moments", "600")
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout)
     assert (found["arms"], found["moments"]) == (8, 600)

@@ -1,15 +1,14 @@
 """`hedgerow adapt exits-text` as typed: what it refuses before anything is fetched or trained."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.cli.typed import Ended, hedgerow
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hedgerow.cli.main", "adapt", "exits-text", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100)
+
+def run(*arguments: str | Path) -> Ended:
+    return hedgerow("adapt", "exits-text", *arguments)
 
 
 @pytest.mark.parametrize(

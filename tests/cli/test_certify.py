@@ -1,8 +1,6 @@
 """`hedgerow certify` as typed: what it prints, writes and refuses."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ from hedgerow.assurance.certification import load
 from hedgerow.cli.certify import certify
 from hedgerow.errors import HedgerowError
 from hedgerow.profiling import Profile, make_profile
+from tests.cli.typed import Ended, hedgerow
 from tests.profiling.tasks import picture_task, pictures
 
 STREAMS = """
@@ -32,9 +31,8 @@ reserves = ["small", "big"]
 """
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hedgerow.cli.main", "certify", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100)
+def run(*arguments: str | Path) -> Ended:
+    return hedgerow("certify", *arguments)
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,10 @@
 """`hedgerow doctor`, as typed: readable, sorted by danger, an exit code that says whether there is one."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+from tests.cli.typed import hedgerow
 from tests.device.small import dense_task, profile_of
-
-
-def hedgerow(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hedgerow.cli.main", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
 
 
 def test_json_is_one_object_sorted_by_danger(tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
 """`hedgerow model` as a user types it: output, exit codes, and one clear line for every mistake."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from hedgerow.cli import model as model_verbs
 from hedgerow.errors import UsageError
 from hedgerow.models import verify as verify_module
 from hedgerow.models.verify import Report, Verdict
+from tests.cli.typed import hedgerow
 from tests.models import graphs
 
 runner = CliRunner()
@@ -120,18 +119,12 @@ def test_an_axis_that_the_model_lacks_is_the_callers_fault(app: typer.Typer, fil
     assert str(result.exception) == "no dynamic axis 'M'; there are: batch, side"
 
 
-def command(*words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "hedgerow.cli.main", "model", *words], capture_output=True, text=True, check=False
-    )
-
-
 @pytest.mark.parametrize("verb", ["inspect", "verify"])
 def test_a_bad_file_is_one_line_and_exit_code_two(verb: str, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"nonsense")
     for words in ([str(path)], [str(tmp_path)], [str(tmp_path / "missing.onnx")]):
-        ended = command(verb, *words, "--json")
+        ended = hedgerow("model", verb, *words, "--json")
         assert ended.returncode == 2
         assert ended.stdout == ""
         assert ended.stderr.startswith("hedgerow: ")
@@ -142,7 +135,7 @@ def test_a_model_at_fault_is_exit_code_five(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     made = graphs.model([graphs.node("Mystery", "x", "y", domain="custom")], [graphs.value("x")], [graphs.value("y")])
     path.write_bytes(made.SerializeToString())
-    ended = command("verify", str(path))
+    ended = hedgerow("model", "verify", str(path))
     assert ended.returncode == 5
     assert "Mystery" in ended.stderr
     assert ended.stderr.count("\n") == 1

@@ -1,20 +1,18 @@
 """`hedgerow plan` as typed: what it prints and refuses."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from hedgerow.planning import arm_table, margins_of, plan
 from hedgerow.profiling import Profile, make_profile
+from tests.cli.typed import Ended, hedgerow
 from tests.profiling.tasks import picture_task, pictures
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hedgerow.cli.main", "plan", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+def run(*arguments: str | Path) -> Ended:
+    return hedgerow("plan", *arguments)
 
 
 @pytest.fixture(scope="module")

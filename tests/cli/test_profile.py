@@ -1,7 +1,5 @@
 """`hedgerow profile` as typed: what it writes, says and refuses."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +9,13 @@ from PIL import Image
 
 from hedgerow.models.task import Task
 from hedgerow.profiling import Profile
+from tests.cli.typed import Ended, hedgerow
 from tests.profiling.tasks import picture_task, pictures, tensor_samples, tensor_task
 from tests.wire.serving import local_server
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hedgerow.cli.main", "profile", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100)
+def run(*arguments: str | Path) -> Ended:
+    return hedgerow("profile", *arguments)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from hedgerow.assurance.certification.inputs import inputs_of
 from hedgerow.assurance.certification.proving import prove
 from hedgerow.cli.run import schedule
 from hedgerow.profiling import Profile
+from tests.cli.typed import hedgerow
 from tests.models.small_models import write_classifier
 
 TASK = """
@@ -38,11 +39,6 @@ std = [0.5, 0.5, 0.5]
 layout = "NCHW"
 input = "input"
 """
-
-
-def hedgerow(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hedgerow.cli.main", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
 
 
 @pytest.fixture(scope="module")

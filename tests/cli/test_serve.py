@@ -1,17 +1,11 @@
 """The verb `serve`: what it prints and with which status it ends."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.cli.typed import hedgerow
 from tests.wire.serving import PATIENCE_S, server_process, write_task
-
-
-def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "hedgerow.cli.main", "serve", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +21,7 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
 )
 def test_wrong_usage_ends_with_status_2_and_says_what_is_wrong(tmp_path: Path, arguments: list[str], says: str) -> None:
     task = write_task(tmp_path)
-    done = run(*[str(task) if argument == "TASK" else argument for argument in arguments])
+    done = hedgerow("serve", *[str(task) if argument == "TASK" else argument for argument in arguments])
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr

@@ -95,7 +95,7 @@ def test_a_choice_states_its_own_propensity_and_why_it_was_made() -> None:
 
 
 def test_over_requests_each_arm_comes_as_often_as_it_says() -> None:
-    policy, view, tries = Exploring(epsilon=0.3, budget_mj=1e9), steady(cascade()), 20_000
+    policy, view, tries = Exploring(epsilon=0.3, budget_mj=1e9), steady(cascade()), 6_000
     counts = Counter(_arm(policy, replace(view, seed=3, request=number)) for number in range(tries))
     for arm, share in enumerate(policy.propensities(view).tolist()):
         assert abs(counts[arm] / tries - share) < 5 * (share * (1 - share) / tries) ** 0.5 + 1e-9

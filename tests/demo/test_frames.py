@@ -50,8 +50,9 @@ def test_the_models_agree_on_about_four_of_five(
 
 def test_on_whole_photographs_the_models_agree(photographs: Photographs, imagenet_task: Path) -> None:
     task = Task.load(imagenet_task)
-    given = [[answers(task, model.name, load_frame(path)[None])[0] for path, _ in photographs] for model in task.models]
-    assert given[0] == given[1]
+    whole = [load_frame(path) for path, _ in photographs]
+    one, other = (answers(task, model.name, whole) for model in task.models)
+    assert one == other
 
 
 def _agreement(task: Task, frames: np.ndarray) -> float:

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from hedgerow import simulation
 from hedgerow.assurance import rows_from_text
 from hedgerow.demo.runner import STRATEGIES, Settings, make_folder
 from hedgerow.device.journal import replay
 from hedgerow.errors import HostError, UsageError
 
+PROFILE = Path(simulation.__path__[0]) / "profiles" / "photographs.json"
 KEYS = [
     "name",
     "requests",
@@ -34,10 +36,12 @@ KEYS = [
 
 @pytest.fixture(scope="module")
 def demo(imagenet_task: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A demo of three drives of 3 s each: (its folder, what it printed)."""
+    """A demo of three drives of 2 s each with the profile that comes along (the slow test measures one): (its folder, what it
+    printed)."""
     assert imagenet_task.is_file()
     out = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, "-m", "hedgerow.cli.main", "demo", "--seconds", "3", "--json", "--out", str(out)]
+    command = [sys.executable, "-m", "hedgerow.cli.main", "demo", "--seconds", "2", "--json", "--out", str(out)]
+    command += ["--profile", str(PROFILE)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=170, check=False)
     assert done.returncode == 0, done.stderr
     return out, json.loads(done.stdout)
@@ -50,7 +54,7 @@ def test_the_result_has_the_promised_shape_and_adds_up(demo: tuple[Path, dict[st
     assert [each["name"] for each in result["strategies"]] == list(STRATEGIES)
     for each in result["strategies"]:
         assert list(each) == KEYS
-        assert each["requests"] == 30
+        assert each["requests"] == 20
         assert each["in_time"] + each["late"] == each["requests"]
         assert each["late_link"] + each["late_device"] == each["late"]
         assert 0 < each["p50_ms"] <= each["p99_ms"] <= each["max_ms"]

@@ -19,8 +19,8 @@ from tests.models import graphs
 from tests.models.graphs import ZOO
 
 LIGHT = Path(onnx.backend.test.__file__).parent / "data" / "light"
-QUICK = ["squeezenet", "shufflenet", "inception_v1"]
-SLOW = ["bvlc_alexnet", "densenet121", "inception_v2", "resnet50", "vgg19", "zfnet512"]
+QUICK = ["squeezenet", "shufflenet"]
+SLOW = ["bvlc_alexnet", "densenet121", "inception_v1", "inception_v2", "resnet50", "vgg19", "zfnet512"]
 
 
 def opened(made: onnx.ModelProto) -> Graph:

@@ -4,8 +4,6 @@ What was answered is held against the chains themselves, run whole: an exit's an
 """
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -27,6 +25,7 @@ from hedgerow.emulation.relay import Relay
 from hedgerow.models.task import Task
 from hedgerow.models.tensors import Array
 from hedgerow.profiling import Profile
+from tests.cli.typed import hedgerow
 from tests.device.small import Steps, profile_of
 from tests.models.branches import frames, rich_task
 from tests.wire.serving import ServerProcess, assert_close, server_process, until
@@ -283,8 +282,3 @@ def test_run_and_serve_from_the_command_line(task_file: Path, server: ServerProc
         done = hedgerow("run", str(task_file), "--input", str(pictures), *address, *chosen)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout.splitlines()[-1])
-
-
-def hedgerow(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hedgerow.cli.main", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)

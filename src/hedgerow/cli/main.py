@@ -7,6 +7,7 @@ inside its command, so that `hedgerow --help` stays quick.
 import importlib
 import pkgutil
 import sys
+from functools import cache
 from typing import Annotated
 
 import typer
@@ -39,6 +40,7 @@ def options(
     """What may stand before the verb."""
 
 
+@cache
 def _collect() -> None:
     for module in sorted(pkgutil.iter_modules(cli.__path__), key=lambda found: found.name):
         if module.name == "main" or module.name.startswith("_"):

@@ -1,4 +1,4 @@
-"""Makes what every drive shares, in a process of its own: `python -m hedgerow.demo.prepare OUT [--task T] [--profile P]`.
+"""Makes what every drive shares, in a process of its own: `python -m hedgerow.demo.prepare OUT [--task T] [--profile P] [--frames N]`.
 
 Frames, their labels, the reference's answers on the uncompressed frames, and a quick profile (measured on other crops
 than those driven) unless one is given. Says a line for each stage.
@@ -9,13 +9,14 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from hedgerow.demo.frames import PROFILE_FRAMES, PROFILE_SEED, Frames, cut_frames
+from hedgerow.demo.frames import FRAMES, PROFILE_FRAMES, PROFILE_SEED, Frames, cut_frames
 from hedgerow.errors import HedgerowError
 from hedgerow.models.fetch import fetch, read_index
 from hedgerow.models.task import Task
@@ -59,7 +60,7 @@ class Prepared:
         return max(1.0, round(SLOW_SHARE * deadline_ms / self.reference_median_ms, 3))
 
 
-def answers(task: Task, model: str, frames: Frames) -> list[int]:
+def answers(task: Task, model: str, frames: Frames | Sequence[Frames]) -> list[int]:
     """The class that `model` gives each frame, computed on all usable cores."""
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     chains = [task.open(model) for _ in range(workers)]
@@ -81,12 +82,12 @@ def answers(task: Task, model: str, frames: Frames) -> list[int]:
     return [int(each) for each in all_answers]
 
 
-def prepare(out: Path, profile: Path | None, task_file: Path | None = None) -> Prepared:
-    """Do it and write prepared.json, frames.npy and profile.json into `out`; `task_file` None: the fetched task."""
+def prepare(out: Path, profile: Path | None, task_file: Path | None = None, count: int = FRAMES) -> Prepared:
+    """Do it and write prepared.json, frames.npy (`count` frames) and profile.json into `out`; `task_file` None: the fetched task."""
     path = task_file or fetch("imagenet")
     task = Task.load(path)
     photographs = read_index(fetch("photographs"))
-    frames, labels = cut_frames(photographs)
+    frames, labels = cut_frames(photographs, count)
     np.save(out / "frames.npy", frames)
     say(f"asking {task.reference} what is on the {len(frames)} uncompressed frames, for comparison")
     right = answers(task, task.reference, frames)
@@ -132,10 +133,11 @@ def main(words: list[str]) -> int:
     parser.add_argument("out", type=Path)
     for name in ("task", "profile"):
         parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--frames", type=int, default=FRAMES)
     told = parser.parse_args(words)
     started_s = time.monotonic()
     try:
-        prepare(told.out, told.profile, told.task)
+        prepare(told.out, told.profile, told.task, told.frames)
     except HedgerowError as error:
         print(f"{error} [at fault: {error.at_fault}]", file=sys.stderr)
         return error.exit_code

@@ -16,6 +16,7 @@ from typing import Any
 
 from hedgerow.assurance import Timed, late_above_device_only, rows_from_text
 from hedgerow.demo.course import KILL, RESTART, Course, Happening
+from hedgerow.demo.frames import FRAMES
 from hedgerow.demo.prepare import Prepared
 from hedgerow.demo.processes import Child, Cloud, settle_on, two_cores
 from hedgerow.demo.score import Scored, journal_evidence, score
@@ -109,7 +110,7 @@ class Demo:
 
     def _prepare(self) -> Prepared:
         out = self._settings.out
-        words = ["hedgerow.demo.prepare", str(out)]
+        words = ["hedgerow.demo.prepare", str(out), "--frames", str(min(FRAMES, self._course.requests))]
         if self._settings.profile is not None:
             words += ["--profile", str(self._settings.profile.absolute())]
         if self._settings.task is not None:

@@ -27,7 +27,7 @@ def quiet(_text: str) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home whose imagenet is the pair of small models, and 120 pictures."""
+    """A home whose imagenet is the pair of small models, and 70 pictures."""
     monkeypatch.setenv("HEDGEROW_HOME", str(tmp_path / "home"))
     folder = tmp_path / "home" / "adapted" / "imagenet"
     folder.mkdir(parents=True)
@@ -35,7 +35,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "pair.toml").rename(folder / "task.toml")
     random = np.random.default_rng(6)
     (tmp_path / "data" / "images").mkdir(parents=True)
-    for number in range(120):
+    for number in range(70):
         ground = random.integers(0, 256, (6, 8, 3), np.uint8).repeat(8, axis=0).repeat(8, axis=1)
         Image.fromarray(ground).save(tmp_path / "data" / "images" / f"{number:03d}.png")
     for module in (cascade, reuse, reuse_bench, cascade_bench):

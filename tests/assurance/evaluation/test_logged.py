@@ -173,7 +173,7 @@ def test_broken_journals_are_told(journal: Path, tmp_path: Path) -> None:
 
 def test_of_a_request_that_is_tried_again_the_first_choice_counts(tmp_path: Path) -> None:
     """A server that refuses all, as it would take longer than there is."""
-    setup, path = setup_of("steady", 5, count=120), tmp_path / "journal"
+    setup, path = setup_of("steady", 5, count=30), tmp_path / "journal"
     setup = replace(setup, server=lambda: PlainServer(100_000 * MS))
     stream = replace(setup.streams[0], criticality=Criticality.BACKGROUND)
     logged(path, replace(setup, streams=(stream,)))

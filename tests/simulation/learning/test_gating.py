@@ -19,7 +19,7 @@ PROFILE = load("standard").load_profile()
 
 def test_what_is_made_up_is_a_sound_profile_with_exits_that_are_worse_than_what_they_leave(tmp_path: Path) -> None:
     kinds = set()
-    for seed in range(30):
+    for seed in range(12):
         made = gated(PROFILE, np.random.default_rng(seed))
         made.save(tmp_path / "made.json")
         assert Profile.load(tmp_path / "made.json") == made
@@ -39,9 +39,9 @@ def test_most_worlds_to_learn_in_have_arms_with_gates() -> None:
     worlds = Worlds([Course.steady(round_trip_ms=40, up_mbps=10, name="road")], requests=5)
     found = [
         any(arm.name.startswith(("exit:", "cascade:")) for arm in worlds.world(number).setup.table.arms)
-        for number in range(8)
+        for number in range(6)
     ]
-    assert sum(found) >= 4
+    assert sum(found) >= 3
 
 
 def test_the_shipped_weights_beside_themselves_cost_the_same(tmp_path: Path) -> None:
