@@ -139,7 +139,7 @@ def test_a_core_that_no_hour_suffices_for_is_found(tmp_path: Path) -> None:
         plant(tmp_path, f"src/hedgerow/core/part{number}.py", DOC + "x = 1\n" * 595)
     done = run("check_house.py", "--root", tmp_path)
     assert done.returncode == 1
-    assert "lines in all; at most 4430" in done.stdout
+    assert "lines in all; at most 4560" in done.stdout
 
 
 # -------------------------------------------------------------------------------------------------------------- blocks

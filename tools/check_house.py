@@ -1,7 +1,7 @@
 """Checks the house rules that a machine can: `python tools/check_house.py`. What breaks one is listed here with its reason.
 
-Rules: a file has at most 600 lines and a function 60; core in all 4,430 beside its policies (2,500 by the design;
-docs/decisions/0005 to 0007, 0011 and 0012 say what is above it and why); a policy 150. Every module but a test's says why it exists.
+Rules: a file has at most 600 lines and a function 60; core in all 4,560 beside its policies (2,500 by the design;
+docs/decisions/0005 to 0007, 0011, 0012 and 0015 say what is above it and why); a policy 150. Every module but a test's says why it exists.
 No broad `except` that swallows, outside a top-level supervisor. Core computes with what gives equal bits on every
 processor: no random numbers, linear algebra, exponentials, logarithms or powers. Generated files are left out.
 `--root DIR` reads another repository of the same shape (tests plant their violations there).
@@ -22,7 +22,9 @@ POLICIES = f"{CORE}/policies"
 FILE_LINES_MAX = 600
 FUNCTION_LINES_MAX = 60
 POLICY_LINES_MAX = 150
-CORE_LINES_MAX = 4430  # 2500 by the design; docs/decisions/0005, 0006, 0007, 0011 and 0012 say what is above it and why
+CORE_LINES_MAX = (
+    4560  # 2500 by the design; docs/decisions/0005, 0006, 0007, 0011, 0012 and 0015 say what is above it and why
+)
 
 LONG: dict[str, str] = {
     # "path" or "path:function": why it may be longer

@@ -74,6 +74,7 @@ def test_a_seed_repeats_the_attack_and_another_does_not() -> None:
     [
         (readers, "check_opening"),
         (readers, "check_content"),
+        (readers, "check_part"),
         (readers, "check_ack"),
         (readers, "check_answer"),
         (Windows, "take"),
@@ -93,6 +94,11 @@ def test_the_attack_finds_a_digest_that_does_not_cover_its_message(
     monkeypatch: pytest.MonkeyPatch, digest: str
 ) -> None:
     monkeypatch.setattr(seal, digest, lambda *_: b"the same for all")
+    assert attack(4000).wrong_accepted > 0
+
+
+def test_the_attack_finds_digests_of_parts_that_cover_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seal, "prefix_digests", lambda _, ends: [b"the same for all"] * len(ends))
     assert attack(4000).wrong_accepted > 0
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -63,9 +64,11 @@ class Made:
         crossing, ends = self.client.crossings[-1]
         return work, crossing, ends
 
-    def served(self, task_id: str, chain_id: str, plain: bool = False) -> Any:
+    def served(self, task_id: str, chain_id: str, plain: bool = False, prefixes: bool = True) -> Any:
         model = SimpleNamespace(name="tiny", chain_id=chain_id)
-        return SimpleNamespace(plain=plain, tasks=[SimpleNamespace(task_id=task_id, name="it", models=[model])])
+        return SimpleNamespace(
+            plain=plain, prefixes=prefixes, tasks=[SimpleNamespace(task_id=task_id, name="it", models=[model])]
+        )
 
     def probe(self, number: int = 1) -> None:
         self.network.probe(r.Probe(number, "cloud", 8192, True, 500_000_000))
@@ -102,6 +105,27 @@ def test_acks_answers_and_faults_become_events_of_their_request(made: Made) -> N
     ends["on_answer"](key, answer(outputs), 3)  # a second one is nobody's
     assert len(made.events) == 2
     assert made.network._works == {}
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_a_payload_may_be_cut_where_core_codec_and_server_allow_it(made: Made, knows: bool) -> None:
+    """A server of before says nothing of parts in its description: it is sent the whole, as ever."""
+    work = Workpiece({"x": tagged(0)}, payload=bytes(100), cuts=(20, 40, 60, 80))
+    sent = r.Send(0, 1, "cloud", "tiny", -1, 4, "raw", 5_000, 30, 700)
+    made.network.send(sent, work, 2_000)
+    assert made.client.crossings[-1][0].prefix_ends == ()  # nobody has said yet that the server knows of parts
+    made.client.description = made.served(made.task.task_id, made.chain.chain_id, prefixes=knows)
+    made.probe()
+    until(lambda: made.client.probes, "the probe behind the description")
+    made.network.send(sent, work, 2_000)
+    crossing, ends = made.client.crossings[-1]
+    assert (crossing.prefix_ends, crossing.prefix_after_ns) == ((40, 60, 80) if knows else (), 700)
+    ends["on_answer"](
+        (crossing.sample_id, 1), replace(answer({"y": np.zeros((1, 64), np.float32)}), prefix_bytes=60), 2
+    )
+    assert made.events[-1] == r.AnswerArrived(0, 1, 44, 1, 2, 3, None, None, 60)
+    made.network.send(replace(sent, prefix_bytes=0), work, 2_000)
+    assert made.client.crossings[-1][0].prefix_ends == ()
 
 
 @pytest.mark.parametrize("kind", FaultKind)

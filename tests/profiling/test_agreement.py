@@ -1,15 +1,17 @@
 """Agreement against a plain loop over arms and samples, written a second time."""
 
 import time
+from pathlib import Path
 
 import pytest
 
 from hedgerow import codecs
 from hedgerow.models.task import Task
-from hedgerow.profiling.agreement import Judge, arm_name, local_name, run_to_joints
+from hedgerow.profiling.agreement import PREFIX_SHARES, Judge, arm_name, local_name, prefix_name, run_to_joints
 from hedgerow.profiling.crossings import LIMITS, crossings_for
 from hedgerow.profiling.samples import samples_of
 from tests.profiling.tasks import pictures
+from tests.wire.latents import CODEC, JOINT, answered_from, frame, latent_task
 
 COUNT = 9
 NEVER = time.monotonic() + 1e6
@@ -68,3 +70,38 @@ def test_out_of_time_fewer_samples_are_judged_and_never_fewer_than_the_least(pic
     found, judged = judge.judge(judge.arms(lambda _: ()), done, end_s=0.0, samples_min=1)
     assert 1 <= judged <= done
     assert {len(each.per_sample) for each in found.values()} == {judged}
+
+
+def test_an_answer_from_a_part_is_judged_as_the_other_side_would_give_it(tmp_path: Path) -> None:
+    task = latent_task(tmp_path)
+    samples = samples_of(task, [{"x": frame(seed)} for seed in range(COUNT)])
+    chains = task.open_all(1)
+    alive, _ = run_to_joints(chains, samples, end_s=NEVER, samples_min=1)
+    crossings = crossings_for({("latent", JOINT): alive["latent", JOINT]}, (), ())
+    judge = Judge(task, chains, alive, crossings)
+    arms = judge.arms(lambda _: ())
+    parts = judge.prefixes(arms)
+    arm = arm_name("latent", JOINT, CODEC)
+    assert [name for name, _, _ in parts] == [prefix_name(arm, share) for share in PREFIX_SHARES]
+    found, _ = judge.judge([*arms, *parts], COUNT, end_s=NEVER, samples_min=COUNT)
+    (crossing,) = (each for each in crossings if each.codec.name == CODEC)
+    for share in PREFIX_SHARES:
+        expected = ""
+        for sample in range(COUNT):
+            codec = crossing.codec_for(sample)
+            payload = codec.encode(alive["latent", JOINT][sample])
+            end = min(
+                each
+                for each in codecs.prefix_ends(codec, payload)
+                if each >= share * len(payload) or each == last(codec, payload)
+            )
+            answer = answered_from(chains["latent"], codec, payload[:end])
+            expected += "1" if task.agrees(answer, judge.outputs("latent", sample)) else "0"
+        assert found[prefix_name(arm, share)].per_sample == expected
+    assert found[arm].count == COUNT
+    for chain in chains.values():
+        chain.close()
+
+
+def last(codec: codecs.Codec, payload: bytes) -> int:
+    return codecs.prefix_ends(codec, payload)[-1]

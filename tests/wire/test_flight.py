@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
+from typing import Any
 
 import grpc
 import pytest
@@ -25,7 +26,13 @@ def liar(answering: Answering) -> Iterator[str]:
         opening = pb.Up.FromString(next(requests)).open
         yield from answering(opening)
 
-    handler = grpc.stream_stream_rpc_method_handler(cross, None, None)
+    with serving(grpc.stream_stream_rpc_method_handler(cross, None, None)) as address:
+        yield address
+
+
+@contextmanager
+def serving(handler: Any) -> Iterator[str]:
+    """A server of crossings that this handles."""
     server = grpc.server(futures.ThreadPoolExecutor(4))
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("hedgerow.v1.Crossing", {"Cross": handler}),))
     port = server.add_insecure_port("127.0.0.1:0")
@@ -140,3 +147,34 @@ def test_a_probe_that_is_answered_with_lies_is_lost() -> None:
         assert probe(client, 100, fresh=False, timeout_s=5) is None
         assert probe(client, 100, fresh=True, timeout_s=5) is None
         assert client.rejected == {Measure.SEQUENCE: 2}
+
+
+def test_after_an_answer_to_a_part_no_further_byte_is_sent(device: Device) -> None:
+    came, over = [0], threading.Event()
+    cuts = (700, 5000, 9000)
+
+    def cross(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        first = pb.Up.FromString(next(requests))
+        came[0] = len(first.chunk.data)
+        yield ack(first.open, came[0])
+        yield pb.Down(
+            answer=sealed_answer(
+                first.open,
+                pb.Answer(last=first.open.last, payload=codecs.get("raw").encode({}), batch=1, prefix_bytes=cuts[0]),
+            )
+        ).SerializeToString()
+        try:
+            for data in requests:
+                came[0] += len(pb.Up.FromString(data).chunk.data)
+        finally:
+            over.set()
+
+    handler = grpc.stream_stream_rpc_method_handler(cross, None, None)
+    with serving(handler) as address, CloudClient(address) as client:
+        payload = bytes(4 << 20)
+        sent = send(client, device.crossing({}, payload=payload, prefix_ends=cuts, prefix_after_ns=0))
+        assert sent.answer().prefix_bytes == cuts[0]
+        assert over.wait(20)
+        assert [size for size, _ in sent.acks] == [cuts[0]]  # the first chunk ends where the payload may be cut
+        assert came[0] < len(payload) // 8  # what was under way by then: a window or two
+        assert client._bulk.pace.under_way_bytes == 0

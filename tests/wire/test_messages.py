@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from hedgerow.wire.faults import FaultError, FaultKind
 from hedgerow.wire.generated import crossing_pb2 as pb
+from hedgerow.wire.limits import PREFIX_ENDS_MAX
 from hedgerow.wire.messages import (
     PROTOCOL_VERSION,
     Crossing,
@@ -16,13 +17,14 @@ from hedgerow.wire.messages import (
     check_version,
     describe_message,
     description_of,
+    ends_worth,
     opening,
     parse,
     probe_opening,
 )
 
 MODEL = ModelInfo("m", "11", "22", ("preparation", "a", "outputs"))
-DESCRIPTION = Description("here", PROTOCOL_VERSION, (TaskInfo("33", "t", (MODEL,)),), 5, 6, 7, ("44",))
+DESCRIPTION = Description("here", PROTOCOL_VERSION, (TaskInfo("33", "t", (MODEL,)),), 5, 6, 7, ("44",), prefixes=True)
 
 
 def test_a_description_survives() -> None:
@@ -78,3 +80,20 @@ def test_any_bytes_are_a_message_or_a_fault(data: bytes) -> None:
                 parse(message, data)
         else:
             assert isinstance(parse(message, data), message)
+
+
+@pytest.mark.parametrize(
+    ("ends", "least", "found"),
+    [
+        ((), 0, ()),
+        ((10, 20), 21, ()),
+        ((10, 20, 30), 11, (20, 30)),
+        (tuple(range(10, 101, 10)), 30, (30, 50, 70, 100)),
+        (tuple(range(10, 51, 10)), 1, (10, 20, 30, 50)),
+    ],
+)
+def test_of_many_places_to_cut_at_few_are_offered_the_first_and_the_last_among_them(
+    ends: tuple[int, ...], least: int, found: tuple[int, ...]
+) -> None:
+    assert ends_worth(ends, least) == found
+    assert len(found) <= PREFIX_ENDS_MAX

@@ -6,7 +6,7 @@ from hedgerow.wire.faults import FaultError, FaultKind, Measure
 from hedgerow.wire.generated import crossing_pb2 as pb
 from hedgerow.wire.readers import AnswerReader, RequestReader
 from hedgerow.wire.seal import Windows, sealed_ack, sealed_answer
-from tests.wire.test_seal import PAYLOAD, answer, request
+from tests.wire.test_seal import PAYLOAD, answer, cut_request, request
 
 REST = pb.Up(chunk=pb.Chunk(offset=4, data=PAYLOAD[4:])).SerializeToString()
 
@@ -132,4 +132,33 @@ def test_a_right_answer_after_its_time_is_rejected() -> None:
     sent = request()
     with pytest.raises(FaultError) as caught:
         AnswerReader(sent, due_ns=100).take(down(sealed_answer(sent, answer(sent))), sent_bytes=99, now_ns=101)
+    assert rejected(caught.value) == (FaultKind.TOO_LATE, Measure.TIME_OF_LIFE)
+
+
+def test_a_part_is_what_has_come_up_to_the_last_place_to_cut_at() -> None:
+    read = reader(cut_request(5, 9))
+    found = [read.part_bytes]
+    read.first_chunk()
+    for begin, end in ((4, 5), (5, 8), (8, 12)):
+        found.append(read.part_bytes)
+        read.take(pb.Up(chunk=pb.Chunk(offset=begin, data=PAYLOAD[begin:end])).SerializeToString())
+    assert [*found, read.part_bytes] == [0, 0, 5, 5, 9]
+    assert read.checked_part(9) == PAYLOAD[:9]
+    with pytest.raises(FaultError) as caught:
+        read.checked_part(8)
+    assert rejected(caught.value) == (FaultKind.CORRUPT, Measure.CHECKSUM)
+
+
+def test_an_answer_to_a_part_is_taken_once_that_part_has_gone() -> None:
+    sent = cut_request(5, 9)
+    assert AnswerReader(sent).take(down(answer(sent, 9)), sent_bytes=9, now_ns=0).prefix_bytes == 9  # type: ignore[union-attr]
+    for part, gone in ((9, 8), (0, 12)):
+        with pytest.raises(FaultError) as caught:
+            AnswerReader(sent).take(down(answer(sent, part)), sent_bytes=gone, now_ns=0)
+        assert rejected(caught.value) == (FaultKind.PEER, Measure.SEQUENCE)
+    with pytest.raises(FaultError) as caught:
+        AnswerReader(request()).take(down(answer(request(), 5)), sent_bytes=len(PAYLOAD), now_ns=0)
+    assert rejected(caught.value) == (FaultKind.CORRUPT, Measure.FORM)
+    with pytest.raises(FaultError) as caught:
+        AnswerReader(sent, due_ns=7).take(down(answer(sent, 9)), sent_bytes=9, now_ns=8)
     assert rejected(caught.value) == (FaultKind.TOO_LATE, Measure.TIME_OF_LIFE)

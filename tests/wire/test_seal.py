@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hedgerow.wire.faults import FaultError, FaultKind, Measure
 from hedgerow.wire.generated import crossing_pb2 as pb
-from hedgerow.wire.messages import PROTOCOL_VERSION, Crossing, opening, probe_opening
+from hedgerow.wire.messages import PREFIX_VERSION, PROTOCOL_VERSION, Crossing, opening, probe_opening
 from hedgerow.wire.seal import (
     WINDOW,
     Windows,
@@ -21,6 +21,7 @@ from hedgerow.wire.seal import (
     check_answer,
     check_content,
     check_opening,
+    check_part,
     opening_seal,
     sealed_ack,
     sealed_answer,
@@ -35,8 +36,15 @@ def request(payload: bytes = PAYLOAD, sequence: int = 5) -> pb.Open:
     return sealed_opening(opening(crossing, remaining_ns=10**9, session=b"12345678", sequence=sequence), payload)
 
 
-def answer(to: pb.Open) -> pb.Answer:
+def cut_request(*ends: int) -> pb.Open:
+    """One whose payload may be cut there."""
+    crossing = Crossing(bytes(16), 1, "task", "m", "chain", 0, 3, "ints", "ca", PAYLOAD, 10**9, "front", ends, 10**6)
+    return sealed_opening(opening(crossing, remaining_ns=10**9, session=b"12345678", sequence=6), PAYLOAD)
+
+
+def answer(to: pb.Open, part_bytes: int = 0) -> pb.Answer:
     times = pb.Answer(last=3, payload=b"a hedge", queue_ns=1, decode_ns=2, compute_ns=3, segment_ns=[4, 5], batch=1)
+    times.prefix_bytes = part_bytes
     return sealed_answer(to, times)
 
 
@@ -47,7 +55,7 @@ def changed(message: Message) -> Iterator[tuple[str, Message]]:
         other.CopyFrom(message)
         value = getattr(other, field.name)
         if field.is_repeated:
-            value.append(1)
+            value.append(b"1" if field.type == FieldDescriptor.TYPE_BYTES else 1)
         elif field.type == FieldDescriptor.TYPE_STRING:
             setattr(other, field.name, value + "x")
         elif field.type == FieldDescriptor.TYPE_BYTES:
@@ -74,8 +82,9 @@ def test_what_is_as_it_was_sealed_is_taken() -> None:
     check_opening(sealed_opening(probe_opening(7, session=b"12345678", sequence=1), b""))
 
 
-def test_every_field_of_an_opening_is_sealed() -> None:
-    for name, other in changed(request()):
+@pytest.mark.parametrize("sent", [request(), cut_request(4, 9)], ids=["whole", "cut"])
+def test_every_field_of_an_opening_is_sealed(sent: pb.Open) -> None:
+    for name, other in changed(sent):
         assert isinstance(other, pb.Open)
         with pytest.raises(FaultError) as caught:
             check_opening(other)
@@ -133,6 +142,9 @@ openings = st.builds(
     joint=st.integers(-1, 3),
     remaining_ns=st.integers(-(2**63), 2**63 - 1),
     sequence=st.integers(0, 2**64 - 1),
+    prefix_ends=st.lists(st.integers(0, 2**32 - 1), max_size=3),
+    prefix_contents=st.lists(blobs, max_size=3),
+    prefix_after_ns=st.integers(0, 3),
 )
 
 
@@ -156,6 +168,43 @@ def test_digests_are_blake2b_as_the_docs_say() -> None:
     assert (sent.content, sent.version) == (content, PROTOCOL_VERSION)
     ack = blake2b(sent.seal + (3).to_bytes(8, "big"), digest_size=8, person=b"hedgerow ack").digest()
     assert ack_seal(sent.seal, 3) == ack
+
+
+def test_parts_are_sealed_up_to_where_the_payload_may_be_cut() -> None:
+    sent = cut_request(4, 9)
+    check_opening(sent)
+    assert (sent.version, list(sent.prefix_ends)) == (PREFIX_VERSION, [4, 9])
+    digest = blake2b(PAYLOAD[:9], digest_size=16, person=b"hedgerow prefix").digest()
+    assert sent.prefix_contents[1] == digest
+    for end in (4, 9):
+        check_part(sent, PAYLOAD[:end])
+    for part in (b"", PAYLOAD[:5], b"WHAT", PAYLOAD[:8] + b"!", PAYLOAD):
+        with pytest.raises(FaultError) as caught:
+            check_part(sent, part)
+        assert measure_of(caught.value) is Measure.CHECKSUM
+
+
+@pytest.mark.parametrize("ends", [(0,), (9, 9), (9, 4), (len(PAYLOAD),), (1, 2, 3, 4, 5)])
+def test_places_to_cut_at_that_cannot_be_have_no_form(ends: tuple[int, ...]) -> None:
+    with pytest.raises(FaultError) as caught:
+        check_opening(cut_request(*ends))
+    assert measure_of(caught.value) is Measure.FORM
+
+
+def test_an_answer_to_a_part_fits_that_part_and_only_where_it_was_offered() -> None:
+    sent = cut_request(4, 9)
+    check_answer(sent, answer(sent, 9))
+    assert answer_seal(sent.seal, answer(sent, 9)) != answer_seal(sent.seal, answer(sent))
+    for renamed in (0, 4):
+        other = answer(sent, 9)
+        other.prefix_bytes = renamed
+        with pytest.raises(FaultError) as caught:
+            check_answer(sent, other)
+        assert measure_of(caught.value) is Measure.CHECKSUM
+    for asked, part in ((sent, 5), (request(), 4)):
+        with pytest.raises(FaultError) as caught:
+            check_answer(asked, answer(asked, part))
+        assert measure_of(caught.value) is Measure.FORM
 
 
 def test_a_session_of_the_wrong_length_has_no_form() -> None:

@@ -21,9 +21,10 @@ from hedgerow.adaptation.quantise_mix import Judge, Mix, decide, made_by
 from hedgerow.adaptation.quantise_ranges import observe, ranges
 from hedgerow.adaptation.quantise_rounding import Moments
 from hedgerow.adaptation.quantise_write import Range, write
-from hedgerow.adaptation.sources import enough, of_parts
+from hedgerow.adaptation.sources import check_readable, enough, of_parts
 from hedgerow.errors import UsageError
 from hedgerow.models.chain import Chain
+from hedgerow.models.cuts import choose_cuts
 from hedgerow.models.frames import load_frame
 from hedgerow.models.graph import Graph
 from hedgerow.models.preparation import FRAME
@@ -62,7 +63,10 @@ def quantise(wanted: Wanted, pictures: Sequence[Path], output: Path, *, say: Say
     record = made.record()
     if record is not None:
         return record
-    layout = lay_out(Graph.open(wanted.model.path), wanted.joints)
+    graph = Graph.open(wanted.model.path)
+    choose_cuts(graph, wanted.joints)  # refuses joints that are none, which nothing would ask before the copy is timed
+    layout = lay_out(graph, wanted.joints)
+    check_readable(parts["judge"])  # the others are read at once, these after minutes
     if layout.left_out:
         counted = ", ".join(f"{name} ({count})" for name, count in layout.left_out.items())
         say(f"stays in float32, as no int8 form is known here: {counted}")

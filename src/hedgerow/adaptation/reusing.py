@@ -208,22 +208,32 @@ def _scenes_end(tracks: Sequence[Track]) -> float:
     return end
 
 
-def calibrate(
-    tracks: Sequence[Track], *, at_most: float = AT_MOST, level: float = 0.95, age_max_ms: float = AGE_MAX_MS
-) -> Reusable:
-    """The laxest threshold of PATH that keeps the promise and tells scenes apart; UsageError when there are too few units, or when
-    none does."""
+def check_asked(at_most: float, level: float, age_max_ms: float) -> None:
+    """UsageError for a promise that nobody can make."""
     if not 0 < at_most < 1 or not 0 < level < 1 or not age_max_ms > 0:
         raise UsageError(
             f"asked for {at_most:g} at level {level:g}: both lie between 0 and 1, and the age is above 0 ms"
         )
-    units = sum(len(track.units) for track in tracks)
+
+
+def check_units(units: int, at_most: float, level: float) -> None:
+    """UsageError, with how many would be enough, for a number of units that can show nothing; a made sequence is one."""
     needed = units_needed(at_most, level)
     if units < needed:
         raise UsageError(
             f"{units} sequences and seconds of clips cannot show that at most {at_most:g} differ at {level:g}, even if none does:"
             f" {needed} without a difference would be enough; give more photographs or clips"
         )
+
+
+def calibrate(
+    tracks: Sequence[Track], *, at_most: float = AT_MOST, level: float = 0.95, age_max_ms: float = AGE_MAX_MS
+) -> Reusable:
+    """The laxest threshold of PATH that keeps the promise and tells scenes apart; UsageError when there are too few units, or when
+    none does."""
+    check_asked(at_most, level, age_max_ms)
+    units = sum(len(track.units) for track in tracks)
+    check_units(units, at_most, level)
     passed, loss = 0.0, 0.0
     end = _scenes_end(tracks)
     for below in (each for each in PATH if each <= end):

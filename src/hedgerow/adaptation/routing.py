@@ -81,16 +81,24 @@ def fit(task: Task, model: str, train: Seen, calibrate: Seen, *, seed: int = 0) 
     return Scorer(model, chosen.model_id, task.task_id, mean, axes, scorer.reservoir, distances, doubts)
 
 
+def check_enough(paths: Sequence[Path], false_alarm: float) -> None:
+    """UsageError when there are too few pictures for the share asked for; before anything is computed."""
+    if not 0 < false_alarm < 1:
+        raise UsageError(f"the share of false alarms lies between 0 and 1; {false_alarm:g} does not")
+    enough(len(of_parts(paths, "train")), TRAIN_MIN, "pictures to learn from (4 of 10 are)")
+    needed, what = (
+        calibrating_needed(false_alarm),
+        f"pictures to calibrate {false_alarm:g} false alarms with (3 of 10 do)",
+    )
+    enough(len(of_parts(paths, "calibrate")), needed, what)
+
+
 def make_scorer(
     task: Task, model: str, paths: Sequence[Path], *, false_alarm: float = FALSE_ALARM, seed: int = 0, say: Say
 ) -> Scorer:
     """Fit on pictures by their parts; UsageError when there are too few for the share asked for."""
-    if not 0 < false_alarm < 1:
-        raise UsageError(f"the share of false alarms lies between 0 and 1; {false_alarm:g} does not")
+    check_enough(paths, false_alarm)
     train, calibrate = of_parts(paths, "train"), of_parts(paths, "calibrate")
-    enough(len(train), TRAIN_MIN, "pictures to learn from (4 of 10 are)")
-    needed = calibrating_needed(false_alarm)
-    enough(len(calibrate), needed, f"pictures to calibrate {false_alarm:g} false alarms with (3 of 10 do)")
     return fit(task, model, see(task, model, train, say=say), see(task, model, calibrate, say=say), seed=seed)
 
 

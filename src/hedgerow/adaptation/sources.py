@@ -7,6 +7,7 @@ skipped; too few is refused with how many would be enough; a sample is called by
 import csv
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -19,6 +20,7 @@ from hedgerow.errors import UsageError
 from hedgerow.models.fetch import fetch
 from hedgerow.models.frames import decode_frame, load_frame
 from hedgerow.models.home import home, write_whole
+from hedgerow.profiling.host import usable_cores
 from hedgerow.profiling.samples import pictures_in
 
 Frame = NDArray[np.uint8]
@@ -70,6 +72,17 @@ def enough(count: int, needed: int, what: str) -> None:
 def frames(paths: Iterable[Path]) -> dict[str, Frame]:
     """The pictures by their stems; UsageError names one that cannot be read."""
     return {path.stem: load_frame(path) for path in paths}
+
+
+def check_readable(paths: Iterable[Path]) -> None:
+    """UsageError names the first picture that cannot be read: looked at before work that reads some of them late."""
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for _ in pool.map(_seen, paths):
+            pass
+
+
+def _seen(path: Path) -> None:
+    load_frame(path)
 
 
 def photographs(data: Path | None, say: Callable[[str], None]) -> list[Path]:

@@ -83,7 +83,8 @@ def _changed_value(message: Message, field: Any, chance: random.Random) -> Any:
 def _change_a_field(message: Message, chance: random.Random) -> None:
     field: Any = chance.choice(list(message.DESCRIPTOR.fields))
     if field.is_repeated:
-        getattr(message, field.name).append(chance.randint(0, 9))
+        is_bytes = field.type == FieldDescriptor.TYPE_BYTES
+        getattr(message, field.name).append(chance.randbytes(16) if is_bytes else chance.randint(0, 9))
     else:
         setattr(message, field.name, _changed_value(message, field, chance))
 
@@ -278,6 +279,38 @@ def question_swapped(traffic: Traffic, chance: random.Random) -> Trial:
     return Trial(exchange, [up.SerializeToString()], upward=True)
 
 
+def part_renamed(traffic: Traffic, chance: random.Random) -> Trial:
+    """An answer to one part of a payload as one to another part, or to all of it; or the whole's as a part's."""
+    exchange = _cut(traffic)
+    forged = _copy(exchange.answer)
+    others = {0, *exchange.opening.prefix_ends, chance.randint(1, 1500)} - {forged.prefix_bytes}
+    forged.prefix_bytes = chance.choice(sorted(others))
+    return _down(exchange, *exchange.acks, forged)
+
+
+def parts_swapped(traffic: Traffic, chance: random.Random) -> Trial:
+    """The places to cut at, or the digests up to them, of another request."""
+    exchange, other, opening = _cut(traffic), traffic.any(), pb.Open()
+    opening.CopyFrom(exchange.opening)
+    if chance.random() < 0.5:
+        opening.prefix_ends[:] = other.opening.prefix_ends
+    opening.prefix_contents[:] = other.opening.prefix_contents
+    return _with_opening(exchange, opening)
+
+
+def part_of_another(traffic: Traffic, chance: random.Random) -> Trial:
+    """Of a payload that may be cut, the first part is another frame's."""
+    exchange, other = _cut(traffic), traffic.any()
+    data = (other.payload * len(exchange.crossed))[: len(exchange.crossed)]
+    up = pb.Up(open=exchange.opening, chunk=pb.Chunk(data=data))
+    return Trial(exchange, [up.SerializeToString()], upward=True)
+
+
+def _cut(traffic: Traffic) -> Exchange:
+    """An exchange whose payload may be cut; any, where none may."""
+    return next((each for each in (traffic.any() for _ in range(20)) if each.opening.prefix_ends), traffic.any())
+
+
 def unsealed(traffic: Traffic, chance: random.Random) -> Trial:
     """As a version before the seals would have said it."""
     exchange = traffic.any()
@@ -318,7 +351,10 @@ ERRORS: dict[str, tuple[Attack, ...]] = {
     "loss": (message_lost, rest_lost),
     "delay": (too_late, older_answer_late),
     "insertion": (answer_nobody_asked_for, foreign_message_inserted, nonsense_inserted),
-    "masquerade": (mended_names, mended_numbers, payload_swapped, question_swapped, unsealed),
+    "masquerade": (
+        *(mended_names, mended_numbers, payload_swapped, question_swapped, unsealed),
+        *(part_renamed, parts_swapped, part_of_another),
+    ),
     "wrong_address": (answer_to_a_neighbour, answer_readdressed, request_readdressed),
 }
 

@@ -4,7 +4,8 @@ import random
 from dataclasses import dataclass
 
 from hedgerow.wire.generated import crossing_pb2 as pb
-from hedgerow.wire.messages import PROTOCOL_VERSION
+from hedgerow.wire.limits import PREFIX_ENDS_MAX
+from hedgerow.wire.messages import PREFIX_VERSION, PROTOCOL_VERSION
 from hedgerow.wire.seal import sealed_ack, sealed_answer, sealed_opening
 
 DUE_NS = 10**9
@@ -16,7 +17,8 @@ _MODELS = (("big", "chain-big"), ("small", "chain-small"))
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request as sent and what a right server says to it, both also as the bytes of their streams."""
+    """One request as sent and what a right server says to it, both also as the bytes of their streams. `part_bytes`: how much of the
+    payload crosses and is computed from, where the sender allows that; 0: all of it."""
 
     opening: pb.Open
     payload: bytes
@@ -24,6 +26,12 @@ class Exchange:
     acks: tuple[pb.Ack, ...]
     answer: pb.Answer
     downs: tuple[bytes, ...]
+    part_bytes: int = 0
+
+    @property
+    def crossed(self) -> bytes:
+        """What is computed from."""
+        return self.payload[: self.part_bytes] if self.part_bytes else self.payload
 
 
 class Traffic:
@@ -59,6 +67,12 @@ class Traffic:
                 opening.CopyFrom(before.opening)
                 opening.attempt += 1
         opening.session, opening.sequence, opening.payload_bytes = session, sequence, len(payload)
+        ends = sorted(
+            {chance.randint(1, len(payload)) for _ in range(chance.randint(0, PREFIX_ENDS_MAX))} - {len(payload)}
+        )
+        opening.prefix_ends[:] = ends if chance.random() < 0.4 else []
+        opening.version = PREFIX_VERSION if opening.prefix_ends else PROTOCOL_VERSION
+        opening.prefix_after_ns = chance.randint(0, DUE_NS) if opening.prefix_ends else 0
         return exchange_of(sealed_opening(opening, payload), payload, chance)
 
     def _opening(self) -> pb.Open:
@@ -83,7 +97,10 @@ class Traffic:
 
 def exchange_of(opening: pb.Open, payload: bytes, chance: random.Random) -> Exchange:
     """The whole exchange of a sealed opening: its payload in chunks, acknowledgements, and one answer."""
-    ends = sorted({*(chance.randint(1, len(payload)) for _ in range(chance.randint(0, 3))), len(payload)})
+    part = chance.choice(opening.prefix_ends) if opening.prefix_ends and chance.random() < 0.7 else 0
+    crossing = part or len(payload)
+    cuts = {*(chance.randint(1, crossing) for _ in range(chance.randint(0, 3))), *opening.prefix_ends, crossing}
+    ends = sorted(end for end in cuts if end <= crossing)
     ups, begin = [], 0
     for end in ends:
         chunk = pb.Chunk(offset=begin, data=payload[begin:end])
@@ -99,7 +116,9 @@ def exchange_of(opening: pb.Open, payload: bytes, chance: random.Random) -> Exch
         compute_ns=sum(times),
         segment_ns=times,
         batch=1,
+        prefix_bytes=part,
     )
     answer = sealed_answer(opening, unsealed)
     downs = (*(pb.Down(ack=ack) for ack in acks), pb.Down(answer=answer))
-    return Exchange(opening, payload, tuple(ups), acks, answer, tuple(down.SerializeToString() for down in downs))
+    said = tuple(down.SerializeToString() for down in downs)
+    return Exchange(opening, payload, tuple(ups), acks, answer, said, part)

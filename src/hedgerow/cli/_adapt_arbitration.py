@@ -35,18 +35,17 @@ def temperature(
 ) -> None:
     """Calibrate each model's probabilities by one temperature, and weigh the models for arbitration."""
     from hedgerow.adaptation.making.arbitration import figures_of
-    from hedgerow.adaptation.sources import of_parts, picture_paths
+    from hedgerow.adaptation.sources import check_readable, of_parts, picture_paths
     from hedgerow.adaptation.temperature import WEIGHING_MIN
     from hedgerow.adaptation.weighing import fit, rules_text, summary, write_temperatures
     from hedgerow.adaptation.witnesses import classifiers, labels_of, scores
     from hedgerow.cli._adapt_all import progress
+    from hedgerow.cli._outputs import check_new
     from hedgerow.models.home import write_whole
     from hedgerow.models.task import Task
 
+    check_new(out, rules)
     opened, paths = Task.load(task), picture_paths(images)
-    for path in (out, rules):
-        if path is not None and path.exists():
-            raise UsageError(f"{path} is there already; it is not overwritten: name another")
     paths = paths if every else of_parts(paths, "calibrate")
     labels = labels_of(paths, opened)
     if labels is None:
@@ -58,6 +57,7 @@ def temperature(
             f"{len(paths)} pictures are too few to weigh models by (of those given, 3 of 10 calibrate unless --all is given);"
             f" {WEIGHING_MIN} are enough, 300 good"
         )
+    check_readable(paths)
     scored = {name: scores(opened, name, paths, say=progress()) for name in classifiers(opened)}
     fitted, weights = fit(scored, labels, opened.reference)
     if out is not None:
@@ -81,22 +81,26 @@ def disagreements(
 ) -> None:
     """Show which labels two models confuse most, who was right where that is known, and what it costs."""
     from hedgerow.adaptation import disagreements as report
-    from hedgerow.adaptation.sources import picture_paths
+    from hedgerow.adaptation.sources import check_readable, picture_paths
     from hedgerow.adaptation.witnesses import calibrated, labels_of, scores, seen
     from hedgerow.cli._adapt_all import progress
+    from hedgerow.cli._outputs import check_writable
     from hedgerow.core.arbitration import Arbiter
     from hedgerow.models.home import write_whole
     from hedgerow.models.task import Task
     from hedgerow.planning.arbitrating import plain_arbitration, read_arbitration
 
+    check_writable(csv)
     opened, paths = Task.load(task), picture_paths(images)
     one, other = _two(opened, first, second)
     rules = plain_arbitration(opened) if arbitration is None else read_arbitration(arbitration, opened)
+    labels = labels_of(paths, opened)
+    check_readable(paths)
     temperatures = {model.name: model.temperature or 1.0 for model in opened.models}
     scored = {name: scores(opened, name, paths, say=progress()) for name in (one, other)}
     shares = calibrated(scored, temperatures)
     views = (seen(opened, one, "device", shares[one]), seen(opened, other, "cloud", shares[other]))
-    found = report.disagreements(Arbiter(rules), *views, labels_of(paths, opened))
+    found = report.disagreements(Arbiter(rules), *views, labels)
     text = report.as_csv(found, opened.labels, one, other)
     if csv is not None:
         write_whole(csv, text.encode())

@@ -1,12 +1,16 @@
 """`hedgerow adapt bottleneck`: a small encoder and decoder around a cut, so that far fewer bytes cross."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hedgerow.errors import UsageError
+
+if TYPE_CHECKING:
+    from hedgerow.models.task import TaskModel
 
 
 def register(group: typer.Typer) -> None:
@@ -60,10 +64,12 @@ def bottleneck(
         raise UsageError(f"{path} must end in .onnx")
     if taught > steps:
         raise UsageError(f"{taught} steps cannot be taught of {steps}")
+    paths = picture_paths(images)
+    _check(chosen, path, (cut, target or cut), paths)
     wanted = Wanted(
         path.stem, cut, target or cut, bytes_wanted, budget, steps=steps, taught=taught, versions=8, seed=seed
     )
-    entry = make(wanted, chosen, picture_paths(images), path.parent, progress())
+    entry = make(wanted, chosen, paths, path.parent, progress())
     figures = read_record(Made(path, {}).record_path)["figures"]
     if as_json:
         print(json.dumps(figures | {"file": str(path)}))
@@ -72,6 +78,20 @@ def bottleneck(
         print(line)
     print(f"wrote {path}; to use it, add to the task file:\n")
     print(model_text(entry))
+
+
+def _check(model: "TaskModel", output: Path, cuts: Sequence[str], pictures: Sequence[Path]) -> None:
+    """UsageError or HostError for what would else be found out after the training."""
+    from hedgerow.adaptation.sources import check_readable
+    from hedgerow.cli._outputs import check_writable
+    from hedgerow.models.cuts import choose_cuts
+    from hedgerow.models.graph import Graph
+
+    check_writable(output)
+    if model.preparation is None:
+        raise UsageError(f"model '{model.name}' has no preparation; a bottleneck is trained on photographs")
+    choose_cuts(Graph.open(model.path), list(dict.fromkeys(cuts)))
+    check_readable(pictures)
 
 
 def _said(figures: dict[str, Any]) -> list[str]:

@@ -11,6 +11,8 @@ from hedgerow.errors import UsageError
 if TYPE_CHECKING:
     from hedgerow.adaptation.exits.subject import Subject
 
+_OTHER = "{} is there and is another one; it is not overwritten: name another folder with -o"
+
 
 def register(group: typer.Typer) -> None:
     """Add the verb."""
@@ -51,6 +53,8 @@ def exits(
     pictures = pictures_of(data, subject, classes_of(subject), say)
     named = () if joints == "auto" else tuple(each.strip() for each in joints.split(",") if each.strip())
     folder = make_directory(output or adapted(f"{subject.name}-with-exits"))
+    if (folder / "task.toml").exists() and not (folder / f"{subject.name}-exits.adapt.json").exists():
+        raise UsageError(_OTHER.format(folder / "task.toml"))
     wish = Wish(Promise(at_most, level, unseen), named, exits_max, seed)
     record = make_exits(folder, subject, pictures, wish, say)
     path = _task(folder, subject, record["figures"]["entries"], record["origin"]["joints"])
@@ -76,7 +80,7 @@ def _task(folder: Path, subject: "Subject", entries: list[dict[str, Any]], joint
     text = task_text(head, merged(models, entries)).encode()
     path = folder / "task.toml"
     if path.exists() and path.read_bytes() != text:
-        raise UsageError(f"{path} is there and is another one; it is not overwritten: name another folder with -o")
+        raise UsageError(_OTHER.format(path))
     write_whole(path, text)
     return path
 

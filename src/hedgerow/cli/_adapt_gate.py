@@ -26,18 +26,19 @@ def gate(
 ) -> None:
     """Calibrate a cascade's gate, choose the codec for what is sent, and judge both on pictures that had no part in it."""
     from hedgerow.adaptation import gating
-    from hedgerow.adaptation.sources import of_parts, picture_paths
+    from hedgerow.adaptation.sources import check_readable, of_parts, picture_paths
     from hedgerow.cli._adapt_all import progress
+    from hedgerow.cli._outputs import check_new
     from hedgerow.models.task import Task
 
-    if out is not None and out.exists():
-        raise UsageError(f"{out} is there and is not overwritten; name another")
+    check_new(out)
     opened, paths, say = Task.load(task), picture_paths(images), progress()
     opened.model(model)
     if model == opened.reference:
         raise UsageError(f"'{model}' is the reference, which nobody is asked about; name a smaller model")
     fit, judge = of_parts(paths, "train", "calibrate"), of_parts(paths, "judge")
     gating.check_enough(len(fit), at_most, level)
+    check_readable(paths)
     small, reference = (gating.answers(opened, name, fit, say=say) for name in (model, opened.reference))
     found = gating.gate_for(small, reference, at_most=at_most, level=level)
     codec, tried = gating.smallest_codec(opened, fit, reference, say=say)

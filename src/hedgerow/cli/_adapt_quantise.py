@@ -39,11 +39,13 @@ def quantise(
     from hedgerow.adaptation.quantise import quantise as make
     from hedgerow.adaptation.sources import picture_paths
     from hedgerow.cli._adapt_all import progress
+    from hedgerow.cli._outputs import check_writable
 
     task, chosen = find(model)
     path = output or Path(f"{chosen.name}-int8.onnx")
     if path.suffix != ".onnx":
         raise UsageError(f"{path} must end in .onnx")
+    check_writable(path)
     kept = chosen.joints if joints is None else tuple(name.strip() for name in joints.split(",") if name.strip())
     wanted = Wanted(task, chosen, kept, agreement, seed)
     record = make(wanted, picture_paths(images), path, say=progress())

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from hedgerow.errors import UsageError
-
 
 def register(group: typer.Typer) -> None:
     """Add the verb."""
@@ -32,23 +30,26 @@ def reuse(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Calibrate `reuse_below` on sequences made from pictures and on clips, and judge it on others."""
-    from hedgerow.adaptation.reusing import ALIKE, Watcher, apart, calibrate, judge
-    from hedgerow.adaptation.sources import of_parts, picture_paths
+    from hedgerow.adaptation.reusing import ALIKE, Watcher, apart, calibrate, check_asked, check_units, judge
+    from hedgerow.adaptation.sources import check_readable, of_parts, picture_paths
     from hedgerow.cli._adapt_all import progress
+    from hedgerow.cli._outputs import check_new
     from hedgerow.codecs.video import read_clip
     from hedgerow.models.home import write_whole
     from hedgerow.models.task import Task
 
-    if out is not None and out.exists():
-        raise UsageError(f"{out} is there and is not overwritten; name another")
+    check_new(out)
     opened, say = Task.load(task), progress()
     models = tuple(model or [each.name for each in opened.models])
     for each in models:
         opened.model(each)
     paths = picture_paths(images)
     calibrating, judging = of_parts(paths, "train", "calibrate"), of_parts(paths, "judge")
+    check_asked(at_most, level, age_max_ms)
+    check_readable(paths)
     with Watcher(opened, models) as watcher:
         filmed = [watcher.track(each.name, read_clip(each), made=False) for each in clip or ()]
+        check_units(len(calibrating) + sum(len(each.units) for each in filmed), at_most, level)
         tracks = [*watcher.made(calibrating, seed=seed, say=say), *filmed]
         found = calibrate(tracks, at_most=at_most, level=level, age_max_ms=age_max_ms)
         others = watcher.made(judging, seed=seed, say=say)
@@ -70,8 +71,12 @@ def reuse(
         print(
             f"of pairs of different photographs {alike:.2%} would pass as the same scene; {ALIKE:.0%} is the most taken"
         )
+    _show(judged, len(others))
+
+
+def _show(judged: dict[str, dict[str, float]], count: int) -> None:
     for each, figures in judged.items():
         print(
-            f"judged on {len(others)} made sequences, {each}: {figures['reused']:.1%} reused, {figures['agreement']:.1%} of all"
+            f"judged on {count} made sequences, {each}: {figures['reused']:.1%} reused, {figures['agreement']:.1%} of all"
             f" answers as without ({figures['agreement_of_reused']:.1%} of those reused)"
         )

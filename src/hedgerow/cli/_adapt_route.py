@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from hedgerow.errors import UsageError
-
 
 def register(group: typer.Typer) -> None:
     """Add the verb."""
@@ -33,17 +31,19 @@ def route(
 ) -> None:
     """Fit and calibrate a router, and judge its false alarms on pictures that had no part in it. Never overwrites."""
     from hedgerow.adaptation import routing
-    from hedgerow.adaptation.sources import of_parts, picture_paths
+    from hedgerow.adaptation.sources import check_readable, of_parts, picture_paths
     from hedgerow.cli._adapt_all import progress
+    from hedgerow.cli._outputs import check_new
     from hedgerow.models.task import Task
 
-    if out.exists():
-        raise UsageError(f"{out} is there and is not overwritten; name another")
+    check_new(out)
     opened, say = Task.load(task), progress()
     name = model or next((each.name for each in opened.models if each.name != opened.reference), opened.reference)
     opened.model(name)
     paths = picture_paths(images)
     others = {folder.name: picture_paths(folder) for folder in unusual or ()}
+    routing.check_enough(paths, false_alarm)
+    check_readable(path for each in (paths, *others.values()) for path in each)
     scorer = routing.make_scorer(opened, name, paths, false_alarm=false_alarm, seed=seed, say=say)
     scorer.save(out)
     judge = of_parts(paths, "judge")

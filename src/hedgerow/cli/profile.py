@@ -1,6 +1,5 @@
 """`hedgerow profile`: measure a task on this machine (and, if one is reachable, its server) and write the profile file."""
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hedgerow.errors import HostError, LinkError, UsageError
+from hedgerow.errors import LinkError, UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,6 +41,7 @@ def profile(
     threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of each segment.")] = 1,
 ) -> None:
     """Measure segments (idle and loaded), codecs, agreement, cancellation, timers, start-up and the server's times."""
+    from hedgerow.cli._outputs import check_writable
     from hedgerow.cli.run import read_samples
     from hedgerow.models.task import Task
     from hedgerow.profiling import make_profile
@@ -61,17 +61,6 @@ def profile(
     made.save(output)
     show(made)
     print(f"wrote {output}")
-
-
-def check_writable(path: Path) -> None:
-    """Find out before measuring whether the file can be written: UsageError or HostError."""
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder; give the profile a file name")
-    folder = path.parent
-    if not folder.is_dir():
-        raise UsageError(f"there is no folder {folder}; create it first")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise HostError(f"no permission to write in {folder}; choose another place for the profile")
 
 
 def _progress() -> Callable[[str], None]:

@@ -357,6 +357,7 @@ def _answer_line(answer: "Answer") -> None:
         "agreement": answer.agreement,
         "energy_mj": answer.energy_mj,
         "uplink_bytes": answer.uplink_bytes,
+        "prefix_share": answer.prefix_share,
     }
     try:
         print(json.dumps(told), flush=True)

@@ -42,6 +42,7 @@ class ControlService:
             queue_length_max=self._limits.queue_length_max,
             lanes=self._lanes,
             calibration_ids=self._calibrations.ids,
+            prefixes=True,
         )
         return describe_message(description).SerializeToString()
 

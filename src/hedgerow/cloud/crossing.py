@@ -2,7 +2,8 @@
 
 The stream is read and written as bytes and decoded here, so that a message that is none is answered with a typed fault
 and does not end in gRPC's own words. Its opening is checked before it is admitted, its content on the lane before it is
-computed, and the answer is sealed to both (hedgerow.wire.seal). When the client cancels, gRPC cancels the coroutine, and with it the job.
+computed, and the answer is sealed to both (hedgerow.wire.seal). Of a payload that its sender allows to be cut, what is here when
+its time to wait is over is computed from. When the client cancels, gRPC cancels the coroutine, and with it the job.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from hedgerow.cloud.admission import Admission, Admitted
 from hedgerow.cloud.computing import Outcome, job_for
 from hedgerow.cloud.lanes import Lanes
 from hedgerow.cloud.limits import ServerLimits
+from hedgerow.codecs import Progressive
 from hedgerow.errors import EngineError, HedgerowError, UsageError
 from hedgerow.models.tensors import Tensors
 from hedgerow.wire.channels import CROSSING_SERVICE, Handlers
@@ -92,11 +94,13 @@ class CrossingService:
                 await self._receive(stream, reader, time.monotonic_ns() + self._limits.remaining_max_ns)
                 return None
             admitted = self._admission.admit(reader.opening)
-            await self._receive(stream, reader, admitted.deadline_ns)
-            return await self._compute(reader, admitted)
+            part_bytes = await self._receive(stream, reader, admitted.deadline_ns)
+            return await self._compute(reader, admitted, part_bytes)
 
-    async def _receive(self, stream: Stream, reader: RequestReader, deadline_ns: int) -> None:
-        """Take the chunks, acknowledging each. FaultError(TOO_LATE) when the last one has not come by the deadline."""
+    async def _receive(self, stream: Stream, reader: RequestReader, deadline_ns: int) -> int:
+        """Take the chunks, acknowledging each, until the last (returns 0), or until the time to wait is over and enough of them have
+        come to compute from (returns how many bytes those are). FaultError(TOO_LATE) when neither is so by the deadline."""
+        opened_ns, may_cut = time.monotonic_ns(), bool(reader.opening.prefix_ends)
         try:
             async with asyncio.timeout((deadline_ns - time.monotonic_ns()) / SECOND_NS):
                 ack = reader.first_chunk()
@@ -104,14 +108,20 @@ class CrossingService:
                     if ack is not None:
                         await stream.write(pb.Down(ack=ack).SerializeToString())
                     if reader.complete:
-                        return
-                    ack = reader.take(await _read(stream))
+                        return 0
+                    part_bytes = reader.part_bytes if may_cut else 0
+                    cut_ns = opened_ns + reader.wait_ns if part_bytes else None
+                    message = await (_read(stream) if cut_ns is None else _read_until(stream, cut_ns))
+                    if message is None:
+                        return part_bytes
+                    ack = reader.take(message)
         except TimeoutError:
             came = reader.assembly
             text = f"its time is up with {came.bytes_received} of {came.declared_bytes} bytes here"
             raise refuse(FaultKind.TOO_LATE, text, Measure.TIME_OF_LIFE) from None
 
-    async def _compute(self, reader: RequestReader, admitted: Admitted) -> pb.Down:
+    async def _compute(self, reader: RequestReader, admitted: Admitted, part_bytes: int) -> pb.Down:
+        """From the whole payload, or from the first part of it that has come."""
         now_ns = time.monotonic_ns()
         self._admission.check_open()
         self._admission.check_time(
@@ -119,8 +129,11 @@ class CrossingService:
         )
 
         def decode() -> Tensors:
+            if part_bytes:
+                return self._decode(admitted, reader.checked_part(part_bytes), is_part=True)
             reader.check_content()
-            return self._decode(admitted, reader)
+            with reader.assembly.view() as payload:
+                return self._decode(admitted, payload)
 
         job = job_for(
             admitted.served,
@@ -131,15 +144,23 @@ class CrossingService:
             expected_ns=admitted.expected_ns,
         )
         outcome = await self._lanes.run(job)
-        return pb.Down(answer=self._answer(reader.opening, outcome, job.queue_ns))
+        return pb.Down(answer=self._answer(reader.opening, outcome, job.queue_ns, part_bytes))
 
-    def _decode(self, admitted: Admitted, reader: RequestReader) -> Tensors:
+    def _decode(self, admitted: Admitted, payload: bytes | memoryview, *, is_part: bool = False) -> Tensors:
         """On the lane: the tensors that the first segment starts from. FaultError(BAD_PAYLOAD)."""
-        joint = admitted.first - 1
-        with reader.assembly.view() as payload:
-            tensors = admitted.codec.decode(
-                payload, limits=self._codec_limits, expected=admitted.served.specs_after(joint)
+        joint, codec = admitted.first - 1, admitted.codec
+        limits, expected = self._codec_limits, admitted.served.specs_after(joint)
+        if is_part:
+            found = (
+                codec.decode_prefix(payload, limits=limits, expected=expected)
+                if isinstance(codec, Progressive)
+                else None
             )
+            if found is None:
+                raise refuse(FaultKind.BAD_PAYLOAD, f"{len(payload)} bytes of this payload tell nothing by themselves")
+            tensors = found.tensors
+        else:
+            tensors = codec.decode(payload, limits=limits, expected=expected)
         if joint != RAW_SAMPLE:
             return tensors
         try:
@@ -147,7 +168,7 @@ class CrossingService:
         except UsageError as error:
             raise refuse(FaultKind.BAD_PAYLOAD, str(error)) from None
 
-    def _answer(self, opening: pb.Open, outcome: Outcome, queue_ns: int) -> pb.Answer:
+    def _answer(self, opening: pb.Open, outcome: Outcome, queue_ns: int, part_bytes: int) -> pb.Answer:
         answer = pb.Answer(
             last=opening.last,
             payload=self._raw.encode(outcome.tensors),
@@ -156,6 +177,7 @@ class CrossingService:
             compute_ns=outcome.compute_ns,
             segment_ns=outcome.segment_ns,
             batch=1,
+            prefix_bytes=part_bytes,
         )
         return sealed_answer(opening, answer)
 
@@ -170,6 +192,19 @@ async def _read(stream: Stream) -> bytes:
     if not isinstance(data, bytes):
         raise stream_ended("in the middle of a payload")
     return data
+
+
+async def _read_until(stream: Stream, cut_ns: int) -> bytes | None:
+    """The next message; None where it is not here at `cut_ns`."""
+    left_ns = cut_ns - time.monotonic_ns()
+    if left_ns <= 0:
+        return None
+    reading = asyncio.ensure_future(_read(stream))
+    try:
+        await asyncio.wait({reading}, timeout=left_ns / SECOND_NS)
+        return await reading if reading.done() else None
+    finally:
+        reading.cancel()  # nothing more is read of a payload that is cut
 
 
 async def _let_it_be_read(stream: Stream) -> None:

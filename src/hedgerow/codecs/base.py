@@ -6,7 +6,7 @@ else. Codecs hold no state that changes: one codec may be used by many threads a
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from hedgerow.errors import UsageError
 from hedgerow.models.tensors import Tensors, TensorSpec
@@ -66,3 +66,36 @@ class Codec(Protocol):
     ) -> Tensors:
         """The tensors of `payload`, owned and writable; PeerError unless whole, within `limits` and as `expected`."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What a prefix gave: the tensors, and how many of the layers were there."""
+
+    tensors: Tensors
+    layers: int
+    layers_all: int
+
+
+@runtime_checkable
+class Progressive(Protocol):
+    """What a codec offers besides if its payloads may be read from their first part."""
+
+    @property
+    def name(self) -> str: ...
+
+    def prefix_ends(self, payload: bytes | memoryview) -> tuple[int, ...]:
+        """Where a payload of its own may be cut: after each layer but the last, rising; none where it is all or nothing."""
+        ...
+
+    def decode_prefix(
+        self, payload: bytes | memoryview, *, limits: CodecLimits, expected: tuple[TensorSpec, ...]
+    ) -> Partial | None:
+        """The tensors as far as the first bytes of a payload tell them, None where they tell nothing yet; PeerError for what
+        cannot be a prefix."""
+        ...
+
+
+def prefix_ends(codec: Codec, payload: bytes | memoryview) -> tuple[int, ...]:
+    """Where this codec's payload may be cut; none for a codec that needs all of it."""
+    return codec.prefix_ends(payload) if isinstance(codec, Progressive) else ()

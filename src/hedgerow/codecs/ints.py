@@ -19,7 +19,7 @@ from hedgerow.codecs._counts import SYMBOLS_MAX, WHOLE, Counts, Ints, Unit, firs
 from hedgerow.codecs._entropy import compress, decompress
 from hedgerow.codecs._rans import Decoder, encode
 from hedgerow.codecs._stages import read, read_plain, rest, told, told_plain
-from hedgerow.codecs.base import CodecLimits, Kind
+from hedgerow.codecs.base import CodecLimits, Kind, Partial
 from hedgerow.codecs.calibration import Calibration
 from hedgerow.codecs.envelope import Item, check_maker, dtype_name, item_of, seal, unseal, unseal_prefix
 from hedgerow.codecs.raw import from_plain, plain_bytes
@@ -32,15 +32,6 @@ ELEMENTS_MAX = 2**18  # of a coded tensor: it is coded one element at a time; la
 _SMALL = ("uint8", "int8")
 _TABLE_HEAD = struct.Struct("<hB")
 _LAYER_HEAD = struct.Struct("<HI")
-
-
-@dataclass(frozen=True, slots=True)
-class Partial:
-    """What a prefix gave: the tensors, and how many of the layers were there."""
-
-    tensors: Tensors
-    layers: int
-    layers_all: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +105,20 @@ class IntsCodec:
             return None
         array, layers = self._tensor(item, whole=False)
         return Partial({item.name: array}, layers, len(self._counts(item).ends)) if layers else None
+
+    def prefix_ends(self, payload: bytes | memoryview) -> tuple[int, ...]:
+        """The ends of all layers but the last of a payload of this codec's own; none where it is not told in layers."""
+        if self.variant != "progressive":
+            return ()
+        contents = unseal(payload, limits=CodecLimits(payload_bytes_max=max(1, len(payload))))
+        body = contents.items[0].body if len(contents.items) == 1 else b""
+        if not len(body) or body[0] != LAYERS:
+            return ()
+        ends, at, begun = [], 1, len(payload) - len(body)
+        while at < len(body):
+            at += _LAYER_HEAD.size + _LAYER_HEAD.unpack_from(body, at)[0]
+            ends.append(begun + at)
+        return tuple(ends[:-1])
 
     def _counts(self, item: Item) -> Counts:
         counts = self.calibration.tables.get(item.name) if self.calibration else None

@@ -12,6 +12,7 @@ Compilation turns an arm into amounts of named resources ("lane:cpu" ns, "bytes:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,10 @@ class RunStep:
 
 @dataclass(frozen=True, slots=True)
 class CrossStep:
-    """Encode on `lane`, send `up_bytes` (median) over `link`; `decode_ns` is spent on the other side."""
+    """Encode on `lane`, send `up_bytes` (median) over `link`; `decode_ns` is spent on the other side.
+
+    `prefixes`: for rising shares of the payload, how often an answer from that first part agrees; none: it is all or nothing.
+    """
 
     link: str
     codec: str
@@ -47,6 +51,15 @@ class CrossStep:
     decode_ns: int = 0
     down_bytes: int = 0
     lane: str = "cpu"
+    prefixes: tuple[tuple[float, float], ...] = ()
+
+    def least_bytes(self, size: int, quality: float) -> int:
+        """The least part of a payload of `size` bytes whose answer agrees more often than `quality`; 0: none of it does."""
+        return next((ceil(share * size) for share, agrees in self.prefixes if agrees > quality), 0)
+
+    def quality_of(self, share: float) -> float:
+        """How often an answer from this share of a payload agrees: as from the largest that was measured within it."""
+        return max((agrees for measured, agrees in self.prefixes if measured <= share), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +200,8 @@ class ArmTable:
     """Arms, the local models behind the reserves, and the matrix made of them (float64; a column is an arm).
 
     `amounts[name]` (arms,): what each arm takes of a resource when all its steps run. `spent[name]` (arms,): the same with
-    the steps behind a gate weighted by the share that passes it.
+    the steps behind a gate weighted by the share that passes it. `prefixes` (2, most, arms): shares of each arm's payload and how
+    often an answer from such a first part agrees (1 and 0 where fewer were measured).
     """
 
     arms: tuple[Arm, ...]
@@ -218,6 +232,7 @@ class ArmTable:
         self.crosses: Floats = np.array(
             [_crossing_share(arm) for arm in self.arms]
         )  # (arms,): of what share of requests
+        self.prefixes = _prefixes(self.arms)
         self._left = {model.name: _left_by(model, self.locals) for model in self.locals}
 
     def _all(self, kind: str) -> Floats:
@@ -265,6 +280,16 @@ def _left_by(model: LocalModel, every: Sequence[LocalModel]) -> tuple[tuple[tupl
     others = [model, *(each for each in every if each.name != model.name)]
     found = [[(each.name, each.kept_by(model, last)) for each in others] for last in range(model.last + 1)]
     return tuple(tuple((name, joint) for name, joint in row if joint >= 0) for row in found)
+
+
+def _prefixes(arms: Sequence[Arm]) -> Floats:
+    each = [() if arm.crossing is None else arm.crossing.prefixes for arm in arms]
+    found = np.zeros((2, max(map(len, each), default=0), len(arms)))
+    found[0] = 1.0
+    for column, prefixes in enumerate(each):
+        for place, pair in enumerate(prefixes):
+            found[:, place, column] = pair
+    return found
 
 
 def _crossing_share(arm: Arm) -> float:

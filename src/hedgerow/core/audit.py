@@ -5,8 +5,8 @@ A cloud that is compromised or broken may answer punctually, well formed and wro
 1. Where both answers are there anyway (advice, a reserve that was ready) they are compared; of the other remote answers a
    share, drawn by `chance`: the device's model then runs afterwards as optional work, gives way to everything at its next
    joint, and is dropped when no room came within `audit_wait_ns`. No answer waits for an audit.
-2. What is expected: remote and own answer differ with probability at most (1 - quality) of the one + (1 - quality) of the
-   other (union bound) + `audit_allowance`, which stands for what calibration cannot know.
+2. What is expected: remote and own answer differ with probability at most (1 - quality) of the one (from the first part of a
+   payload: that part's) + (1 - quality) of the other (union bound) + `audit_allowance`, which stands for what calibration cannot know.
 3. Disagreement beyond that ends the link's trust by a test that holds however long it runs: if each counted answer, given
    all before it, differs with at most its expected probability p, trust is ever lost with probability at most
    `audit_false_alarm`. Neighbouring samples are alike, so only one answer every `audit_spacing_ns` counts.
@@ -89,7 +89,7 @@ class Audits:
             return
         if alone and draw(limits.seed, "audit", flight.request) >= limits.audit_share * RANGE:
             return
-        expected = max(limits.audit_allowance + (1.0 - arm.quality) + (1.0 - model.quality), _LEAST)
+        expected = max(limits.audit_allowance + (1.0 - flight.remote_quality) + (1.0 - model.quality), _LEAST)
         if expected < 1.0:  # else no answer could be unexpected
             trust.next_ns = now_ns + limits.audit_spacing_ns
             first = flight.joints.get(model.name, -1) + 1

@@ -24,12 +24,13 @@ from hedgerow.core.certificate import Certificate, Governor
 from hedgerow.core.choosing import Choosing
 from hedgerow.core.desk import Desk
 from hedgerow.core.flight import NEVER_NS, Flight, Job, Primary, Rules
-from hedgerow.core.link import Attempt, Link
+from hedgerow.core.link import Link
 from hedgerow.core.modes import Modes
 from hedgerow.core.policies import Choice, Learns, Policy
 from hedgerow.core.records import Criticality, Reason, Source, Status
 from hedgerow.core.reserves import Reserves
 from hedgerow.core.reuse import Reuse
+from hedgerow.core.sending import Sending
 from hedgerow.core.watching import Watch
 from hedgerow.errors import UsageError
 
@@ -69,6 +70,9 @@ class Core:
         self._choosing = Choosing(table, self.limits, self.prices, self._links, self._desks, self.margins.timer_ns)
         self._modes = Modes(table, self.limits, certificate, self._records)
         self._reserves = Reserves(table, self.prices, self._budgets, self._modes, self._flights, self._desks)
+        self._sending = Sending(
+            table, self.limits, self.margins, self._budgets, self._links, *out, uses_reserve=policy.uses_reserve
+        )
         self._watch = Watch(table, self._desks, self._modes.governor, self._records)
         self._reuse = Reuse(self._links, self._records)
         self._in_force = self._modes.mode
@@ -391,27 +395,10 @@ class Core:
             self._records.append(r.ReserveChosen(flight.request, best.name, Reason.CHEAPER_FROM_JOINT, 0))
 
     def _send(self, flight: Flight, step: CrossStep, size: int) -> None:
-        assert flight.arm is not None
-        now, run, link = self._now_ns, flight.arm.beyond(flight.step), self._link(step.link)
-        flight.attempt += 1
-        flight.primary = Primary.CROSSING
-        flight.uplink_bytes += size
-        radio_mj = self.table.energy.radio_mj(size * link.belief.latest()[1])
-        flight.energy_mj += radio_mj
-        self._budgets.spend(uplink_bytes=size, energy_mj=radio_mj)
-        useful = flight.expires_ns if flight.background else flight.due_ns
-        lost_at = max(useful, now) + self.limits.loss_after_ns
-        if not self.policy.uses_reserve:  # nothing answers in its place, so even a late answer is useful
-            useful = lost_at = max(useful, now) + self.limits.unanswered_wait_ns
-        cloud_ns = float(run.median_ns + step.decode_ns)
-        network_ns = flight.predicted_network_ns
-        moments = (now, size, cloud_ns, network_ns, useful, lost_at, flight.column, flight.decided_ns)
-        given_up = link.sent(Attempt(flight.request, flight.attempt, *moments))
+        given_up = self._sending.send(flight, step, size, self._now_ns)
         waiting = self._crossing(given_up.request, given_up.attempt) if given_up else None
         if waiting is not None:
             self._primary_ended(waiting)
-        across = (step.link, run.model, run.first - 1, run.last, step.codec)
-        self._actions.append(r.Send(flight.request, flight.attempt, *across, useful))
 
     def _from_afar(self, event: r.ChunkAcked | r.AnswerArrived | r.RemoteFailed) -> None:
         """Its link learns, then what waits for it goes on. Ignored if the attempt is over (late, duplicate, unknown)."""
@@ -426,12 +413,13 @@ class Core:
         elif isinstance(event, r.ChunkAcked):
             link.acked(*attempt, event.bytes_received, now_ns=now)
         elif isinstance(event, r.AnswerArrived):
-            cloud_ns = event.decode_ns + event.compute_ns
-            link.answered(*attempt, queue_ns=event.queue_ns, cloud_ns=cloud_ns, now_ns=now)
-            if flight is not None and link.trusted:
+            cloud_ns, part_bytes = event.decode_ns + event.compute_ns, event.prefix_bytes
+            link.answered(*attempt, queue_ns=event.queue_ns, cloud_ns=cloud_ns, now_ns=now, part_bytes=part_bytes)
+            if flight is not None and link.trusted and self._sending.accepts(flight, event):
                 self._arbiter.heard(flight, event.view)
-            if flight is not None:
-                (self._answered if link.trusted else self._primary_ended)(flight)
+                self._answered(flight)
+            elif flight is not None:
+                self._primary_ended(flight)
         else:
             link.failed(*attempt, fault=event.fault, link_at_fault=event.link_at_fault, now_ns=now)
             if flight is not None:

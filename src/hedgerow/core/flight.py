@@ -131,6 +131,8 @@ class Flight:
     energy_mj: float = 0.0
     uplink_bytes: int = 0
     predicted_network_ns: float = 0.0
+    crossed: tuple[CrossStep, int] | None = None  # what was last sent, and of how many bytes
+    part_quality: float | None = None  # of its remote answer, where that came from the first part of a payload
     track: int = 0
     views: tuple[ModelView, ...] = ()  # of its sample, as far as they have come
     past: ModelView | None = None  # what its track had shown before it
@@ -196,6 +198,19 @@ class Flight:
     def may_yield(self) -> bool:
         """It can be handed back when there is no room for more: no deadline holds it, and no lane."""
         return self.background and not self.closed and self.job is None
+
+    @property
+    def stands_in(self) -> float:
+        """How good the best local answer is that it has, or that its plan would give; 0 without any."""
+        found = [self.result] if self.plan is None else [self.result, self.plan.model]
+        return max((model.quality for model in found if model is not None), default=0.0)
+
+    @property
+    def remote_quality(self) -> float:
+        """How often the answer from afar agrees that it got, or that it waits for."""
+        if self.part_quality is not None:
+            return self.part_quality
+        return 0.0 if self.arm is None else self.arm.quality
 
     @property
     def only_waits(self) -> bool:

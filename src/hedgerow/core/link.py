@@ -76,14 +76,17 @@ class Link:
         if found.first_ack_ns is None:
             found.first_ack_ns = now_ns
 
-    def answered(self, request: int, attempt: int, *, queue_ns: int, cloud_ns: int, now_ns: int) -> None:
-        """An answer to an attempt under way: learn from it."""
+    def answered(
+        self, request: int, attempt: int, *, queue_ns: int, cloud_ns: int, now_ns: int, part_bytes: int = 0
+    ) -> None:
+        """An answer to an attempt under way, or to the part of its payload that had crossed: learn from it."""
         found, self._heard_ns = self.attempts.pop((request, attempt)), now_ns
         self._answered_ns = max(self._answered_ns, found.sent_ns)
         self._teach(found, now_ns - found.decided_ns)
         network_ns = max(1, now_ns - found.sent_ns - queue_ns - cloud_ns)
         factor = cloud_ns / found.cloud_median_ns if found.cloud_median_ns > 0 and cloud_ns else 1.0
-        self._learn(found, network_ns, factor, queue_ns, late=now_ns > found.useful_until_ns, now_ns=now_ns)
+        crossed, late = part_bytes or found.payload_bytes, now_ns > found.useful_until_ns
+        self._learn(found, network_ns, factor, queue_ns, crossed, late=late, now_ns=now_ns)
         self.signal(Signal.ANSWERED, now_ns)
 
     def failed(self, request: int, attempt: int, *, fault: str, link_at_fault: bool, now_ns: int) -> None:
@@ -141,16 +144,19 @@ class Link:
         self._records.append(r.RemoteObserved(self.name, 0.0, 0.0, 0.0, late=True, lost=True))
         self.signal(Signal.FAILED, now_ns)
 
-    def _learn(self, found: Attempt, network_ns: int, factor: float, queue_ns: int, *, late: bool, now_ns: int) -> None:
-        """Split the time on the network into the first acknowledgement's trip and the rest, by bytes."""
+    def _learn(
+        self, found: Attempt, network_ns: int, factor: float, queue_ns: int, crossed: int, *, late: bool, now_ns: int
+    ) -> None:
+        """Split the time on the network into the first acknowledgement's trip and the rest, by the bytes that crossed."""
         if found.first_ack_ns is None:  # a server that does not acknowledge: the rate stays as it was believed
             per_byte = self.belief.latest()[1]
-            trip = max(0.0, network_ns - per_byte * found.payload_bytes)
+            trip = max(0.0, network_ns - per_byte * crossed)
         else:
             trip = min(found.first_ack_ns - found.sent_ns, network_ns)
-            per_byte = (network_ns - trip) / max(1, found.payload_bytes)
-        if found.predicted_network_ns > 0:
-            self.belief.bound.observe(network_ns / found.predicted_network_ns)
+            per_byte = (network_ns - trip) / max(1, crossed)
+        if found.predicted_network_ns > 0:  # of a part: what all of it would have taken at this rate
+            whole_ns = network_ns + per_byte * (found.payload_bytes - crossed)
+            self.belief.bound.observe(whole_ns / found.predicted_network_ns)
         self._observe(trip, per_byte, factor, queue_ns, found.cloud_median_ns, late=late, now_ns=now_ns)
 
     def _observe(

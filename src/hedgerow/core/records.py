@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final, get_args
 
 from hedgerow.core.quick import quicken
-from hedgerow.core.views import Arbitrated, Seen
+from hedgerow.core.views import Arbitrated, PrefixAnswer, Seen
 
 MS: Final = 1_000_000
 SECOND: Final = 1_000_000_000
@@ -221,6 +221,8 @@ class ChunkAcked:
 
 @dataclass(frozen=True, slots=True)
 class AnswerArrived:
+    """`prefix_bytes`: how much of the payload it was computed from; 0: all of it."""
+
     request: int
     attempt: int
     answer_bytes: int
@@ -229,6 +231,7 @@ class AnswerArrived:
     compute_ns: int
     confidence: float | None = None
     view: Seen | None = None
+    prefix_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,7 +375,8 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send the encoded payload; the other side runs segments `joint + 1 .. last`; useless after `useful_until_ns`."""
+    """Send the encoded payload; the other side runs segments `joint + 1 .. last`; useless after `useful_until_ns`. It may run them on
+    the first part of the payload, of `prefix_bytes` at least (0: never), if the rest is not there `prefix_after_ns` (a length) later."""
 
     request: int
     attempt: int
@@ -382,6 +386,8 @@ class Send:
     last: int
     codec: str
     useful_until_ns: int
+    prefix_bytes: int = 0
+    prefix_after_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -574,7 +580,7 @@ class Ignored:
 
 Record = (
     Decision | ReserveChosen | ReserveStarted | BoundExceeded | Delivered | BreakerMoved | RemoteObserved
-    | CertificateWithdrawn | ModeChanged | RemoteDistrusted | Reused | Arbitrated | Ignored
+    | CertificateWithdrawn | ModeChanged | RemoteDistrusted | Reused | Arbitrated | PrefixAnswer | Ignored
 )  # fmt: skip
 
 

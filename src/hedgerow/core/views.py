@@ -1,4 +1,5 @@
-"""What models say of one sample, side by side, and what was made of it: the words of arbitration, apart from its rules.
+"""What models say of one sample, side by side, and what was made of it: the words of arbitration, apart from its rules; and
+from how much of what was sent one of them said it.
 
 A view is one model's calibrated probabilities for one sample. They are made outside (an exponential has other bits on another
 processor), rounded, and enter as part of an event, so that a journal replays to the same decisions.
@@ -93,6 +94,18 @@ class Arbitrated:
     views: tuple[Weighed, ...]
     others: tuple[tuple[str, int], ...]
     late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixAnswer:
+    """A remote answer came from the first `prefix_bytes` of `payload_bytes`, which agrees with the reference in `quality` of all
+    cases; it counts where what else would answer agrees in fewer (`behind`)."""
+
+    request: int
+    prefix_bytes: int
+    payload_bytes: int
+    quality: float
+    behind: float
 
 
 for _kind in (Seen, ModelView, Weighed, Verdict):  # records.py does the rest

@@ -18,6 +18,8 @@ class Answer:
     what reuse itself may cost (docs/reuse.md) comes on top. Where models saw different things and rules were declared for that
     (docs/arbitration.md), `views` are all of them, `label` is what the rules decided, and `suggested` is the same, but for a
     safety stream, whose label stays the device's own. `label_index` is the likeliest label of a group, where only that is said.
+    `prefix_share`: from how much of what was sent the remote answer (or the advice) was computed, where the rest would have come too
+    late; `agreement` is then that of answers from such a part.
     """
 
     request: int
@@ -43,6 +45,7 @@ class Answer:
     seen_age_ms: float | None = None
     views: tuple[Weighed, ...] = ()
     suggested: str | None = None
+    prefix_share: float | None = None
 
     @property
     def in_time(self) -> bool:

@@ -14,7 +14,7 @@ from typing import assert_never
 
 from hedgerow.core import Core
 from hedgerow.core import records as r
-from hedgerow.core.views import Arbitrated
+from hedgerow.core.views import Arbitrated, PrefixAnswer
 from hedgerow.device.answer import Answer
 from hedgerow.device.auditor import Auditor
 from hedgerow.device.journal import Journal
@@ -52,6 +52,7 @@ class Pending:
     delivered: r.Delivered | None = None
     promised: bool = False
     arbitrated: Arbitrated | None = None
+    part: PrefixAnswer | None = None  # from how much of what was sent the remote answer came, if not from all
     looks: Looks | None = None  # its sample's summary, where its stream declares reuse
 
 
@@ -174,6 +175,8 @@ class Driver:
                     self._pending[record.request].delivered = record
                 elif isinstance(record, Arbitrated) and not record.late and record.request in self._pending:
                     self._pending[record.request].arbitrated = record
+                elif isinstance(record, PrefixAnswer) and record.request in self._pending:
+                    self._pending[record.request].part = record
             for action in outcome.actions:
                 self._carry_out(action, now, ended, advised)
             self._timer.set(self._core.next_wakeup_ns())
@@ -262,7 +265,7 @@ class Driver:
             agreement = self._local_quality[action.model]
         elif action.source is r.Source.REMOTE and pending.work.remote is not None:
             outputs = pending.work.remote
-            agreement = self._qualities[action.arm]
+            agreement = self._qualities[action.arm] if pending.part is None else pending.part.quality
         elif action.source is r.Source.REUSED:
             again = self._reusing.again(pending.stream.name)
             outputs, agreement, seen_ns = again.outputs, again.agreement, again.captured_ns
@@ -271,6 +274,8 @@ class Driver:
             meaning = again.meaning
         elif meaning is not None and pending.arbitrated is not None:
             meaning, suggested = settled(self._task, meaning, pending.arbitrated)
+        remote, part = action.source is r.Source.REMOTE or action.advised, pending.part
+        share = part.prefix_bytes / part.payload_bytes if part is not None and remote else None
         said = pending.delivered
         assert said is not None
         return Answer(
@@ -297,6 +302,7 @@ class Driver:
             seen_age_ms=(now_ns - seen_ns) / 1e6 if outputs else None,
             views=pending.arbitrated.views if pending.arbitrated else (),
             suggested=suggested,
+            prefix_share=share,
         )
 
     # -------------------------------------------------------------------------------------------------------------- end

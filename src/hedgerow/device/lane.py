@@ -47,6 +47,7 @@ class Workpiece:
     joints: dict[tuple[str, int], Tensors] = field(default_factory=dict)
     outputs: dict[str, Tensors] = field(default_factory=dict)
     payload: bytes = b""
+    cuts: tuple[int, ...] = ()  # where the payload may be cut
     remote: Tensors | None = None
     stream: str = ""
 
@@ -217,7 +218,9 @@ class Lane:
     def _encode(self, job: Job, action: r.Encode) -> r.Event:
         started = time.monotonic_ns()
         tensors = self._kept(job.work, action.model, action.joint)
-        job.work.payload = self.codec(action.codec, action.model, action.joint).encode(tensors)
+        codec = self.codec(action.codec, action.model, action.joint)
+        job.work.payload = codec.encode(tensors)
+        job.work.cuts = codecs.prefix_ends(codec, job.work.payload)
         self._pretend(job, self._encode_median.get((action.codec, action.model, action.joint), 0))
         if job.cancelled:
             raise Cancelled("cancelled while encoding")

@@ -24,7 +24,7 @@ from hedgerow.models.tensors import Tensors
 from hedgerow.wire.channels import TlsFiles
 from hedgerow.wire.client import CloudClient
 from hedgerow.wire.faults import Fault, FaultKind, Measure
-from hedgerow.wire.messages import Crossing, Description, Key, RemoteAnswer
+from hedgerow.wire.messages import Crossing, Description, Key, RemoteAnswer, ends_worth
 
 # What says nothing against the link or the server; everything else opens the breaker when it repeats.
 _HARMLESS = frozenset({FaultKind.TOO_LATE, FaultKind.CANCELLED, FaultKind.OVERLOADED, FaultKind.TOO_LARGE})
@@ -68,6 +68,9 @@ class CloudNetwork:
         self._address = address
         self._run_id = token_bytes(8)
         self._described = False
+        self._prefixes = (
+            False  # whether the server can compute from the first part of a payload; a plain or older one cannot
+        )
         self._asking = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._works: dict[Key, tuple[str, Workpiece]] = {}
@@ -100,6 +103,8 @@ class CloudNetwork:
             payload=work.payload,
             remaining_ns=max(0, action.useful_until_ns - now_ns),
             stream=work.stream,
+            prefix_ends=ends_worth(work.cuts, action.prefix_bytes) if action.prefix_bytes and self._prefixes else (),
+            prefix_after_ns=action.prefix_after_ns,
         )
         self._client.send(crossing, on_ack=self._acked, on_answer=self._answered, on_fault=self._failed)
 
@@ -153,6 +158,7 @@ class CloudNetwork:
 
     def _check(self, description: Description) -> None:
         """PeerError unless the server has this task with the same models, cut the same way."""
+        self._prefixes = description.prefixes
         if description.plain != self._plain:
             kind = (
                 "only the Open Inference Protocol; give it as"
@@ -214,6 +220,7 @@ class CloudNetwork:
                 answer.compute_ns,
                 confidence,
                 view,
+                answer.prefix_bytes,
             )
         )
 

@@ -26,6 +26,8 @@ from hedgerow.errors import UsageError
 FORMAT = 1
 _BEGINNING = b'{"format":'
 _EVENTS: dict[str, type[Any]] = {kind.__name__: kind for kind in r.Event.__args__}
+_LATER: dict[str, dict[str, int]] = {"Send": {"prefix_bytes": 0, "prefix_after_ns": 0}}
+"""What an older version's journal leaves unsaid of an action, and what that stands for."""
 _STEPS: dict[str, type[Any]] = {kind.__name__: kind for kind in (RunStep, CrossStep, GateStep)}
 
 
@@ -161,6 +163,9 @@ def _steps(file: Path, lines: list[bytes]) -> Iterator[tuple[int, int, r.Event, 
         try:
             number, now_ns, (tag, fields), records, actions = msgspec.json.decode(text)
             event = msgspec.convert(fields, _EVENTS[tag])
-        except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError, ValueError) as error:
+            for tag, said_of_it in actions:
+                for name, value in _LATER.get(tag, {}).items():
+                    said_of_it.setdefault(name, value)
+        except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise UsageError(f"{file}, line {place}: not a step of a journal, or cut short ({error})") from None
         yield number, now_ns, event, msgspec.json.encode([records, actions])

@@ -18,7 +18,7 @@ from hedgerow.errors import UsageError
 from hedgerow.models.task import Task
 from hedgerow.planning.composing import composed_arms, gates_of, shrunk
 from hedgerow.planning.prune import pruned
-from hedgerow.profiling.agreement import arm_name, local_name, mixed_name
+from hedgerow.profiling.agreement import PREFIX_SHARES, arm_name, local_name, mixed_name, prefix_name
 from hedgerow.profiling.profile import RAW_SAMPLE, CrossingProfile, ModelProfile, Profile
 from hedgerow.profiling.times import IdleAndLoaded
 
@@ -175,6 +175,7 @@ def _remote_arm(
         decode_ns=tiers.cloud_ns(decode_ns),
         down_bytes=model.answer_bytes,
         lane=tiers.lane,
+        prefixes=_prefixes(profile, name),
     )
     there = tiers.cloud_ns(sum(cloud_segments_ns(profile, model)[crossing.joint + 1 :]))
     rest = RunStep(tiers.link, model.name, crossing.joint + 1, last, there)
@@ -184,6 +185,16 @@ def _remote_arm(
         return Arm(name, (cross, rest), share)
     here = RunStep("device", ahead.name, 0, crossing.joint, sum(head), tiers.lane)
     return Arm(name, (here, cross, rest), share)
+
+
+def _prefixes(profile: Profile, arm: str) -> tuple[tuple[float, float], ...]:
+    """(share, agreement) of answers from the first part of what this arm sends, as far as they were measured."""
+    named = {share: prefix_name(arm, share) for share in PREFIX_SHARES}
+    return tuple(
+        (share, quality(profile, name, lossless_model=None))
+        for share, name in named.items()
+        if name in profile.agreement
+    )
 
 
 def cloud_segments_ns(profile: Profile, model: ModelProfile) -> tuple[int, ...]:

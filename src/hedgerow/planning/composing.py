@@ -12,7 +12,7 @@ gate stops are counted over the profile's samples, never multiplied from means. 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from hedgerow.core.arms import Arm, CrossStep, GateStep, LocalModel, RunStep, Step
@@ -116,12 +116,18 @@ def _behind(arm: Arm, chain: _Chain, kin: set[str]) -> tuple[Step, ...]:
     if crossing is None:
         return ()
     model, joint = arm.sends(crossing)
+    behind = tuple(_whole_only(step) for step in arm.steps[crossing:])
     if joint < 0:
         last = chain.models[-1].name
-        return arm.steps[crossing:] if model != last and model not in kin else ()
+        return behind if model != last and model not in kin else ()
     head = arm.steps[0]
     at_joint = isinstance(head, RunStep) and head.model == chain.trunk.name and joint == chain.end
-    return arm.steps[crossing:] if at_joint and chain.models[-1] is not chain.trunk else ()
+    return behind if at_joint and chain.models[-1] is not chain.trunk else ()
+
+
+def _whole_only(step: Step) -> Step:
+    """Behind a gate come the samples that are hard: what answers from a first part agree in was measured over all of them."""
+    return replace(step, prefixes=()) if isinstance(step, CrossStep) and step.prefixes else step
 
 
 def _arm(

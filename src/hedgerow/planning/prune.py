@@ -16,9 +16,11 @@ Columns = NDArray[np.intp]
 
 
 def footprints(table: ArmTable) -> Floats:
-    """What each arm takes, (quantities, arms): every resource of the table, lane bounds, and 1 - quality."""
+    """What each arm takes, (quantities, arms): every resource of the table, lane bounds, 1 - quality, and the same of the answers
+    that come from a part of what is sent."""
     bounds = np.array([_lane_bounds_ns(arm, table) for arm in table.arms], dtype=np.float64).T
-    return np.vstack([*table.amounts.values(), *table.spent.values(), bounds, 1.0 - table.quality])
+    parts = 1.0 - table.prefixes[1]
+    return np.vstack([*table.amounts.values(), *table.spent.values(), bounds, 1.0 - table.quality, parts])
 
 
 def _lane_bounds_ns(arm: Arm, table: ArmTable) -> tuple[float, float]:

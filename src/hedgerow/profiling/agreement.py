@@ -15,15 +15,18 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
+from hedgerow.codecs import Codec, Progressive, prefix_ends
 from hedgerow.models.chain import Chain
 from hedgerow.models.task import Task
 from hedgerow.models.tensors import Tensors
-from hedgerow.profiling.crossings import LIMITS, RAW, Alive, Crossing
+from hedgerow.profiling.crossings import LIMITS, PROGRESSIVE, RAW, Alive, Crossing
 from hedgerow.profiling.host import usable_cores
 from hedgerow.profiling.profile import RAW_SAMPLE, Agreement
 from hedgerow.profiling.samples import Sample
 
 T = TypeVar("T")
+PREFIX_SHARES = (0.5, 0.65, 0.8, 0.9)
+"""Of a payload that can be read from its first part: where that is judged."""
 
 
 def arm_name(model: str, joint: int, codec: str) -> str:
@@ -34,6 +37,11 @@ def arm_name(model: str, joint: int, codec: str) -> str:
 def mixed_name(copy: str, model: str, joint: int, codec: str) -> str:
     """The arm whose head a copy in another precision runs, and whose tail is the model's."""
     return arm_name(f"{copy}>{model}", joint, codec)
+
+
+def prefix_name(arm: str, share: float) -> str:
+    """The same arm, answered from the first part of what it sends: up to the first place from this share on where it can be cut."""
+    return f"{arm}|{share:g}"
 
 
 def local_name(model: str) -> str:
@@ -103,6 +111,13 @@ class Judge:
             found += [(mixed_name(copy.name, model, each.joint, each.codec.name), model, each) for each in places]
         return found
 
+    def prefixes(self, arms: Sequence[tuple[str, str, Crossing | None]]) -> list[tuple[str, str, Crossing | None]]:
+        """The same of those of these arms that can be answered from a part of what they send, for each share judged."""
+        layered = [each for each in arms if each[2] is not None and each[2].codec.name.endswith(PROGRESSIVE)]
+        return [
+            (prefix_name(name, share), model, crossing) for name, model, crossing in layered for share in PREFIX_SHARES
+        ]
+
     def judge(
         self, arms: Sequence[tuple[str, str, Crossing | None]], count: int, *, end_s: float, samples_min: int
     ) -> tuple[dict[str, Agreement], int]:
@@ -126,11 +141,28 @@ class Judge:
         if crossing is None or crossing.codec.name == RAW:
             return model == self._task.reference or self._task.agrees(self.outputs(model, sample), reference)
         codec = crossing.codec_for(sample)
+        arm, _, share = arm.partition("|")
         head = arm.removeprefix("split:").partition(">")[0] if ">" in arm else crossing.model
         payload = codec.encode(self._alive[head, crossing.joint][sample])
-        received = codec.decode(payload, limits=LIMITS)
+        if share:
+            part = self._first_part(codec, payload, float(share), crossing)
+            if part is None:
+                return False
+            received = part
+        else:
+            received = codec.decode(payload, limits=LIMITS)
         answer = self._chains[model].run(received, crossing.joint + 1).tensors
         return self._task.agrees(answer, reference)
+
+    def _first_part(self, codec: Codec, payload: bytes, share: float, crossing: Crossing) -> Tensors | None:
+        """What the other side would compute from: up to the first cut from that share on, else the last one before it."""
+        ends = prefix_ends(codec, payload)
+        if not ends or not isinstance(codec, Progressive):
+            return None
+        end = next((each for each in ends if each >= share * len(payload)), ends[-1])
+        expected = self._chains[crossing.model].joint(crossing.joint)
+        part = codec.decode_prefix(payload[:end], limits=LIMITS, expected=expected)
+        return None if part is None else part.tensors
 
 
 def _groups(items: Sequence[T], size: int) -> list[Sequence[T]]:

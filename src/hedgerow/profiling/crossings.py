@@ -4,7 +4,8 @@ Which codecs. Raw samples that are frames: raw, JPEG and WebP of a few qualities
 tensor with its range in the payload ("q4"), or one a channel with calibrated ranges ("q4:channel"), which the server must
 know. (On the twenty photographs that was the smaller choice for each: calibrated ranges clip, and so spread the levels of a
 single grid, while a hundred ranges a payload outweigh what they save.) Small whole numbers, the latent of a bottleneck, in their own
-code with counted frequencies, never rounded further. At joint 0, the prepared input, raw only.
+code with counted frequencies, never rounded further; once as short as can be, once in layers of which the first can be answered
+from alone. At joint 0, the prepared input, raw only.
 """
 
 import time
@@ -22,8 +23,9 @@ from hedgerow.profiling.times import IdleAndLoaded, times
 LIMITS = CodecLimits()
 FOLDS = 2
 RAW = "raw"
-WHOLE_NUMBERS = ("ints:channel",)
-CALIBRATED = (":channel", ":progressive")
+WHOLE_NUMBERS = ("ints:channel", "ints:progressive")
+PROGRESSIVE = ":progressive"
+CALIBRATED = (":channel", PROGRESSIVE)
 
 Alive = Mapping[tuple[str, int], Sequence[Tensors]]
 """Tensors alive after (model, joint), one for each sample; the raw samples are ("", -1)."""

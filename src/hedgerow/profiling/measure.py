@@ -227,6 +227,7 @@ class _Work:
         everywhere, reference = tuple(name for name in self.chains if name not in kin), (self.task.reference,)
         arms = judge.arms(lambda codec: everywhere if codec in self.effort.codecs_of_all_models else reference)
         arms += judge.mixed()
+        arms += judge.prefixes(arms)
         self.progress(f"comparing the answers of {len(arms)} arms with {self.task.reference}")
         end = self.moment(self.effort.agreement_until)
         found, done = judge.judge(arms, len(self.samples), end_s=end, samples_min=self.effort.samples_min)

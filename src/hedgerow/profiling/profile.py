@@ -2,8 +2,9 @@
 
 Rules: it names machine, date and hashes, and is refused for another task, other joints or another format; times are
 whole nanoseconds; a file is whole or absent. Names of arms: "local:MODEL", "cloud:MODEL:CODEC" (the raw sample
-crosses), "split:MODEL@JOINT:CODEC" (what is alive after segment JOINT crosses; 0 is the prepared input), and
-"split:COPY>MODEL@JOINT:CODEC" (the same, the head run by a copy in another precision). Arms with gates are not measured but
+crosses), "split:MODEL@JOINT:CODEC" (what is alive after segment JOINT crosses; 0 is the prepared input),
+"split:COPY>MODEL@JOINT:CODEC" (the same, the head run by a copy in another precision), and "ARM|SHARE" (the same, answered from the
+first part of what is sent; only agreement). Arms with gates are not measured but
 composed of these, sample by sample (planning/composing.py).
 """
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from hedgerow.core.arms import Arm, ArmTable, GateStep
 from hedgerow.planning.composing import crossing_part
-from hedgerow.profiling.agreement import local_name
+from hedgerow.profiling.agreement import local_name, prefix_name
 
 Confidences = Mapping[str, Sequence[float | None]]
 
@@ -44,16 +44,23 @@ class Answering:
         self._shares: dict[tuple[int, int, str], float] = {}
         self._gated = any(self._gates)
 
-    def remote_quality(self, column: int, sample: int) -> float:
-        """Of an answer from afar under this arm."""
+    def remote_quality(self, column: int, sample: int, part: float = 1.0) -> float:
+        """Of an answer from afar under this arm, from `part` of what it sends."""
+        crossing = self._table.arms[column].crossing
+        if part < 1.0 and crossing is not None:
+            return crossing.quality_of(part)
         return self._quality(column, self._names[column], sample, float(self._table.quality[column]))
 
     def local_quality(self, column: int, model: str, sample: int) -> float:
         """Of this model's answer here under this arm (-1: none)."""
         return self._quality(column, local_name(model), sample, self._locals[model])
 
-    def remote_agrees(self, column: int, sample: int) -> bool:
+    def remote_agrees(self, column: int, sample: int, part: float = 1.0) -> bool:
         """Whether it agrees at this sample; what loses nothing does."""
+        crossing = self._table.arms[column].crossing
+        if part < 1.0 and crossing is not None:
+            measured = max((share for share, _ in crossing.prefixes if share <= part), default=0.0)
+            return self._agrees(prefix_name(self._names[column], measured), sample, 0.0)
         return self._agrees(self._names[column], sample, float(self._table.quality[column]))
 
     def local_agrees(self, model: str, sample: int) -> bool:

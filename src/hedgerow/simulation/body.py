@@ -19,6 +19,10 @@ ACK_BYTES = 1024
 OVERTIME_NS = 50 * r.MS  # how long after its time is up a crossing may still be answered (wire/limits.py)
 DESCRIBE_BYTES = 600  # what asking a server what it serves costs, once a connection
 OPENING_BYTES = 400  # of a crossing, beside its payload
+LAYER_BYTES, PREFIX_ENDS_MAX = (
+    256,
+    4,
+)  # a payload told in layers may be cut at so many places, no closer (codecs/ints.py, wire/limits.py)
 
 
 class LaneTimes(Protocol):
@@ -127,6 +131,7 @@ class Body:
         self._wake_at: int | None = None
         self._ended: set[tuple[int, int]] = set()
         self._connected: dict[str, bool] = {}
+        self._parts: dict[tuple[int, int], int] = {}  # of what is under way, how much is computed from if not all
         self._carry: dict[type, Callable[..., None] | None] = {  # None: told to the outside by whoever watches
             r.Run: self._run,
             r.Encode: self._encode,
@@ -286,8 +291,8 @@ class Body:
         size = self._lanes.payload_bytes(action.request, action.model, action.joint, action.codec)
         key = (action.request, action.attempt)
         whole = size + OPENING_BYTES
-        first_ns, done_ns = link.up.send(whole, now, ACK_BYTES + OPENING_BYTES)
         sending = link.up.sending_ns(whole, now)
+        first_ns, done_ns = self._cross(link.up, action, size, now)
         tally, request = self.tally, action.request
         air_ns = link.up.moving_ns(now, min(now + sending, max(now, action.useful_until_ns + OVERTIME_NS)))
         radio = self._energy.radio_mj(air_ns)
@@ -308,6 +313,30 @@ class Body:
             self.clock.at(done_ns, self._at_server, action.link, work, key, gives_up)
         else:
             self.clock.at(gives_up, self._failed, key, "too_late", False)
+
+    def _cross(self, up: Direction, action: r.Send, size: int, now: int) -> tuple[int, int]:
+        """When the first bytes of a crossing are at the server, and when it has what it computes from: all of the payload, or the
+        part of it that is there when its time to wait is over (cloud/crossing.py, wire/readers.py)."""
+        if not action.prefix_bytes:
+            return up.send(size + OPENING_BYTES, now, ACK_BYTES + OPENING_BYTES)
+        stride = max(LAYER_BYTES, (size - action.prefix_bytes) // PREFIX_ENDS_MAX)
+        chunk = min(ACK_BYTES, action.prefix_bytes)
+        came_ns, taken_ns, begun, opened_ns, part = 0, 0, -OPENING_BYTES, -1, 0
+        for end in (*range(action.prefix_bytes, size, stride), size):
+            first_ns, done_ns = up.send(end - begun, now, chunk + OPENING_BYTES)
+            opened_ns = first_ns if opened_ns < 0 else opened_ns
+            behind = (begun if begun > chunk else end) - chunk
+            cut_ns = max(came_ns, opened_ns + action.prefix_after_ns * behind // (behind + chunk + OPENING_BYTES))
+            if not part and begun > 0 and cut_ns < done_ns:  # what is here so far is computed from
+                part = self._parts[action.request, action.attempt] = begun
+                taken_ns = cut_ns
+            came_ns, begun = done_ns, end
+        return opened_ns, taken_ns if part else came_ns
+
+    def _answer(self, key: tuple[int, int], ended: Ended) -> r.AnswerArrived:
+        part = self._parts.pop(key, 0)
+        figures = (ended.answer_bytes, ended.queue_ns, ended.decode_ns, ended.compute_ns)
+        return r.AnswerArrived(*key, *figures, prefix_bytes=part)
 
     def _acked(self, key: tuple[int, int], size: int) -> None:
         if key not in self._ended:
@@ -341,7 +370,7 @@ class Body:
         if key in self._ended:
             return
         self._ended.add(key)
-        self.post(r.AnswerArrived(*key, ended.answer_bytes, ended.queue_ns, ended.decode_ns, ended.compute_ns))
+        self.post(self._answer(key, ended))
 
     def _failed(self, key: tuple[int, int], fault: str, link_at_fault: bool) -> None:
         if key in self._ended:

@@ -324,7 +324,7 @@ class FaultyBody(Body):
                 super()._acked(key, size)
 
     def _answered(self, key: Key, ended: Ended) -> None:
-        self._tell(key, r.AnswerArrived(*key, ended.answer_bytes, ended.queue_ns, ended.decode_ns, ended.compute_ns), 2)
+        self._tell(key, self._answer(key, ended), 2)
 
     def _failed(self, key: Key, fault: str, link_at_fault: bool) -> None:
         self._tell(key, r.RemoteFailed(*key, fault, link_at_fault and fault not in ("too_large",)), 3)

@@ -16,6 +16,7 @@ from hedgerow.core import records as r
 from hedgerow.core.arms import ArmTable, Floats
 from hedgerow.core.budgets import BudgetSettings
 from hedgerow.core.policies import Policy
+from hedgerow.core.views import PrefixAnswer
 from hedgerow.simulation.answering import Answering, Confidences
 from hedgerow.simulation.body import Body, LaneTimes, Link, Server, Watch
 from hedgerow.simulation.clock import Clock
@@ -143,6 +144,7 @@ class Recorder:
         self.status, self.source, self.arm = [""] * count, [""] * count, [""] * count
         self.model = [""] * count
         self.stopped = np.zeros(count, np.bool_)
+        self.part: dict[int, float] = {}  # of how much of what was sent a remote answer came, where not of all
         self.again: dict[int, int] = {}  # of which request's answer a request was given again
         self.reserve = np.zeros(count, np.bool_)
         self.exceeded: list[int] = []
@@ -162,6 +164,8 @@ class Recorder:
                 self.again[record.request] = record.answer_of  # type: ignore[union-attr]
             elif kind is r.BoundExceeded:
                 self.exceeded.append(now_ns)
+            elif kind is PrefixAnswer:
+                self.part[record.request] = record.prefix_bytes / record.payload_bytes  # type: ignore[union-attr]
         for action in outcome.actions:
             if type(action) is r.Deliver:
                 request = action.request
@@ -180,7 +184,8 @@ class Recorder:
             return 0.0, False
         column = self._columns.get(self.arm[whose], NO_ARM)
         if self.source[whose] == "remote":
-            return answering.remote_quality(column, mine.sample), answering.remote_agrees(column, mine.sample)
+            known = (column, mine.sample, self.part.get(whose, 1.0))
+            return answering.remote_quality(*known), answering.remote_agrees(*known)
         model = self.model[whose]
         return answering.local_quality(column, model, mine.sample), answering.local_agrees(model, mine.sample)
 

@@ -13,7 +13,7 @@ import traceback
 import weakref
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from secrets import token_bytes
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -211,6 +211,8 @@ class CloudClient:
                 if self._plain:
                     return await self._fly_plain(line, crossing, remaining_ns)
                 sequence = next(self._sequence)
+                waits_ns = max(0, crossing.prefix_after_ns - spent_ns)
+                crossing = replace(crossing, prefix_after_ns=waits_ns) if crossing.prefix_ends else crossing
                 unsealed = opening(crossing, remaining_ns=remaining_ns, session=self._session, sequence=sequence)
                 sealed, on_bytes = sealed_opening(unsealed, crossing.payload), partial(ends.on_ack, crossing.key)
                 answer, now_ns = await carry(line, sealed, crossing.payload, on_bytes, due_ns=due_ns)
@@ -228,6 +230,7 @@ class CloudClient:
             answer_bytes=answer.ByteSize(),
             segment_ns=tuple(answer.segment_ns),
             batch=answer.batch,
+            prefix_bytes=answer.prefix_bytes,
         )
 
     async def _fly_plain(self, line: Line, crossing: Crossing, remaining_ns: int) -> tuple[RemoteAnswer, int]:

@@ -7,7 +7,7 @@ no further byte is handed to gRPC and the other side is told.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TypeVar, cast
 
 import grpc
@@ -113,15 +113,20 @@ async def _see_end(call: BulkCall) -> None:
 class _Upload:
     """The upward half of one stream."""
 
-    def __init__(self, line: Line, call: BulkCall, payload: bytes) -> None:
+    def __init__(self, line: Line, call: BulkCall, payload: bytes, cuts: Sequence[int] = ()) -> None:
+        """No chunk reaches beyond one of `cuts`: what is complete up to there is then of use by itself."""
         self._line = line
         self._call = call
         self._payload = payload
+        self._cuts = deque(cuts)
         self._offset = 0
         self._under_way: deque[Sent] = deque()
 
     def _next(self, size: int) -> pb.Chunk:
-        chunk = pb.Chunk(offset=self._offset, data=self._payload[self._offset : self._offset + size])
+        while self._cuts and self._cuts[0] <= self._offset:
+            self._cuts.popleft()
+        end = min([self._offset + size, *[*self._cuts][:1]])
+        chunk = pb.Chunk(offset=self._offset, data=self._payload[self._offset : end])
         self._offset += len(chunk.data)
         sent = self._line.pace.sent(self._offset, len(chunk.data), now_ns=time.monotonic_ns())
         self._under_way.append(sent)
@@ -208,11 +213,12 @@ async def carry(
 ) -> tuple[pb.Answer, int]:
     """Carry `payload` and return the answer with its time of arrival in ns; an empty answer for a probe.
 
-    The opening is sealed; nothing of what comes counts before it was checked, nor after `due_ns`. Raises FaultError for what the other side says or does wrong and AioRpcError for what gRPC says.
+    The opening is sealed; nothing of what comes counts before it was checked, nor after `due_ns`. An answer to the first part
+    of the payload ends the sending: no further byte is handed over. Raises FaultError for what the other side says or does wrong and AioRpcError for what gRPC says.
     """
     call = line.cross()
     status = _Status(call)
-    upload = _Upload(line, call, payload)
+    upload = _Upload(line, call, payload, opening.prefix_ends)
     writer: asyncio.Task[None] | None = None
     try:
         await upload.start(opening)
@@ -228,7 +234,10 @@ async def carry(
         upload.forget()
         if writer is not None and not writer.done():
             writer.cancel()
-    line.see_end(call)
+    if upload.finished:
+        line.see_end(call)
+    else:
+        call.cancel()
     return answer, now_ns
 
 

@@ -9,6 +9,9 @@ SECOND_NS = 1_000_000_000
 CHUNK_BYTES_MAX = 64 * KIB
 """Longest chunk either side may send; a longer one is a fault."""
 
+PREFIX_ENDS_MAX = 4
+"""Places at which one payload may be cut and computed from: each costs the opening a digest."""
+
 MESSAGE_SLACK_BYTES = 64 * KIB
 """What a message may weigh beyond the payload it carries: names, shapes, framing."""
 

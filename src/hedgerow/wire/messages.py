@@ -3,6 +3,7 @@
 The translation checks what it reads: a message that breaks the protocol raises FaultError, never anything else.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,8 +12,12 @@ from google.protobuf.message import DecodeError, Message
 from hedgerow.models.tensors import Tensors
 from hedgerow.wire.faults import FaultKind, Measure, refuse
 from hedgerow.wire.generated import crossing_pb2 as pb
+from hedgerow.wire.limits import PREFIX_ENDS_MAX
 
 PROTOCOL_VERSION = 2
+PREFIX_VERSION = 3
+"""Of an opening that says where its payload may be cut, and of no other: a server that knows no such openings refuses this one
+clearly, and takes all others. Whether it knows them is in its description, so it is not asked."""
 SAMPLE_ID_BYTES = 16
 RAW_SAMPLE = -1
 """The joint of a crossing that carries the raw sample: no segment has run."""
@@ -28,6 +33,8 @@ class Crossing:
     """One request to run segments joint+1..last on what `payload` holds.
 
     `remaining_ns` counts from the call of `send` until the answer is useless; `stream` says whose frame it is.
+    `prefix_ends`: where the payload may be cut (rising, at most PREFIX_ENDS_MAX, none the whole); of what has come
+    `prefix_after_ns` after the call, the other side may then compute. None: of the whole alone.
     """
 
     sample_id: bytes
@@ -42,6 +49,8 @@ class Crossing:
     payload: bytes
     remaining_ns: int
     stream: str = ""
+    prefix_ends: tuple[int, ...] = ()
+    prefix_after_ns: int = 0
 
     @property
     def key(self) -> Key:
@@ -51,7 +60,8 @@ class Crossing:
 
 @dataclass(frozen=True, slots=True)
 class RemoteAnswer:
-    """What came back: the tensors alive after the last segment, and where the other side's time went."""
+    """What came back: the tensors alive after the last segment, and where the other side's time went. `prefix_bytes`: of the
+    payload, from which it was computed; 0: all of it."""
 
     tensors: Tensors
     queue_ns: int
@@ -60,6 +70,7 @@ class RemoteAnswer:
     answer_bytes: int
     segment_ns: tuple[int, ...] = ()
     batch: int = 1
+    prefix_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +94,8 @@ class TaskInfo:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a server offers. `plain`: it speaks only the Open Inference Protocol, so hashes cannot be compared."""
+    """What a server offers. `plain`: it speaks only the Open Inference Protocol, so hashes cannot be compared. `prefixes`: it can
+    compute from the first part of a payload."""
 
     server: str
     version: int
@@ -93,6 +105,7 @@ class Description:
     lanes: int
     calibration_ids: tuple[str, ...] = ()
     plain: bool = False
+    prefixes: bool = False
 
     def model(self, task_id: str, name: str) -> ModelInfo | None:
         """The served model of that task and name, or None."""
@@ -109,9 +122,9 @@ def parse(message: type[_M], data: bytes) -> _M:
         raise refuse(FaultKind.PEER, text, Measure.FORM) from None
 
 
-def check_version(version: int) -> None:
+def check_version(version: int, known: tuple[int, ...] = (PROTOCOL_VERSION,)) -> None:
     """FaultError(WRONG_VERSION) for another protocol than ours; said by the server."""
-    if version != PROTOCOL_VERSION:
+    if version not in known:
         text = f"this server speaks protocol {PROTOCOL_VERSION}, the other side {version}"
         raise refuse(FaultKind.WRONG_VERSION, text, Measure.IDENTITY)
 
@@ -119,7 +132,7 @@ def check_version(version: int) -> None:
 def opening(crossing: Crossing, *, remaining_ns: int, session: bytes, sequence: int) -> pb.Open:
     """The opening of a crossing, not yet sealed."""
     return pb.Open(
-        version=PROTOCOL_VERSION,
+        version=PREFIX_VERSION if crossing.prefix_ends else PROTOCOL_VERSION,
         task_id=crossing.task_id,
         model=crossing.model,
         chain_id=crossing.chain_id,
@@ -134,7 +147,18 @@ def opening(crossing: Crossing, *, remaining_ns: int, session: bytes, sequence: 
         stream=crossing.stream,
         session=session,
         sequence=sequence,
+        prefix_ends=crossing.prefix_ends,
+        prefix_after_ns=max(0, crossing.prefix_after_ns) if crossing.prefix_ends else 0,
     )
+
+
+def ends_worth(ends: Sequence[int], least: int) -> tuple[int, ...]:
+    """Of places at which a payload may be cut, those to offer: the first from `least` bytes on and some behind it, evenly."""
+    found = [end for end in ends if end >= least]
+    if len(found) <= PREFIX_ENDS_MAX:
+        return tuple(found)
+    last = len(found) - 1
+    return tuple(found[place * last // (PREFIX_ENDS_MAX - 1)] for place in range(PREFIX_ENDS_MAX))
 
 
 def probe_opening(payload_bytes: int, *, session: bytes, sequence: int) -> pb.Open:
@@ -167,6 +191,7 @@ def describe_message(description: Description) -> pb.DescribeReply:
         queue_length_max=description.queue_length_max,
         lanes=description.lanes,
         calibration_ids=description.calibration_ids,
+        prefixes=description.prefixes,
     )
 
 
@@ -194,4 +219,5 @@ def description_of(message: pb.DescribeReply) -> Description:
         queue_length_max=message.queue_length_max,
         lanes=message.lanes,
         calibration_ids=tuple(message.calibration_ids),
+        prefixes=message.prefixes,
     )

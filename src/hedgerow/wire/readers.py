@@ -7,8 +7,8 @@ its measure. The server reads with RequestReader, the client with AnswerReader, 
 from hedgerow.wire.assembly import Assembly
 from hedgerow.wire.faults import Fault, FaultError, FaultKind, Measure, refuse
 from hedgerow.wire.generated import crossing_pb2 as pb
-from hedgerow.wire.messages import check_version, parse
-from hedgerow.wire.seal import Windows, check_ack, check_answer, check_content, check_opening, sealed_ack
+from hedgerow.wire.messages import PREFIX_VERSION, PROTOCOL_VERSION, check_version, parse
+from hedgerow.wire.seal import Windows, check_ack, check_answer, check_content, check_opening, check_part, sealed_ack
 
 
 class RequestReader:
@@ -18,11 +18,12 @@ class RequestReader:
         """Read the opening. FaultError (WRONG_VERSION, CORRUPT, PEER, TOO_LARGE) for what is none or not as it was sent."""
         up = parse(pb.Up, first)
         self.opening: pb.Open = up.open
-        check_version(self.opening.version)
+        check_version(self.opening.version, (PROTOCOL_VERSION, PREFIX_VERSION))
         check_opening(self.opening)
         self.assembly = Assembly(self.opening.payload_bytes, payload_bytes_max=payload_bytes_max)
         windows.take(self.opening.session, self.opening.sequence)
         self._first: pb.Up | None = up
+        self._first_bytes, self._first_chunk_bytes = len(first), len(up.chunk.data)
 
     @property
     def complete(self) -> bool:
@@ -53,6 +54,33 @@ class RequestReader:
         """FaultError(CORRUPT) unless the payload is what the opening was sealed with. Takes time: not on the loop."""
         with self.assembly.view() as payload:
             check_content(self.opening, payload)
+
+    @property
+    def part_bytes(self) -> int:
+        """The last place that the payload may be cut at of those that have come; 0 before the first."""
+        came = self.assembly.bytes_received
+        return max((end for end in self.opening.prefix_ends if end <= came), default=0)
+
+    @property
+    def wait_ns(self) -> int:
+        """How long after the opening came what is still missing may be waited for, by what has come since.
+
+        The opening's time counts from its sending, and how long it was under way nobody here knows. As slowly as the payload crosses
+        behind it, it is taken to have crossed itself: of the time, its share of all bytes that came is gone. (While nothing has come
+        behind it, of those up to the next place to cut at.)
+        """
+        came, first = self.assembly.bytes_received, self._first_chunk_bytes
+        if came == first:
+            came = next((end for end in self.opening.prefix_ends if end > came), self.opening.payload_bytes)
+        behind = max(1, came - first)
+        return self.opening.prefix_after_ns * behind // (behind + self._first_bytes)
+
+    def checked_part(self, part_bytes: int) -> bytes:
+        """The payload's beginning up to one of those places; FaultError(CORRUPT) unless it is as it was sealed."""
+        with self.assembly.view() as payload:
+            part = bytes(payload[:part_bytes])
+        check_part(self.opening, part)
+        return part
 
 
 def stream_ended(where: str) -> FaultError:
@@ -86,7 +114,7 @@ class AnswerReader:
                 return down.ack
             case "answer":
                 check_answer(self._opening, down.answer)
-                if sent_bytes < self._opening.payload_bytes:
+                if sent_bytes < (down.answer.prefix_bytes or self._opening.payload_bytes):
                     raise refuse(FaultKind.PEER, "an answer came before the question had gone", Measure.SEQUENCE)
                 return down.answer
             case "fault":

@@ -20,6 +20,11 @@ request's seal and every field of the answer: it fits one request with one conte
 binds its count of bytes to the request in the same way. The server checks the opening before it admits it and the content
 before it computes; the client checks each message before it counts.
 
+A payload of which the first part may be computed from cannot be checked by `content` before its last byte is here, and its own
+checksums are of 32 bits. So its opening, under the seal, says where it may be cut, with a digest of all bytes up to each of
+these ends: 16 bytes an end, PREFIX_ENDS_MAX at most. The server computes from such a part or from the whole and from nothing
+else; its answer says from which, under its seal; the client takes only one that the opening offered.
+
 Digests are BLAKE2b (RFC 7693), 128 bits (an acknowledgement's: 64), each kind of message with its own personalisation, over
 fields in a fixed order, numbers of fixed width, texts with their length before them, so that no two messages are
 encoded alike. A random error passes with probability 2^-128.
@@ -32,9 +37,12 @@ import struct
 from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import blake2b
+from itertools import pairwise
 
 from hedgerow.wire.faults import Measure, reject
 from hedgerow.wire.generated import crossing_pb2 as pb
+from hedgerow.wire.limits import PREFIX_ENDS_MAX
+from hedgerow.wire.messages import PREFIX_VERSION
 
 SEAL_BYTES = 16
 ACK_SEAL_BYTES = 8
@@ -44,6 +52,7 @@ WINDOW = 4096
 
 _OPEN = struct.Struct(">I?iIqQQI")
 _ANSWER = struct.Struct(">IqqqIIQI")
+_PREFIXES = struct.Struct(">qI")
 _LENGTH = struct.Struct(">I")
 
 Buffer = bytes | memoryview
@@ -62,6 +71,17 @@ def content_digest(payload: Buffer) -> bytes:
     return blake2b(payload, digest_size=SEAL_BYTES, person=b"hedgerow content").digest()
 
 
+def prefix_digests(payload: Buffer, ends: Sequence[int]) -> list[bytes]:
+    """Of the payload up to each of these ends, which rise; 16 bytes each."""
+    digest, found, begun = blake2b(digest_size=SEAL_BYTES, person=b"hedgerow prefix"), [], 0
+    view = memoryview(payload)
+    for end in ends:
+        digest.update(view[begun:end])
+        found.append(digest.copy().digest())
+        begun = end
+    return found
+
+
 def opening_seal(opening: pb.Open) -> bytes:
     """The digest of every field of an opening but the seal itself; 16 bytes."""
     numbers = (opening.version, opening.probe, opening.joint, opening.last, opening.remaining_ns)
@@ -69,6 +89,10 @@ def opening_seal(opening: pb.Open) -> bytes:
     texts = (opening.task_id, opening.model, opening.chain_id, opening.codec, opening.calibration_id, opening.stream)
     blobs = (opening.sample_id, opening.session, opening.content)
     encoded = _joined(fixed, [*(text.encode() for text in texts), *blobs])
+    ends = opening.prefix_ends
+    if ends or opening.prefix_contents or opening.prefix_after_ns:
+        parts = _PREFIXES.pack(opening.prefix_after_ns, len(ends)) + struct.pack(f">{len(ends)}I", *ends)
+        encoded += _joined(parts, opening.prefix_contents)
     return blake2b(encoded, digest_size=SEAL_BYTES, person=b"hedgerow opening").digest()
 
 
@@ -78,8 +102,10 @@ def answer_seal(request_seal: bytes, answer: pb.Answer) -> bytes:
     numbers = (answer.last, *times, answer.batch, answer.attempt, answer.sequence, len(answer.segment_ns))
     segments = struct.pack(f">{len(answer.segment_ns)}q", *answer.segment_ns)
     names = (answer.sample_id, answer.session, answer.stream.encode(), answer.model.encode())
-    head = _joined(_ANSWER.pack(*numbers) + segments, (request_seal, *names))
-    digest = blake2b(head, digest_size=SEAL_BYTES, person=b"hedgerow answer")
+    head, person = _joined(_ANSWER.pack(*numbers) + segments, (request_seal, *names)), b"hedgerow answer"
+    if answer.prefix_bytes:
+        head, person = head + _LENGTH.pack(answer.prefix_bytes), b"hedgerow partial"
+    digest = blake2b(head, digest_size=SEAL_BYTES, person=person)
     digest.update(answer.payload)  # the last, so its length needs no saying
     return digest.digest()
 
@@ -94,8 +120,9 @@ def ack_seal(request_seal: bytes, bytes_received: int) -> bytes:
 
 
 def sealed_opening(opening: pb.Open, payload: Buffer) -> pb.Open:
-    """`opening` with its content (of a probe: none, its bytes mean nothing) and seal filled in."""
+    """`opening` with its contents (of a probe: none, its bytes mean nothing) and seal filled in."""
     opening.content = b"" if opening.probe else content_digest(payload)
+    opening.prefix_contents[:] = prefix_digests(payload, opening.prefix_ends)
     opening.seal = opening_seal(opening)
     return opening
 
@@ -122,12 +149,24 @@ def check_opening(opening: pb.Open) -> None:
         raise reject(Measure.CHECKSUM, "the opening is not as it was sent; send it again")
     if len(opening.session) != SESSION_BYTES:
         raise reject(Measure.FORM, f"a session has {SESSION_BYTES} bytes, not {len(opening.session)}")
+    ends = list(opening.prefix_ends)
+    rise = all(0 < before < after for before, after in pairwise([*ends, opening.payload_bytes])) if ends else True
+    few = len(ends) == len(opening.prefix_contents) <= PREFIX_ENDS_MAX and opening.prefix_after_ns >= 0
+    if not (rise and few) or (opening.version == PREFIX_VERSION) != bool(ends) or (opening.probe and ends):
+        raise reject(Measure.FORM, "the opening names places to cut its payload at that cannot be")
 
 
 def check_content(opening: pb.Open, payload: Buffer) -> None:
     """FaultError(CORRUPT) unless `payload` is what the opening was sealed with."""
     if opening.content != content_digest(payload):
         raise reject(Measure.CHECKSUM, "the payload is not as it was sent; send it again")
+
+
+def check_part(opening: pb.Open, part: Buffer) -> None:
+    """FaultError(CORRUPT) unless `part` is the payload's beginning up to one of the ends that the opening was sealed with."""
+    known = dict(zip(opening.prefix_ends, opening.prefix_contents, strict=False))
+    if known.get(len(part)) != prefix_digests(part, (len(part),))[0]:
+        raise reject(Measure.CHECKSUM, "the first part of the payload is not as it was sent; send it again")
 
 
 def check_ack(opening: pb.Open, ack: pb.Ack, *, acked_bytes: int, sent_bytes: int) -> None:
@@ -152,6 +191,10 @@ def check_answer(opening: pb.Open, answer: pb.Answer) -> None:
         raise reject(Measure.IDENTITY, "an answer for another sample or segment came; it was dropped")
     if answer.seal != answer_seal(opening.seal, answer):
         raise reject(Measure.CHECKSUM, "an answer came that does not fit this request's content; it was dropped")
+    if answer.prefix_bytes and answer.prefix_bytes not in opening.prefix_ends:
+        raise reject(
+            Measure.FORM, f"an answer from {answer.prefix_bytes} bytes came, which was not asked for; it was dropped"
+        )
 
 
 class Windows:

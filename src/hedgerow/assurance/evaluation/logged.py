@@ -26,6 +26,7 @@ from hedgerow.core.policies import Choice, Feedback, Learns, Policy, View, by_na
 from hedgerow.core.policies.expecting import expected
 from hedgerow.core.policies.exploring import Explores
 from hedgerow.core.policies.guarding import Guarded
+from hedgerow.core.views import PrefixAnswer
 from hedgerow.errors import UsageError
 from hedgerow.journal import Header, Step, replayed_steps
 
@@ -97,6 +98,7 @@ class _Row:
     reserve: bool = False
     ended: r.Delivered | None = None
     delivered: r.Deliver | None = None
+    part_quality: float | None = None  # of a remote answer that came from a part of what was sent
 
 
 class Asking:
@@ -270,6 +272,8 @@ class _Walk:
                 row = self._rows.get(record.request)
                 if row is not None:
                     row.reserve = row.logged != NO_ARM and bool(self._table.is_remote[row.logged])
+            elif isinstance(record, PrefixAnswer) and record.request in self._rows:
+                self._rows[record.request].part_quality = record.quality
             elif isinstance(record, r.Delivered) and record.request in self._rows:
                 self._rows[record.request].ended = record
         for action in outcome.actions:
@@ -284,7 +288,8 @@ def _priced(header: Header, row: _Row, energy_after_mj: float) -> dict[str, floa
     quality, answer = 0.0, row.delivered
     if answer is not None and answer.status is r.Status.ANSWERED:
         if answer.source is r.Source.REMOTE:
-            quality = next(arm.quality for arm in table.arms if arm.name == answer.arm)
+            whole = next(arm.quality for arm in table.arms if arm.name == answer.arm)
+            quality = whole if row.part_quality is None else row.part_quality
         elif answer.source is r.Source.LOCAL:
             quality = table.local(answer.model).quality
     in_time = answer is not None and answer.status in (r.Status.ANSWERED, r.Status.SAFE_VALUE, r.Status.SPOOLED)

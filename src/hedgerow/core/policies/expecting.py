@@ -3,7 +3,8 @@
 Formula  cost = energy + money + price_disagreement * E[1 - quality of the answer that will be delivered]
                 + P(reserve needed) * price_reserve + E[time that the reserve runs] * active power
          P and E over the belief's samples: the reserve runs from its latest start until the answer is there or it is done.
-         Reserve: the arm's own (`Insured`), which after a split arm's head may be the rest of its own model.
+         Reserve: the arm's own (`Insured`), which after a split arm's head may be the rest of its own model. Where the first part
+         of a payload may be answered, E of what comes too late counts that part, if it is expected in time.
 
 `ours` takes the least; a policy that chooses by other rules states by it what its choice is expected to cost, so that policies can
 be compared by what they say of themselves.
@@ -42,8 +43,23 @@ def expected(view: View) -> tuple[Floats, Floats]:
     over *= share
     runs_mj = np.add.reduce(over, axis=0) * (table.is_remote * (table.energy.active_mw * 1e-9))
     cost: Floats = view.cost_mj + missed * ((table.quality - held.quality) * prices.disagreement_mj)
+    if table.prefixes.size:
+        late = (latency > held.useful_ns) * share
+        cost = cost - _from_prefixes(view, held, latency, late) * prices.disagreement_mj
     cost = cost + (needed * prices.reserve_mj + runs_mj)
     return cost, needed
+
+
+def _from_prefixes(view: View, held: Insured, latency: Floats, late: Floats) -> Floats:
+    """By how much more often than its stand-in the answer of each arm is expected to agree, where all of its payload comes too late
+    and the least part that is worth more does not: (arms,). The first link's samples stand for all links."""
+    shares, agrees = view.table.prefixes
+    better = agrees > held.quality
+    place, columns = better.argmax(axis=0), np.arange(agrees.shape[1])
+    gained = np.where(better.any(axis=0), agrees[place, columns] - held.quality, 0.0)
+    spared_ns = view.samples[:, 1:2] * (view.table.up_bytes * (1.0 - shares[place, columns]))
+    in_time: Floats = np.add.reduce((latency - spared_ns <= held.useful_ns) * late, axis=0)
+    return in_time * gained
 
 
 def chosen(view: View, arm: int, reason: Reason = Reason.POLICY_FIXED, propensity: float = 1.0) -> Choice:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _pool.AddSerializedFile(b'\n\x0e\x63rossing.proto\x12\x0bhedgerow.v1\"H\n\x02Up\x12\x1f\n\x04open\x18\x01 \x01(\x0b\x32\x11.hedgerow.v1.Open\x12!\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x12.hedgerow.v1.Chunk\"\xbf\x02\n\x04Open\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\r\n\x05probe\x18\x02 \x01(\x08\x12\x0f\n\x07task_id\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x10\n\x08\x63hain_id\x18\x05 \x01(\t\x12\r\n\x05joint\x18\x06 \x01(\x11\x12\x0c\n\x04last\x18\x07 \x01(\r\x12\r\n\x05\x63odec\x18\x08 \x01(\t\x12\x16\n\x0e\x63\x61libration_id\x18\t \x01(\t\x12\x11\n\tsample_id\x18\n \x01(\x0c\x12\x14\n\x0cremaining_ns\x18\x0b \x01(\x03\x12\x15\n\rpayload_bytes\x18\x0c \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\r \x01(\r\x12\x0e\n\x06stream\x18\x0e \x01(\t\x12\x0f\n\x07session\x18\x0f \x01(\x0c\x12\x10\n\x08sequence\x18\x10 \x01(\x04\x12\x0f\n\x07\x63ontent\x18\x11 \x01(\x0c\x12\x0c\n\x04seal\x18\x12 \x01(\x0c\"%\n\x05\x43hunk\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"{\n\x04\x44own\x12\x1f\n\x03\x61\x63k\x18\x01 \x01(\x0b\x32\x10.hedgerow.v1.AckH\x00\x12%\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x13.hedgerow.v1.AnswerH\x00\x12#\n\x05\x66\x61ult\x18\x03 \x01(\x0b\x32\x12.hedgerow.v1.FaultH\x00\x42\x06\n\x04part\"+\n\x03\x41\x63k\x12\x16\n\x0e\x62ytes_received\x18\x01 \x01(\x04\x12\x0c\n\x04seal\x18\x02 \x01(\x0c\"\xf7\x01\n\x06\x41nswer\x12\x11\n\tsample_id\x18\x01 \x01(\x0c\x12\x0c\n\x04last\x18\x02 \x01(\r\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12\x10\n\x08queue_ns\x18\x04 \x01(\x03\x12\x11\n\tdecode_ns\x18\x05 \x01(\x03\x12\x12\n\ncompute_ns\x18\x06 \x01(\x03\x12\x12\n\nsegment_ns\x18\x07 \x03(\x03\x12\r\n\x05\x62\x61tch\x18\x08 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\t \x01(\r\x12\x0e\n\x06stream\x18\n \x01(\t\x12\x0f\n\x07session\x18\x0b \x01(\x0c\x12\x10\n\x08sequence\x18\x0c \x01(\x04\x12\r\n\x05model\x18\r \x01(\t\x12\x0c\n\x04seal\x18\x0e \x01(\x0c\"7\n\x05\x46\x61ult\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07measure\x18\x03 \x01(\t\"\"\n\x0f\x44\x65scribeRequest\x12\x0f\n\x07version\x18\x01 \x01(\r\"\xe3\x02\n\rDescribeReply\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0e\n\x06server\x18\x02 \x01(\t\x12.\n\x05tasks\x18\x03 \x03(\x0b\x32\x1f.hedgerow.v1.DescribeReply.Task\x12\x19\n\x11payload_bytes_max\x18\x04 \x01(\x04\x12\x18\n\x10queue_length_max\x18\x05 \x01(\r\x12\r\n\x05lanes\x18\x06 \x01(\r\x12\x17\n\x0f\x63\x61libration_ids\x18\x07 \x03(\t\x1aK\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x10\n\x08\x63hain_id\x18\x03 \x01(\t\x12\x10\n\x08segments\x18\x04 \x03(\t\x1aW\n\x04Task\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x30\n\x06models\x18\x03 \x03(\x0b\x32 .hedgerow.v1.DescribeReply.Model\"\x1f\n\x0cProbeRequest\x12\x0f\n\x07payload\x18\x01 \x01(\x0c\"\x1b\n\nProbeReply\x12\r\n\x05\x62ytes\x18\x01 \x01(\x04\"1\n\x15PutCalibrationRequest\x12\x18\n\x10\x63\x61libration_json\x18\x01 \x01(\t\"!\n\x13PutCalibrationReply\x12\n\n\x02id\x18\x01 \x01(\t2;\n\x08\x43rossing\x12/\n\x05\x43ross\x12\x0f.hedgerow.v1.Up\x1a\x11.hedgerow.v1.Down(\x01\x30\x01\x32\xe4\x01\n\x07\x43ontrol\x12\x44\n\x08\x44\x65scribe\x12\x1c.hedgerow.v1.DescribeRequest\x1a\x1a.hedgerow.v1.DescribeReply\x12;\n\x05Probe\x12\x19.hedgerow.v1.ProbeRequest\x1a\x17.hedgerow.v1.ProbeReply\x12V\n\x0ePutCalibration\x12\".hedgerow.v1.PutCalibrationRequest\x1a .hedgerow.v1.PutCalibrationReplyb\x06proto3')
+DESCRIPTOR = _pool.AddSerializedFile(b'\n\x0e\x63rossing.proto\x12\x0bhedgerow.v1\"H\n\x02Up\x12\x1f\n\x04open\x18\x01 \x01(\x0b\x32\x11.hedgerow.v1.Open\x12!\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x12.hedgerow.v1.Chunk\"\x86\x03\n\x04Open\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\r\n\x05probe\x18\x02 \x01(\x08\x12\x0f\n\x07task_id\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x10\n\x08\x63hain_id\x18\x05 \x01(\t\x12\r\n\x05joint\x18\x06 \x01(\x11\x12\x0c\n\x04last\x18\x07 \x01(\r\x12\r\n\x05\x63odec\x18\x08 \x01(\t\x12\x16\n\x0e\x63\x61libration_id\x18\t \x01(\t\x12\x11\n\tsample_id\x18\n \x01(\x0c\x12\x14\n\x0cremaining_ns\x18\x0b \x01(\x03\x12\x15\n\rpayload_bytes\x18\x0c \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\r \x01(\r\x12\x0e\n\x06stream\x18\x0e \x01(\t\x12\x0f\n\x07session\x18\x0f \x01(\x0c\x12\x10\n\x08sequence\x18\x10 \x01(\x04\x12\x0f\n\x07\x63ontent\x18\x11 \x01(\x0c\x12\x0c\n\x04seal\x18\x12 \x01(\x0c\x12\x13\n\x0bprefix_ends\x18\x13 \x03(\r\x12\x17\n\x0fprefix_contents\x18\x14 \x03(\x0c\x12\x17\n\x0fprefix_after_ns\x18\x15 \x01(\x03\"%\n\x05\x43hunk\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"{\n\x04\x44own\x12\x1f\n\x03\x61\x63k\x18\x01 \x01(\x0b\x32\x10.hedgerow.v1.AckH\x00\x12%\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x13.hedgerow.v1.AnswerH\x00\x12#\n\x05\x66\x61ult\x18\x03 \x01(\x0b\x32\x12.hedgerow.v1.FaultH\x00\x42\x06\n\x04part\"+\n\x03\x41\x63k\x12\x16\n\x0e\x62ytes_received\x18\x01 \x01(\x04\x12\x0c\n\x04seal\x18\x02 \x01(\x0c\"\x8d\x02\n\x06\x41nswer\x12\x11\n\tsample_id\x18\x01 \x01(\x0c\x12\x0c\n\x04last\x18\x02 \x01(\r\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12\x10\n\x08queue_ns\x18\x04 \x01(\x03\x12\x11\n\tdecode_ns\x18\x05 \x01(\x03\x12\x12\n\ncompute_ns\x18\x06 \x01(\x03\x12\x12\n\nsegment_ns\x18\x07 \x03(\x03\x12\r\n\x05\x62\x61tch\x18\x08 \x01(\r\x12\x0f\n\x07\x61ttempt\x18\t \x01(\r\x12\x0e\n\x06stream\x18\n \x01(\t\x12\x0f\n\x07session\x18\x0b \x01(\x0c\x12\x10\n\x08sequence\x18\x0c \x01(\x04\x12\r\n\x05model\x18\r \x01(\t\x12\x0c\n\x04seal\x18\x0e \x01(\x0c\x12\x14\n\x0cprefix_bytes\x18\x0f \x01(\r\"7\n\x05\x46\x61ult\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07measure\x18\x03 \x01(\t\"\"\n\x0f\x44\x65scribeRequest\x12\x0f\n\x07version\x18\x01 \x01(\r\"\xf5\x02\n\rDescribeReply\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0e\n\x06server\x18\x02 \x01(\t\x12.\n\x05tasks\x18\x03 \x03(\x0b\x32\x1f.hedgerow.v1.DescribeReply.Task\x12\x19\n\x11payload_bytes_max\x18\x04 \x01(\x04\x12\x18\n\x10queue_length_max\x18\x05 \x01(\r\x12\r\n\x05lanes\x18\x06 \x01(\r\x12\x17\n\x0f\x63\x61libration_ids\x18\x07 \x03(\t\x12\x10\n\x08prefixes\x18\x08 \x01(\x08\x1aK\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08model_id\x18\x02 \x01(\t\x12\x10\n\x08\x63hain_id\x18\x03 \x01(\t\x12\x10\n\x08segments\x18\x04 \x03(\t\x1aW\n\x04Task\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x30\n\x06models\x18\x03 \x03(\x0b\x32 .hedgerow.v1.DescribeReply.Model\"\x1f\n\x0cProbeRequest\x12\x0f\n\x07payload\x18\x01 \x01(\x0c\"\x1b\n\nProbeReply\x12\r\n\x05\x62ytes\x18\x01 \x01(\x04\"1\n\x15PutCalibrationRequest\x12\x18\n\x10\x63\x61libration_json\x18\x01 \x01(\t\"!\n\x13PutCalibrationReply\x12\n\n\x02id\x18\x01 \x01(\t2;\n\x08\x43rossing\x12/\n\x05\x43ross\x12\x0f.hedgerow.v1.Up\x1a\x11.hedgerow.v1.Down(\x01\x30\x01\x32\xe4\x01\n\x07\x43ontrol\x12\x44\n\x08\x44\x65scribe\x12\x1c.hedgerow.v1.DescribeRequest\x1a\x1a.hedgerow.v1.DescribeReply\x12;\n\x05Probe\x12\x19.hedgerow.v1.ProbeRequest\x1a\x17.hedgerow.v1.ProbeReply\x12V\n\x0ePutCalibration\x12\".hedgerow.v1.PutCalibrationRequest\x1a .hedgerow.v1.PutCalibrationReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,35 +34,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UP']._serialized_start=31
   _globals['_UP']._serialized_end=103
   _globals['_OPEN']._serialized_start=106
-  _globals['_OPEN']._serialized_end=425
-  _globals['_CHUNK']._serialized_start=427
-  _globals['_CHUNK']._serialized_end=464
-  _globals['_DOWN']._serialized_start=466
-  _globals['_DOWN']._serialized_end=589
-  _globals['_ACK']._serialized_start=591
-  _globals['_ACK']._serialized_end=634
-  _globals['_ANSWER']._serialized_start=637
-  _globals['_ANSWER']._serialized_end=884
-  _globals['_FAULT']._serialized_start=886
-  _globals['_FAULT']._serialized_end=941
-  _globals['_DESCRIBEREQUEST']._serialized_start=943
-  _globals['_DESCRIBEREQUEST']._serialized_end=977
-  _globals['_DESCRIBEREPLY']._serialized_start=980
-  _globals['_DESCRIBEREPLY']._serialized_end=1335
-  _globals['_DESCRIBEREPLY_MODEL']._serialized_start=1171
-  _globals['_DESCRIBEREPLY_MODEL']._serialized_end=1246
-  _globals['_DESCRIBEREPLY_TASK']._serialized_start=1248
-  _globals['_DESCRIBEREPLY_TASK']._serialized_end=1335
-  _globals['_PROBEREQUEST']._serialized_start=1337
-  _globals['_PROBEREQUEST']._serialized_end=1368
-  _globals['_PROBEREPLY']._serialized_start=1370
-  _globals['_PROBEREPLY']._serialized_end=1397
-  _globals['_PUTCALIBRATIONREQUEST']._serialized_start=1399
-  _globals['_PUTCALIBRATIONREQUEST']._serialized_end=1448
-  _globals['_PUTCALIBRATIONREPLY']._serialized_start=1450
-  _globals['_PUTCALIBRATIONREPLY']._serialized_end=1483
-  _globals['_CROSSING']._serialized_start=1485
-  _globals['_CROSSING']._serialized_end=1544
-  _globals['_CONTROL']._serialized_start=1547
-  _globals['_CONTROL']._serialized_end=1775
+  _globals['_OPEN']._serialized_end=496
+  _globals['_CHUNK']._serialized_start=498
+  _globals['_CHUNK']._serialized_end=535
+  _globals['_DOWN']._serialized_start=537
+  _globals['_DOWN']._serialized_end=660
+  _globals['_ACK']._serialized_start=662
+  _globals['_ACK']._serialized_end=705
+  _globals['_ANSWER']._serialized_start=708
+  _globals['_ANSWER']._serialized_end=977
+  _globals['_FAULT']._serialized_start=979
+  _globals['_FAULT']._serialized_end=1034
+  _globals['_DESCRIBEREQUEST']._serialized_start=1036
+  _globals['_DESCRIBEREQUEST']._serialized_end=1070
+  _globals['_DESCRIBEREPLY']._serialized_start=1073
+  _globals['_DESCRIBEREPLY']._serialized_end=1446
+  _globals['_DESCRIBEREPLY_MODEL']._serialized_start=1282
+  _globals['_DESCRIBEREPLY_MODEL']._serialized_end=1357
+  _globals['_DESCRIBEREPLY_TASK']._serialized_start=1359
+  _globals['_DESCRIBEREPLY_TASK']._serialized_end=1446
+  _globals['_PROBEREQUEST']._serialized_start=1448
+  _globals['_PROBEREQUEST']._serialized_end=1479
+  _globals['_PROBEREPLY']._serialized_start=1481
+  _globals['_PROBEREPLY']._serialized_end=1508
+  _globals['_PUTCALIBRATIONREQUEST']._serialized_start=1510
+  _globals['_PUTCALIBRATIONREQUEST']._serialized_end=1559
+  _globals['_PUTCALIBRATIONREPLY']._serialized_start=1561
+  _globals['_PUTCALIBRATIONREPLY']._serialized_end=1594
+  _globals['_CROSSING']._serialized_start=1596
+  _globals['_CROSSING']._serialized_end=1655
+  _globals['_CONTROL']._serialized_start=1658
+  _globals['_CONTROL']._serialized_end=1886
 # @@protoc_insertion_point(module_scope)

@@ -15,7 +15,7 @@ class Up(_message.Message):
     def __init__(self, open: _Optional[_Union[Open, _Mapping]] = ..., chunk: _Optional[_Union[Chunk, _Mapping]] = ...) -> None: ...
 
 class Open(_message.Message):
-    __slots__ = ("version", "probe", "task_id", "model", "chain_id", "joint", "last", "codec", "calibration_id", "sample_id", "remaining_ns", "payload_bytes", "attempt", "stream", "session", "sequence", "content", "seal")
+    __slots__ = ("version", "probe", "task_id", "model", "chain_id", "joint", "last", "codec", "calibration_id", "sample_id", "remaining_ns", "payload_bytes", "attempt", "stream", "session", "sequence", "content", "seal", "prefix_ends", "prefix_contents", "prefix_after_ns")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     PROBE_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +34,9 @@ class Open(_message.Message):
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     CONTENT_FIELD_NUMBER: _ClassVar[int]
     SEAL_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_ENDS_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_CONTENTS_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_AFTER_NS_FIELD_NUMBER: _ClassVar[int]
     version: int
     probe: bool
     task_id: str
@@ -52,7 +55,10 @@ class Open(_message.Message):
     sequence: int
     content: bytes
     seal: bytes
-    def __init__(self, version: _Optional[int] = ..., probe: _Optional[bool] = ..., task_id: _Optional[str] = ..., model: _Optional[str] = ..., chain_id: _Optional[str] = ..., joint: _Optional[int] = ..., last: _Optional[int] = ..., codec: _Optional[str] = ..., calibration_id: _Optional[str] = ..., sample_id: _Optional[bytes] = ..., remaining_ns: _Optional[int] = ..., payload_bytes: _Optional[int] = ..., attempt: _Optional[int] = ..., stream: _Optional[str] = ..., session: _Optional[bytes] = ..., sequence: _Optional[int] = ..., content: _Optional[bytes] = ..., seal: _Optional[bytes] = ...) -> None: ...
+    prefix_ends: _containers.RepeatedScalarFieldContainer[int]
+    prefix_contents: _containers.RepeatedScalarFieldContainer[bytes]
+    prefix_after_ns: int
+    def __init__(self, version: _Optional[int] = ..., probe: _Optional[bool] = ..., task_id: _Optional[str] = ..., model: _Optional[str] = ..., chain_id: _Optional[str] = ..., joint: _Optional[int] = ..., last: _Optional[int] = ..., codec: _Optional[str] = ..., calibration_id: _Optional[str] = ..., sample_id: _Optional[bytes] = ..., remaining_ns: _Optional[int] = ..., payload_bytes: _Optional[int] = ..., attempt: _Optional[int] = ..., stream: _Optional[str] = ..., session: _Optional[bytes] = ..., sequence: _Optional[int] = ..., content: _Optional[bytes] = ..., seal: _Optional[bytes] = ..., prefix_ends: _Optional[_Iterable[int]] = ..., prefix_contents: _Optional[_Iterable[bytes]] = ..., prefix_after_ns: _Optional[int] = ...) -> None: ...
 
 class Chunk(_message.Message):
     __slots__ = ("offset", "data")
@@ -81,7 +87,7 @@ class Ack(_message.Message):
     def __init__(self, bytes_received: _Optional[int] = ..., seal: _Optional[bytes] = ...) -> None: ...
 
 class Answer(_message.Message):
-    __slots__ = ("sample_id", "last", "payload", "queue_ns", "decode_ns", "compute_ns", "segment_ns", "batch", "attempt", "stream", "session", "sequence", "model", "seal")
+    __slots__ = ("sample_id", "last", "payload", "queue_ns", "decode_ns", "compute_ns", "segment_ns", "batch", "attempt", "stream", "session", "sequence", "model", "seal", "prefix_bytes")
     SAMPLE_ID_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +102,7 @@ class Answer(_message.Message):
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     SEAL_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_BYTES_FIELD_NUMBER: _ClassVar[int]
     sample_id: bytes
     last: int
     payload: bytes
@@ -110,7 +117,8 @@ class Answer(_message.Message):
     sequence: int
     model: str
     seal: bytes
-    def __init__(self, sample_id: _Optional[bytes] = ..., last: _Optional[int] = ..., payload: _Optional[bytes] = ..., queue_ns: _Optional[int] = ..., decode_ns: _Optional[int] = ..., compute_ns: _Optional[int] = ..., segment_ns: _Optional[_Iterable[int]] = ..., batch: _Optional[int] = ..., attempt: _Optional[int] = ..., stream: _Optional[str] = ..., session: _Optional[bytes] = ..., sequence: _Optional[int] = ..., model: _Optional[str] = ..., seal: _Optional[bytes] = ...) -> None: ...
+    prefix_bytes: int
+    def __init__(self, sample_id: _Optional[bytes] = ..., last: _Optional[int] = ..., payload: _Optional[bytes] = ..., queue_ns: _Optional[int] = ..., decode_ns: _Optional[int] = ..., compute_ns: _Optional[int] = ..., segment_ns: _Optional[_Iterable[int]] = ..., batch: _Optional[int] = ..., attempt: _Optional[int] = ..., stream: _Optional[str] = ..., session: _Optional[bytes] = ..., sequence: _Optional[int] = ..., model: _Optional[str] = ..., seal: _Optional[bytes] = ..., prefix_bytes: _Optional[int] = ...) -> None: ...
 
 class Fault(_message.Message):
     __slots__ = ("kind", "message", "measure")
@@ -129,7 +137,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, version: _Optional[int] = ...) -> None: ...
 
 class DescribeReply(_message.Message):
-    __slots__ = ("version", "server", "tasks", "payload_bytes_max", "queue_length_max", "lanes", "calibration_ids")
+    __slots__ = ("version", "server", "tasks", "payload_bytes_max", "queue_length_max", "lanes", "calibration_ids", "prefixes")
     class Model(_message.Message):
         __slots__ = ("name", "model_id", "chain_id", "segments")
         NAME_FIELD_NUMBER: _ClassVar[int]
@@ -157,6 +165,7 @@ class DescribeReply(_message.Message):
     QUEUE_LENGTH_MAX_FIELD_NUMBER: _ClassVar[int]
     LANES_FIELD_NUMBER: _ClassVar[int]
     CALIBRATION_IDS_FIELD_NUMBER: _ClassVar[int]
+    PREFIXES_FIELD_NUMBER: _ClassVar[int]
     version: int
     server: str
     tasks: _containers.RepeatedCompositeFieldContainer[DescribeReply.Task]
@@ -164,7 +173,8 @@ class DescribeReply(_message.Message):
     queue_length_max: int
     lanes: int
     calibration_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, version: _Optional[int] = ..., server: _Optional[str] = ..., tasks: _Optional[_Iterable[_Union[DescribeReply.Task, _Mapping]]] = ..., payload_bytes_max: _Optional[int] = ..., queue_length_max: _Optional[int] = ..., lanes: _Optional[int] = ..., calibration_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    prefixes: bool
+    def __init__(self, version: _Optional[int] = ..., server: _Optional[str] = ..., tasks: _Optional[_Iterable[_Union[DescribeReply.Task, _Mapping]]] = ..., payload_bytes_max: _Optional[int] = ..., queue_length_max: _Optional[int] = ..., lanes: _Optional[int] = ..., calibration_ids: _Optional[_Iterable[str]] = ..., prefixes: _Optional[bool] = ...) -> None: ...
 
 class ProbeRequest(_message.Message):
     __slots__ = ("payload",)
