@@ -39,7 +39,7 @@ def bottleneck(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The file to make (default: NAME-bottleneck.onnx here).")
     ] = None,
-    steps: Annotated[int, typer.Option(min=0, help="Of training, 0.1 to 0.3 s each; 0: the transform alone.")] = 1500,
+    steps: Annotated[int, typer.Option(min=0, help="Of training, 0.1 to 0.3 s each; 0: none, a linear code.")] = 1500,
     taught: Annotated[
         int,
         typer.Option(

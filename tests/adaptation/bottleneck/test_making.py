@@ -100,7 +100,43 @@ def test_pictures_that_judge_are_left_out(tmp_path: Path) -> None:
 def test_without_steps_it_is_the_transform_alone(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="gradients need PyTorch, which is not installed here")
     paths = write_pictures(tmp_path / "images", 40)
-    entry = make(wanted("one.output", "one.output", steps=0, taught=0), small(tmp_path), paths, tmp_path, quiet)
+    entry = make(wanted("one.output", "two.output", steps=0, taught=0), small(tmp_path), paths, tmp_path, quiet)
     graph = Graph.open(entry["file"])
     assert graph.knows("decoder.plain")
     assert not graph.knows("decoder.first")
+
+
+def test_without_training_it_is_linear_keeps_its_budget_goes_on_and_is_the_same_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch", reason="gradients need PyTorch, which is not installed here")
+    training = importlib.import_module("hedgerow.adaptation.bottleneck.training_bottleneck")
+    paths = write_pictures(tmp_path / "images", 40)
+    model = small(tmp_path)
+    asked = wanted(target="one.output", steps=0, taught=0, budget=0.97)
+    first = make(asked, model, paths, tmp_path / "a", quiet)
+    data = Path(first["file"]).read_bytes()
+    assert share_before_latent(data, Graph.open(model.path)) <= 0.97
+    with Chain.open(data, joints=[LATENT], preparation=model.preparation) as chain:
+        alive = chain.run({FRAME: np.zeros((16, 16, 3), np.uint8)}, 0, 1).tensors
+        assert alive[LATENT].dtype == np.int8
+        assert np.isfinite(chain.run(alive, 2).tensors["logits"].astype(float)).all()
+    saw: list[str] = []
+
+    def stop(text: str) -> None:
+        saw.append(text)
+        if text.startswith("latent "):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(asked, model, paths, tmp_path / "b", stop)
+    monkeypatch.setattr(training, "gradients", None)  # they are kept: not asked for again
+    make(asked, model, paths, tmp_path / "b", quiet)
+    assert (tmp_path / "b" / "slim.onnx").read_bytes() == data
+
+
+def test_a_budget_without_room_for_a_linear_code_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="gradients need PyTorch, which is not installed here")
+    paths = write_pictures(tmp_path / "images", 40)
+    with pytest.raises(UsageError, match="no room for an encoder"):
+        make(wanted(target="one.output", steps=0, budget=0.2), small(tmp_path), paths, tmp_path / "a", quiet)

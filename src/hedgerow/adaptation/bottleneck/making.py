@@ -65,18 +65,12 @@ class Wanted:
         return self.steps == 0 and self.target == self.cut
 
 
-def make(
-    wanted: Wanted, model: TaskModel, paths: Sequence[Path], folder: Path, say: Say, *, renewable: bool = False
-) -> dict[str, Any]:
-    """The table [[model]] of this bottleneck of `model`, made unless it is there. UsageError, HostError, EngineError.
-
-    `renewable`: made anew where it was made here from something else and not changed since.
-    """
+def make(wanted: Wanted, model: TaskModel, paths: Sequence[Path], folder: Path, say: Say) -> dict[str, Any]:
+    """The table [[model]] of this bottleneck of `model`, made unless it is there. UsageError, HostError, EngineError."""
     chosen = of_parts(paths, "train", "calibrate")
     enough(len(chosen), PICTURES_MIN, "photographs to train and calibrate on (7 of 10 of those given)")
     names = digest("\n".join(path.name for path in chosen).encode())
-    origin = {"model": model.model_id, "photographs": names, **asdict(wanted)}
-    made = Made(folder / f"{wanted.name}.onnx", origin, renewable)
+    made = Made(folder / f"{wanted.name}.onnx", {"model": model.model_id, "photographs": names, **asdict(wanted)})
     if made.record() is None:
         (_make_linear if wanted.linear else _make)(wanted, model, chosen, made, say)
     if model.preparation is None:

@@ -11,6 +11,7 @@ told in steps of twice, four times... the common size.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,7 +108,7 @@ class Places:
                 arrays[f"forward{number}"].astype(np.float32),
                 arrays[f"backward{number}"].astype(np.float32),
             )
-            for number, (begin, end) in enumerate(zip(edges, edges[1:], strict=False))
+            for number, (begin, end) in enumerate(pairwise(edges))
         )
         order, elements = (arrays[name].astype(np.int64) for name in ("order", "elements"))
         return cls(int(arrays["patch"].item()), mean, down, across, order, bands, elements)
@@ -121,19 +122,20 @@ def folded(features: NDArray[np.floating], patch: int) -> Floats:
             f"features of {height} x {width} places cannot be taken in patches of {patch}; choose a divisor"
         )
     parts = features.astype(np.float32).reshape(n, c, height // patch, patch, width // patch, patch)
-    return parts.transpose(0, 3, 5, 1, 2, 4).reshape(n, c * patch * patch, height // patch, width // patch)
+    found: Floats = parts.transpose(0, 3, 5, 1, 2, 4).reshape(n, c * patch * patch, height // patch, width // patch)
+    return found
 
 
 def patterns(x: Floats, down: Floats, across: Floats, order: Whole) -> Floats:
     """(n, d, h, w) -> (n, d, h * w)."""
-    turned = np.matmul(np.matmul(down, x), across.T)
+    turned: Floats = np.matmul(np.matmul(down, x), across.T)
     return turned.reshape(*x.shape[:2], -1)[:, :, order]
 
 
 def fit(features: NDArray[np.floating], gradients: NDArray[np.floating], patch: int) -> Places:
     """From features and gradients of equal shape (n, c, H, W); every element is kept."""
-    mean = np.mean([_mean(part, patch) for part in _chunks(features)], axis=0, dtype=np.float64)
-    mean = mean.astype(np.float32)
+    total: Wide = np.sum([folded(part, patch).sum(axis=0, dtype=np.float64) for part in _chunks(features)], axis=0)
+    mean = (total / len(features)).astype(np.float32)
     varies, matters = _moments(features, patch, mean), _moments(gradients, patch, None)
     if not np.isfinite(matters).all() or not matters.trace() > 0:
         raise UsageError("the answer does not depend on the features at this cut; choose another")
@@ -227,10 +229,6 @@ def _chunks(features: NDArray[np.floating]) -> Iterator[NDArray[np.floating]]:
     return (features[at : at + CHUNK] for at in range(0, len(features), CHUNK))
 
 
-def _mean(part: NDArray[np.floating], patch: int) -> Floats:
-    return folded(part, patch).mean(axis=0)
-
-
 def _moments(features: NDArray[np.floating], patch: int, mean: Floats | None) -> Wide:
     """Second moments of channels, over all places."""
     total: Wide = np.zeros(())
@@ -263,7 +261,7 @@ def _along(
             rows = np.moveaxis(turned, axis, 0).reshape(turned.shape[axis], -1)
             total = total + (rows @ rows.T).astype(np.float64)
         moments.append(total / total.trace() * len(total))
-    forward, backward, _ = axes(*moments, PLACES_RIDGE)
+    forward, backward, _ = axes(moments[0], moments[1], PLACES_RIDGE)
     return forward.astype(np.float32), backward.astype(np.float32)
 
 
@@ -295,7 +293,7 @@ def _banded(parts: Iterator[Floats], edges: list[int]) -> list[Wide]:
     """Second moments of channels in each band, a place."""
     totals: list[Wide] = [np.zeros(()) for _ in edges[1:]]
     for part in parts:
-        for number, (begin, end) in enumerate(zip(edges, edges[1:], strict=False)):
+        for number, (begin, end) in enumerate(pairwise(edges)):
             rows = _flat(part[:, :, begin:end])
             totals[number] = totals[number] + (rows @ rows.T).astype(np.float64) / (end - begin)
     return totals
@@ -303,9 +301,12 @@ def _banded(parts: Iterator[Floats], edges: list[int]) -> list[Wide]:
 
 def _bands(varies: list[Wide], matters: list[Wide], edges: list[int]) -> tuple[Band, ...]:
     """A step size serves all bands, so the measure keeps its size; only its directions lean on the others."""
-    spans = zip(edges, edges[1:], strict=False)
+    spans = pairwise(edges)
     widths = np.diff(edges)
-    shared = [sum(each * width for each, width in zip(all_of, widths, strict=True)) for all_of in (varies, matters)]
+    shared = [
+        np.sum([each * width for each, width in zip(all_of, widths, strict=True)], axis=0)
+        for all_of in (varies, matters)
+    ]
     found = []
     for span, *own in zip(spans, varies, matters, strict=True):
         leant = [

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hedgerow import codecs
-from hedgerow.adaptation.bottleneck.graph import LATENT, rescaled, scale_of
+from hedgerow.adaptation.bottleneck.graph import LATENT, STEPS, rescaled, scale_of
 from hedgerow.adaptation.bottleneck.transform import rounded
 from hedgerow.adaptation.making.bottleneck import HALF, MODEL, QUARTER
 from hedgerow.adaptation.sources import enough, judged, of_parts, photographs
@@ -40,7 +40,6 @@ PLAIN_BITS = (4, 3, 2)
 QUALITIES = (20, 35, 50, 60, 70, 80, 88, 94)
 SIDES = (224, 192, 160)
 CALIBRATING = 120
-STEPS = "encoder.latent"  # the encoder's output before it is scaled and rounded
 LIMITS = CodecLimits()
 Answers = NDArray[np.int64]
 
