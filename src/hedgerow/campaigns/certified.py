@@ -35,7 +35,19 @@ PHASE_PATIENCE_S: Final = 3.0
 SPELL_S: Final = 0.8
 RECOVERY_S: Final = 4.0
 SPARE: Final = 1.3
-FACTORS: Final = (2.0, 2.5, 3.0, 4.0, 6.0, 8.0)
+FACTORS: Final = (
+    2.0,
+    2.5,
+    3.0,
+    4.0,
+    6.0,
+    8.0,
+    12.0,
+    16.0,
+    24.0,
+    32.0,
+)  # a quick reserve is less than what is the same for all
+CAPTURE_DELAY_MS: Final = 15
 
 
 @dataclass(slots=True)
@@ -96,9 +108,13 @@ def streams_text(profile: Profile, reserve: str, factor: float) -> str:
     unit_ms = cost_ms * SPARE * factor
     lines = ["format = 1"]
     for name, share, criticality in (("front", 1.0, "safety"), ("side", 1.25, "mission"), ("rear", 1.6, "mission")):
-        deadline_ms, period_ms = round(unit_ms * share), round(unit_ms * share * 1.5)
+        deadline_ms, period_ms = max(CAPTURE_DELAY_MS + 1, round(unit_ms * share)), round(unit_ms * share * 1.5)
         lines += ["[[stream]]", f'name = "{name}"', f"period_ms = {period_ms}", f"deadline_ms = {deadline_ms}"]
-        lines += ["capture_delay_ms = 15", f'criticality = "{criticality}"', f'reserves = ["{reserve}"]']
+        lines += [
+            f"capture_delay_ms = {CAPTURE_DELAY_MS}",
+            f'criticality = "{criticality}"',
+            f'reserves = ["{reserve}"]',
+        ]
         lines += ["safe_value = 'stop'"]
     lines += ["[[mode]]", 'name = "nominal"', "[[mode]]", 'name = "half rate"']
     lines += [f"streams.{name} = {{ keep_every = 2 }}" for name in ("side", "rear")]
