@@ -17,7 +17,7 @@ DATA ?= ../shared/data
 help:
 	@echo "make setup  install hedgerow into .venv and fetch the two models and 20 photographs (once)"
 	@echo "make demo   set up, then one drive three ways: a table here, a picture below out/"
-	@echo "make adapt  install PyTorch (CPU), make int8 copies, exits and bottlenecks (up to 45 minutes; DATA=folder; goes on if stopped)"
+	@echo "make adapt  install PyTorch (CPU), make int8 copies, exits and bottlenecks (about an hour; DATA=folder; goes on if stopped)"
 	@echo "make test   set up, then the everyday tests (make test-slow: the minutes-long ones)"
 	@echo "make mutate change the core one spot at a time: do its tests notice? (hours; SAMPLE=200 takes about ten minutes)"
 	@echo "make faults attack real processes with 15 kinds of fault (up to 25 minutes), judge what came of it"

@@ -19,7 +19,15 @@ from hedgerow.models.task import Task
 
 MODEL = "mobilenet-v2"
 QUARTER = Wanted(
-    "mobilenet-v2-b25", "block2.output", "block4.output", 4500, 0.25, steps=1500, taught=0, versions=8, hidden=(48, 112)
+    "mobilenet-v2-b25",
+    "block2.output",
+    "block4.output",
+    4500,
+    0.25,
+    steps=6000,
+    taught=0,
+    versions=16,
+    hidden=(48, 112),
 )
 HALF = Wanted("mobilenet-v2-b50", "block9.output", "block9.output", 1700, 0.50, steps=0, taught=0, versions=4)
 
