@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import threading
+import time
 
 import grpc
 import pytest
@@ -183,18 +184,27 @@ def test_cancelling_stops_the_work_at_the_next_joint(
 
 
 def test_work_stops_at_the_next_joint_when_its_time_is_up(
-    server: LocalServer, client: CloudClient, slow_device: Device
+    server: LocalServer, client: CloudClient, slow_device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sample = slow_device.sample(rows=1000)
-    takes_ns = send(client, slow_device.crossing(sample)).answer().compute_ns
-    for _ in range(70):  # the medians forget the long run, so that the short time is not refused at once
-        send(client, slow_device.crossing(slow_device.sample())).answer()
+    remaining_s = 0.5
+    times = server.catalogue.named("slow").times
+    note = times.note
+
+    def note_late(segment: int, duration_ns: int) -> None:
+        """The lane finds every segment over when the time is up, however quick the machine."""
+        note(segment, duration_ns)
+        time.sleep(remaining_s)
+
     before = segments_run(server)
-    crossing = slow_device.crossing(sample, remaining_s=takes_ns / 2e9 + 0.02)
-    assert send(client, crossing).fault().kind is FaultKind.TOO_LATE
-    until(lambda: segments_run(server)[1] >= before[1], "a lane has looked at it")
-    send(client, slow_device.crossing(slow_device.sample())).answer()
-    assert segments_run(server)[-1] == before[-1] + 1
+    with monkeypatch.context() as slowed:
+        slowed.setattr(times, "note", note_late)
+        crossing = slow_device.crossing(slow_device.sample(), remaining_s=remaining_s)
+        assert send(client, crossing).fault().kind is FaultKind.TOO_LATE
+        last_alone = slow_device.crossing(slow_device.sample(), joint=slow_device.last - 1)
+        send(client, last_alone).answer()  # waits for the lane: the late work is over
+    ran = [after - earlier for after, earlier in zip(segments_run(server), before, strict=True)]
+    assert ran[1] <= 1  # none, where the machine stood still before the lane began
+    assert ran[2:] == [0] * (slow_device.last - 2) + [1]
 
 
 def test_errors_of_this_side_become_the_fitting_faults() -> None:
