@@ -167,29 +167,39 @@ def labelled_folder(folder: Path) -> tuple[list[tuple[Path, int]], tuple[str, ..
     return rows, tuple(path.name for path in classes)
 
 
-def _indexed(index: Path) -> tuple[list[tuple[Path, int]], tuple[str, ...]]:
+def read_index(index: Path) -> list[tuple[int, str, str]]:
+    """(line, file, label) of a table with the columns file,label.
+
+    UsageError: no table in UTF-8, other columns, no row, a file that is named twice or has no label.
+    """
     try:
         table = list(csv.DictReader(index.read_text(encoding="utf-8").splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{index} is not a table in UTF-8 ({error})") from error
     if not table or not {"file", "label"} <= table[0].keys():
         raise UsageError(f"{index} must be a table with the columns file,label and at least one row")
-    named = [(row["file"] or "", (row["label"] or "").strip()) for row in table]
+    rows = [(line, row["file"] or "", (row["label"] or "").strip()) for line, row in enumerate(table, start=2)]
     seen: set[str] = set()
-    for line, (file, label) in enumerate(named, start=2):
+    for line, file, label in rows:
         if file in seen:
             raise UsageError(f"{index}, line {line}: '{file}' is named twice")
         if not label:
             raise UsageError(f"{index}, line {line}: '{file}' has no label")
+        seen.add(file)
+    return rows
+
+
+def _indexed(index: Path) -> tuple[list[tuple[Path, int]], tuple[str, ...]]:
+    rows = read_index(index)
+    for line, file, _ in rows:
         if not (index.parent / file).is_file():
             raise UsageError(f"{index}, line {line}: there is no picture '{file}'")
-        seen.add(file)
-    texts = {label for _, label in named}
+    texts = {label for _, _, label in rows}
     by_number = all(label.isdecimal() for label in texts)
     classes = sorted(texts, key=int) if by_number else sorted(texts)
     if len(classes) < 2:
         raise UsageError(f"{index} knows one class, '{classes[0]}'; at least two are needed")
-    return [(index.parent / file, classes.index(label)) for file, label in named], tuple(classes)
+    return [(index.parent / file, classes.index(label)) for _, file, label in rows], tuple(classes)
 
 
 def _memory() -> Path:

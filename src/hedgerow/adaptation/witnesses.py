@@ -4,7 +4,6 @@ Labels of photographs are read from a table labels.csv (file,label: the label's 
 that begin with the class index in four digits (0207.jpg, 0207-a.jpg); a folder that has neither has no labels.
 """
 
-import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hedgerow.adaptation.keeping import Say
+from hedgerow.adaptation.sources import INDEX_NAME, read_index
 from hedgerow.core.views import ModelView, Seen
 from hedgerow.errors import UsageError
 from hedgerow.models.calibrated import LABELS_KEPT, likeliest, probabilities
@@ -23,7 +23,6 @@ from hedgerow.models.tensors import Array
 from hedgerow.planning.arbitrating import version_of
 from hedgerow.profiling.host import usable_cores
 
-INDEX_NAME = "labels.csv"
 _NUMBERED = re.compile(r"(\d{4})(?!\d)")
 _GROUP = 64
 
@@ -67,22 +66,15 @@ def labels_of(paths: Sequence[Path], task: Task) -> Labels | None:
 
 
 def _from_table(table: Path, paths: Sequence[Path], task: Task) -> Labels:
-    try:
-        rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{table} is not a table in UTF-8 ({error})") from error
-    if not rows or not {"file", "label"} <= rows[0].keys():
-        raise UsageError(f"{table} must be a table with the columns file,label and at least one row")
     places = {name: index for index, name in enumerate(task.labels)}
     known: dict[str, int] = {}
-    for line, row in enumerate(rows, start=2):
-        text = (row["label"] or "").strip()
+    for line, file, text in read_index(table):
         index = int(text) if text.isdecimal() else places.get(text, -1)
         if not 0 <= index < len(task.labels):
             raise UsageError(
                 f"{table}, line {line}: '{text}' is no label of task '{task.name}', nor an index below {len(task.labels)}"
             )
-        known[row["file"] or ""] = index
+        known[file] = index
     missing = [path.name for path in paths if path.name not in known]
     if missing:
         raise UsageError(f"{table} has no row for {missing[0]}; each picture needs one")
