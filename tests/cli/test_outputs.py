@@ -31,3 +31,13 @@ def test_what_is_never_overwritten_is_new_and_named_once(tmp_path: Path) -> None
         check_new(tmp_path / "a")
     with pytest.raises(UsageError, match="named twice"):
         check_new(tmp_path / "b", tmp_path / "b")
+    with pytest.raises(UsageError, match="named twice"):
+        check_new(tmp_path / "b", tmp_path / "sub" / ".." / "b")
+    with pytest.raises(UsageError, match="is a file"):
+        check_new(tmp_path / "a" / "b")
+
+
+def test_a_device_is_written_to_and_is_no_new_file() -> None:
+    check_writable(Path("/dev/null"), Path("/dev/stdout"))
+    with pytest.raises(UsageError, match="not overwritten"):
+        check_new(Path("/dev/null"))

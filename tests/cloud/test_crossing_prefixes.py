@@ -2,6 +2,7 @@
 tells it, and from nothing that its digest does not cover."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from hedgerow import codecs
 from hedgerow.cloud.admission import Admission
 from hedgerow.cloud.calibrations import CalibrationStore
 from hedgerow.cloud.catalogue import Catalogue
-from hedgerow.cloud.crossing import CrossingService
+from hedgerow.cloud.crossing import CrossingService, _read_until
 from hedgerow.cloud.lanes import Lanes
 from hedgerow.cloud.limits import ServerLimits
 from hedgerow.models.tensors import Tensors
@@ -165,6 +166,27 @@ def test_with_too_little_by_its_deadline_it_is_too_late(latent_device: LatentDev
     assert stalled(enough, enough.prefix_ends[2] + 1).answer.prefix_bytes == enough.prefix_ends[2]
     lanes.close(PATIENCE_S)
     catalogue.close()
+
+
+def test_what_is_here_already_is_taken_however_late_it_is_looked_for() -> None:
+    async def look(stream: Scripted, cut_ns: int) -> bytes | None:
+        return await asyncio.wait_for(_read_until(stream, cut_ns), PATIENCE_S)
+
+    for cut_ns in (0, time.monotonic_ns() + HOUR_NS):
+        assert asyncio.run(look(Scripted(b"next"), cut_ns)) == b"next"
+    assert asyncio.run(look(Scripted(), 0)) is None
+
+
+def test_small_numbers_that_are_not_told_in_layers_cannot_be_cut(
+    latent_server: LocalServer, latent_device: LatentDevice
+) -> None:
+    alive = latent_device.alive_after(1, {"x": frame(1)})
+    plain = latent_device.crossing(
+        {}, joint=1, codec="ints", payload=codecs.get("ints").encode(alive), prefix_ends=(40,)
+    )
+    downs = ask(latent_server, up(open=opened(plain), data=plain.payload[:40]))
+    assert fault_kind(downs) == "bad_payload"
+    assert "cannot be read from its first part" in downs[-1].fault.message
 
 
 def test_the_client_learns_from_which_part_the_answer_came(

@@ -54,3 +54,7 @@ def test_it_can_decide_for_the_layers_although_they_take_more_bytes() -> None:
     assert cost[1] < cost[2]
     cost = expected(view(reserve_quality=0.95))[0]
     assert cost[1] >= cost[2]
+
+
+def test_where_no_part_is_asked_for_none_is_counted_on() -> None:
+    assert (expected(replace(view(), parts=False))[0] == expected(view(BARE))[0]).all()

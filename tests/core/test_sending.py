@@ -127,6 +127,17 @@ def test_the_link_learns_from_what_crossed() -> None:
     assert seen.mbit_per_s == pytest.approx(5850 * 8 / 42e3)
 
 
+def test_the_link_learns_from_what_came_behind_the_part_too() -> None:
+    s = script()
+    sent(s)
+    s.do(14, r.ChunkAcked(0, 1, 1024))
+    s.do(61, r.ChunkAcked(0, 1, 7000))
+    part(s, 61, 5850)
+    (seen,) = s.all(r.RemoteObserved)
+    assert isinstance(seen, r.RemoteObserved)
+    assert seen.mbit_per_s == pytest.approx(7000 * 8 / 42e3)
+
+
 def test_a_late_answer_to_a_part_is_only_learned_from() -> None:
     s = script()
     sent(s)

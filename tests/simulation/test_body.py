@@ -10,7 +10,7 @@ from hedgerow.core import records as r
 from hedgerow.core.policies import by_name
 from hedgerow.core.views import PrefixAnswer
 from hedgerow.profiling.agreement import prefix_name
-from hedgerow.simulation.body import ACK_BYTES, OPENING_BYTES
+from hedgerow.simulation.body import ACK_BYTES, OPENING_BYTES, waits_ns
 from hedgerow.simulation.course import Course
 from hedgerow.simulation.world import Run, Setup, run
 from hedgerow.wire.generated import crossing_pb2 as pb
@@ -87,17 +87,24 @@ def test_over_a_link_that_is_slower_still_not_even_a_part_comes() -> None:
     assert set(made.source) == {"local"}
 
 
-@pytest.mark.parametrize("came", [1200, 2400, 3100])
+@pytest.mark.parametrize("came", [ACK_BYTES, 1200, 2400, 3100])
 def test_how_long_is_waited_is_the_servers_own_rule(came: int) -> None:
-    """The virtual body waits after ns x behind / (behind + first chunk + opening), as `RequestReader.wait_ns` says for these bytes."""
-    after_ns, payload = 10**8, bytes(np.arange(SIZE, dtype=np.uint8))
+    """The virtual body's `waits_ns` is `RequestReader.wait_ns`: at a constant rate, so long that an answer is just in time."""
+    after_ns, payload, ends = 10**8, bytes(np.arange(SIZE, dtype=np.uint8)), [1200, 2400, 3100]
     opening = pb.Open(version=3, session=b"12345678", sequence=1, payload_bytes=SIZE)
-    opening.prefix_ends[:], opening.prefix_after_ns = [1200, 2400, 3100], after_ns
+    opening.prefix_ends[:], opening.prefix_after_ns = ends, after_ns
     first = pb.Up(open=sealed_opening(opening, payload), chunk=pb.Chunk(data=payload[:ACK_BYTES])).SerializeToString()
     read = RequestReader(first, Windows(1), payload_bytes_max=SIZE)
     read.first_chunk()
-    assert read.wait_ns == after_ns * (1200 - ACK_BYTES) // (1200 - ACK_BYTES + len(first))
-    read.take(pb.Up(chunk=pb.Chunk(offset=ACK_BYTES, data=payload[ACK_BYTES:came])).SerializeToString())
-    behind = came - ACK_BYTES
-    assert read.wait_ns == after_ns * behind // (behind + len(first))
+    if came > ACK_BYTES:
+        read.take(pb.Up(chunk=pb.Chunk(offset=ACK_BYTES, data=payload[ACK_BYTES:came])).SerializeToString())
+    behind, ahead = came - ACK_BYTES, next((end for end in ends if end > came), SIZE) - ACK_BYTES
+    for last_ns in (0, 10**5, 10**7, 10**9):
+        assert read.wait_ns(last_ns) == waits_ns(after_ns, len(first), behind, ahead, last_ns)
+    if behind:
+        crossing_ns = 3 * 10**4  # a byte
+        opened_ns, last_ns = len(first) * crossing_ns, behind * crossing_ns
+        if opened_ns + last_ns < after_ns:
+            assert opened_ns + read.wait_ns(last_ns) == after_ns
+        assert read.wait_ns(10**9) == after_ns - after_ns * len(first) // (behind + len(first))
     assert abs(len(first) - ACK_BYTES - OPENING_BYTES) < OPENING_BYTES

@@ -154,16 +154,13 @@ def test_after_an_answer_to_a_part_no_further_byte_is_sent(device: Device) -> No
     cuts = (700, 5000, 9000)
 
     def cross(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-        first = pb.Up.FromString(next(requests))
-        came[0] = len(first.chunk.data)
-        yield ack(first.open, came[0])
-        yield pb.Down(
-            answer=sealed_answer(
-                first.open,
-                pb.Answer(last=first.open.last, payload=codecs.get("raw").encode({}), batch=1, prefix_bytes=cuts[0]),
-            )
-        ).SerializeToString()
-        try:
+        try:  # around the answers too: the client may be gone before the next message is asked for
+            first = pb.Up.FromString(next(requests))
+            came[0] = len(first.chunk.data)
+            yield ack(first.open, came[0])
+            nothing = codecs.get("raw").encode({})
+            answer = pb.Answer(last=first.open.last, payload=nothing, batch=1, prefix_bytes=cuts[0])
+            yield pb.Down(answer=sealed_answer(first.open, answer)).SerializeToString()
             for data in requests:
                 came[0] += len(pb.Up.FromString(data).chunk.data)
         finally:

@@ -50,7 +50,7 @@ def bottleneck(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Train a bottleneck and write it as one model with the joint "latent". It may be stopped and goes on (needs PyTorch)."""
-    from hedgerow.adaptation.bottleneck.making import Wanted, make
+    from hedgerow.adaptation.bottleneck.making import LINEAR_VERSIONS, TRAINED_VERSIONS, Wanted, make
     from hedgerow.adaptation.keeping import Made, needs_pytorch, read_record
     from hedgerow.adaptation.recipes import model_text
     from hedgerow.adaptation.sources import picture_paths
@@ -66,9 +66,8 @@ def bottleneck(
         raise UsageError(f"{taught} steps cannot be taught of {steps}")
     paths = picture_paths(images)
     _check(chosen, path, (cut, target or cut), paths)
-    wanted = Wanted(
-        path.stem, cut, target or cut, bytes_wanted, budget, steps=steps, taught=taught, versions=8, seed=seed
-    )
+    versions = TRAINED_VERSIONS if steps else LINEAR_VERSIONS
+    wanted = Wanted(path.stem, cut, target or cut, bytes_wanted, budget, steps, taught, versions, seed=seed)
     entry = make(wanted, chosen, paths, path.parent, progress())
     figures = read_record(Made(path, {}).record_path)["figures"]
     if as_json:

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hedgerow.cli._outputs import OTHER
 from hedgerow.errors import UsageError
 
 if TYPE_CHECKING:
     from hedgerow.adaptation.exits.subject import Subject
-
-_OTHER = "{} is there and is another one; it is not overwritten: name another folder with -o"
 
 
 def register(group: typer.Typer) -> None:
@@ -54,7 +53,7 @@ def exits(
     named = () if joints == "auto" else tuple(each.strip() for each in joints.split(",") if each.strip())
     folder = make_directory(output or adapted(f"{subject.name}-with-exits"))
     if (folder / "task.toml").exists() and not (folder / f"{subject.name}-exits.adapt.json").exists():
-        raise UsageError(_OTHER.format(folder / "task.toml"))
+        raise UsageError(OTHER.format(folder / "task.toml"))
     wish = Wish(Promise(at_most, level, unseen), named, exits_max, seed)
     record = make_exits(folder, subject, pictures, wish, say)
     path = _task(folder, subject, record["figures"]["entries"], record["origin"]["joints"])
@@ -80,7 +79,7 @@ def _task(folder: Path, subject: "Subject", entries: list[dict[str, Any]], joint
     text = task_text(head, merged(models, entries)).encode()
     path = folder / "task.toml"
     if path.exists() and path.read_bytes() != text:
-        raise UsageError(_OTHER.format(path))
+        raise UsageError(OTHER.format(path))
     write_whole(path, text)
     return path
 

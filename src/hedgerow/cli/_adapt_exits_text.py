@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from hedgerow.cli._outputs import OTHER
 from hedgerow.errors import UsageError
 
 
@@ -48,9 +49,7 @@ def exits_text(
     folder = output or adapted("newsgroups")
     own = None if train is None or unseen is None else sources.read_tables(train, unseen, labels)
     if (folder / "task.toml").exists() and not (folder / f"{NAME}.adapt.json").exists():
-        raise UsageError(
-            f"{folder / 'task.toml'} is there and is another one; it is not overwritten: name another folder with -o"
-        )
+        raise UsageError(OTHER.format(folder / "task.toml"))
     needs_pytorch()
     found = own or sources.fetch_newsgroups(say)
     options = Options(tokens=tokens, epochs=epochs, disagreement=disagreement, seed=seed, threads=threads)

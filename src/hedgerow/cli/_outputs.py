@@ -5,17 +5,24 @@ from pathlib import Path
 
 from hedgerow.errors import HostError, UsageError
 
+OTHER = "{} is there and is another one; it is not overwritten: name another folder with -o"
+
 
 def check_writable(*paths: Path | None) -> None:
-    """UsageError for a folder in the file's place or one that is missing, HostError where this machine lets nobody write."""
+    """UsageError for a folder in the file's place or one that is missing, HostError where this machine lets nobody write. Devices
+    and pipes are written to as they are."""
     for path in paths:
-        if path is None:
+        if path is None or _is_device(path):
             continue
         if path.is_dir():
             raise UsageError(f"{path} is a folder; name a file in it")
         if not path.parent.is_dir():
             raise UsageError(f"there is no folder {path.parent}; create it first")
         _probe(path.parent)
+
+
+def _is_device(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _probe(folder: Path) -> None:
@@ -31,10 +38,13 @@ def check_new(*paths: Path | None) -> None:
     """For files that are never overwritten and whose folders are created: UsageError where one is there, or where two are one."""
     given = [path for path in paths if path is not None]
     for path in given:
-        if path.is_file():
-            raise UsageError(f"{path} is there and is not overwritten; name another")
         if path.is_dir():
             raise UsageError(f"{path} is a folder; name a file in it")
-        _probe(next(folder for folder in path.absolute().parents if folder.exists()))
-    if len({path.absolute() for path in given}) < len(given):
+        if path.exists():
+            raise UsageError(f"{path} is there and is not overwritten; name another")
+        folder = next(folder for folder in path.absolute().parents if folder.exists())
+        if not folder.is_dir():
+            raise UsageError(f"{folder} is a file; {path} cannot lie in it")
+        _probe(folder)
+    if len({path.resolve() for path in given}) < len(given):
         raise UsageError(f"{given[0]} is named twice; give each file a name of its own")

@@ -92,7 +92,7 @@ class Admission:
                 f"no segments {first} to {opening.last} in '{served.name}', which has 0 to {served.last}",
             )
         codec = self._codec(opening)
-        if opening.prefix_ends and not isinstance(codec, codecs.Progressive):
+        if opening.prefix_ends and codecs.progressive(codec) is None:
             raise refuse(FaultKind.BAD_PAYLOAD, f"a payload of codec '{codec.name}' cannot be read from its first part")
         remaining_ns = min(opening.remaining_ns, self._limits.remaining_max_ns)
         deadline_ns = now_ns + remaining_ns

@@ -17,7 +17,6 @@ from hedgerow.cloud.admission import Admission, Admitted
 from hedgerow.cloud.computing import Outcome, job_for
 from hedgerow.cloud.lanes import Lanes
 from hedgerow.cloud.limits import ServerLimits
-from hedgerow.codecs import Progressive
 from hedgerow.errors import EngineError, HedgerowError, UsageError
 from hedgerow.models.tensors import Tensors
 from hedgerow.wire.channels import CROSSING_SERVICE, Handlers
@@ -27,6 +26,10 @@ from hedgerow.wire.limits import SECOND_NS
 from hedgerow.wire.messages import RAW_SAMPLE
 from hedgerow.wire.readers import RequestReader, stream_ended
 from hedgerow.wire.seal import Windows, sealed_answer
+
+IN_PAYLOAD = "in the middle of a payload"
+GRACE_NS = 1_000_000
+"""For gRPC to hand over a message that has come."""
 
 FAULT_READ_S = 2.0
 """How long a client may take to read its fault."""
@@ -100,7 +103,8 @@ class CrossingService:
     async def _receive(self, stream: Stream, reader: RequestReader, deadline_ns: int) -> int:
         """Take the chunks, acknowledging each, until the last (returns 0), or until the time to wait is over and enough of them have
         come to compute from (returns how many bytes those are). FaultError(TOO_LATE) when neither is so by the deadline."""
-        opened_ns, may_cut = time.monotonic_ns(), bool(reader.opening.prefix_ends)
+        opened_ns = came_ns = time.monotonic_ns()
+        may_cut = bool(reader.opening.prefix_ends)
         try:
             async with asyncio.timeout((deadline_ns - time.monotonic_ns()) / SECOND_NS):
                 ack = reader.first_chunk()
@@ -110,10 +114,11 @@ class CrossingService:
                     if reader.complete:
                         return 0
                     part_bytes = reader.part_bytes if may_cut else 0
-                    cut_ns = opened_ns + reader.wait_ns if part_bytes else None
+                    cut_ns = opened_ns + reader.wait_ns(came_ns - opened_ns) if part_bytes else None
                     message = await (_read(stream) if cut_ns is None else _read_until(stream, cut_ns))
                     if message is None:
                         return part_bytes
+                    came_ns = time.monotonic_ns()
                     ack = reader.take(message)
         except TimeoutError:
             came = reader.assembly
@@ -151,11 +156,8 @@ class CrossingService:
         joint, codec = admitted.first - 1, admitted.codec
         limits, expected = self._codec_limits, admitted.served.specs_after(joint)
         if is_part:
-            found = (
-                codec.decode_prefix(payload, limits=limits, expected=expected)
-                if isinstance(codec, Progressive)
-                else None
-            )
+            layered = codecs.progressive(codec)
+            found = layered.decode_prefix(payload, limits=limits, expected=expected) if layered else None
             if found is None:
                 raise refuse(FaultKind.BAD_PAYLOAD, f"{len(payload)} bytes of this payload tell nothing by themselves")
             tensors = found.tensors
@@ -190,21 +192,26 @@ def _told(fault: Fault) -> pb.Fault:
 async def _read(stream: Stream) -> bytes:
     data = await stream.read()
     if not isinstance(data, bytes):
-        raise stream_ended("in the middle of a payload")
+        raise stream_ended(IN_PAYLOAD)
     return data
 
 
 async def _read_until(stream: Stream, cut_ns: int) -> bytes | None:
-    """The next message; None where it is not here at `cut_ns`."""
-    left_ns = cut_ns - time.monotonic_ns()
-    if left_ns <= 0:
-        return None
-    reading = asyncio.ensure_future(_read(stream))
+    """The next message; None where it is not here at `cut_ns`. What is here already is taken even later than that."""
+    reading = asyncio.ensure_future(stream.read())
     try:
+        left_ns = max(cut_ns - time.monotonic_ns(), GRACE_NS)
         await asyncio.wait({reading}, timeout=left_ns / SECOND_NS)
-        return await reading if reading.done() else None
+        if not reading.done():
+            return None
+        data = await reading
     finally:
         reading.cancel()  # nothing more is read of a payload that is cut
+    if not isinstance(data, bytes):
+        if time.monotonic_ns() >= cut_ns:
+            return None
+        raise stream_ended(IN_PAYLOAD)
+    return data
 
 
 async def _let_it_be_read(stream: Stream) -> None:

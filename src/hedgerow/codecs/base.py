@@ -79,10 +79,13 @@ class Partial:
 
 @runtime_checkable
 class Progressive(Protocol):
-    """What a codec offers besides if its payloads may be read from their first part."""
+    """What a codec offers besides if its payloads may be read from their first part: `progressive` says whether this one's may."""
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def progressive(self) -> bool: ...
 
     def prefix_ends(self, payload: bytes | memoryview) -> tuple[int, ...]:
         """Where a payload of its own may be cut: after each layer but the last, rising; none where it is all or nothing."""
@@ -98,4 +101,10 @@ class Progressive(Protocol):
 
 def prefix_ends(codec: Codec, payload: bytes | memoryview) -> tuple[int, ...]:
     """Where this codec's payload may be cut; none for a codec that needs all of it."""
-    return codec.prefix_ends(payload) if isinstance(codec, Progressive) else ()
+    found = progressive(codec)
+    return found.prefix_ends(payload) if found else ()
+
+
+def progressive(codec: Codec) -> Progressive | None:
+    """The codec, if its payloads may be read from their first part."""
+    return codec if isinstance(codec, Progressive) and codec.progressive else None

@@ -48,6 +48,11 @@ class IntsCodec:
         return f"ints:{self.variant}" if self.variant else "ints"
 
     @property
+    def progressive(self) -> bool:
+        """Whether payloads are told in layers."""
+        return self.variant == "progressive"
+
+    @property
     def calibration_id(self) -> str:
         return self.calibration.id if self.calibration else ""
 
@@ -74,7 +79,7 @@ class IntsCodec:
                 f"tensor '{name}' of shape {array.shape} does not have the {counts.channels} channels of its calibration"
             )
         values = channels_of(array)
-        if self.variant == "progressive":
+        if self.progressive:
             return _layers(values, counts, zlib.crc32(_identity(name, array)))
         sequence = told(values, counts.units) if counts.plain is None else told_plain(values, counts.plain)
         return bytes((CALIBRATED,)) + encode(*sequence)
@@ -94,7 +99,7 @@ class IntsCodec:
         Elements that are not known have their most likely value or the middle of what is possible. Every layer taken is
         checked by its own checksum, for the envelope's needs the last byte. PeerError for what cannot be a prefix.
         """
-        if self.variant != "progressive":
+        if not self.progressive:
             return None
         contents = unseal_prefix(payload, limits=limits, expected=expected)
         if contents is None:
@@ -108,7 +113,7 @@ class IntsCodec:
 
     def prefix_ends(self, payload: bytes | memoryview) -> tuple[int, ...]:
         """The ends of all layers but the last of a payload of this codec's own; none where it is not told in layers."""
-        if self.variant != "progressive":
+        if not self.progressive:
             return ()
         contents = unseal(payload, limits=CodecLimits(payload_bytes_max=max(1, len(payload))))
         body = contents.items[0].body if len(contents.items) == 1 else b""

@@ -105,7 +105,7 @@ class Choosing:
             reserve_quality=plan.model.quality if plan else 0.0,
             prices=self.prices, request=flight.request, now_ns=now_ns, deadline_ns=flight.deadline_ns,
             samples=self._samples, in_flight=in_flight, battery_fraction=budgets.battery_fraction,
-            celsius=budgets.celsius, seed=self._seed, insured=self._insured(plan, available, left),
+            celsius=budgets.celsius, seed=self._seed, insured=self._insured(plan, available, left), parts=not flight.background,
         )  # fmt: skip
 
     def _only_by(self, allowed: tuple[str, ...]) -> Flags:

@@ -33,6 +33,7 @@ class Attempt:
     arm: int = -1  # its column, and when it was chosen
     decided_ns: int = 0
     first_ack_ns: int | None = None
+    acked_bytes: int = 0
 
 
 class Link:
@@ -73,6 +74,7 @@ class Link:
     def acked(self, request: int, attempt: int, bytes_received: int, *, now_ns: int) -> None:
         """Note what has crossed of an attempt under way."""
         found, self._heard_ns, self._acknowledges = self.attempts[request, attempt], now_ns, True
+        found.acked_bytes = bytes_received
         if found.first_ack_ns is None:
             found.first_ack_ns = now_ns
 
@@ -85,7 +87,8 @@ class Link:
         self._teach(found, now_ns - found.decided_ns)
         network_ns = max(1, now_ns - found.sent_ns - queue_ns - cloud_ns)
         factor = cloud_ns / found.cloud_median_ns if found.cloud_median_ns > 0 and cloud_ns else 1.0
-        crossed, late = part_bytes or found.payload_bytes, now_ns > found.useful_until_ns
+        crossed = max(part_bytes, found.acked_bytes) if part_bytes else found.payload_bytes
+        late = now_ns > found.useful_until_ns
         self._learn(found, network_ns, factor, queue_ns, crossed, late=late, now_ns=now_ns)
         self.signal(Signal.ANSWERED, now_ns)
 

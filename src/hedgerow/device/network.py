@@ -199,9 +199,11 @@ class CloudNetwork:
 
     def _answered(self, key: Key, answer: RemoteAnswer, now_ns: int) -> None:
         model, work = self._works.pop(key, ("", None))
-        self._heard.pop(key, None)
+        crossed = self._heard.pop(key, 0)
         if work is None:
             return
+        if answer.prefix_bytes and crossed:  # how far it came beyond the part that was answered
+            self._post(r.ChunkAcked(self._request(key), key[1], crossed))
         try:
             confidence = self._confidence(model, answer.tensors)
             view = self._see(model, answer.tensors)

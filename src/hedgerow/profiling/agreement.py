@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from hedgerow.codecs import Codec, Progressive, prefix_ends
+from hedgerow.codecs import Codec, prefix_ends, progressive
 from hedgerow.models.chain import Chain
 from hedgerow.models.task import Task
 from hedgerow.models.tensors import Tensors
@@ -157,11 +157,11 @@ class Judge:
     def _first_part(self, codec: Codec, payload: bytes, share: float, crossing: Crossing) -> Tensors | None:
         """What the other side would compute from: up to the first cut from that share on, else the last one before it."""
         ends = prefix_ends(codec, payload)
-        if not ends or not isinstance(codec, Progressive):
+        if not ends or (layered := progressive(codec)) is None:
             return None
         end = next((each for each in ends if each >= share * len(payload)), ends[-1])
         expected = self._chains[crossing.model].joint(crossing.joint)
-        part = codec.decode_prefix(payload[:end], limits=LIMITS, expected=expected)
+        part = layered.decode_prefix(payload[:end], limits=LIMITS, expected=expected)
         return None if part is None else part.tensors
 
 

@@ -19,10 +19,16 @@ ACK_BYTES = 1024
 OVERTIME_NS = 50 * r.MS  # how long after its time is up a crossing may still be answered (wire/limits.py)
 DESCRIBE_BYTES = 600  # what asking a server what it serves costs, once a connection
 OPENING_BYTES = 400  # of a crossing, beside its payload
-LAYER_BYTES, PREFIX_ENDS_MAX = (
-    256,
-    4,
-)  # a payload told in layers may be cut at so many places, no closer (codecs/ints.py, wire/limits.py)
+PREFIX_ENDS_MAX = 4  # a payload told in layers may be cut at so many places (wire/limits.py)
+LAYER_BYTES = 256  # and no closer (codecs/ints.py)
+
+
+def waits_ns(after_ns: int, first: int, behind: int, ahead: int, last_ns: int) -> int:
+    """How long after an opening came a server waits for more: the rule of `RequestReader.wait_ns`, `first` the bytes of the opening
+    and its chunk, `behind` those that have come since (the last `last_ns` after it), `ahead` those up to the next place to cut at."""
+    if behind <= 0:
+        return after_ns * ahead // (ahead + first)
+    return after_ns - min(first * last_ns // behind, after_ns * first // (behind + first))
 
 
 class LaneTimes(Protocol):
@@ -321,17 +327,18 @@ class Body:
             return up.send(size + OPENING_BYTES, now, ACK_BYTES + OPENING_BYTES)
         stride = max(LAYER_BYTES, (size - action.prefix_bytes) // PREFIX_ENDS_MAX)
         chunk = min(ACK_BYTES, action.prefix_bytes)
-        came_ns, taken_ns, begun, opened_ns, part = 0, 0, -OPENING_BYTES, -1, 0
+        came_ns, begun, opened_ns = 0, -OPENING_BYTES, -1
         for end in (*range(action.prefix_bytes, size, stride), size):
             first_ns, done_ns = up.send(end - begun, now, chunk + OPENING_BYTES)
             opened_ns = first_ns if opened_ns < 0 else opened_ns
-            behind = (begun if begun > chunk else end) - chunk
-            cut_ns = max(came_ns, opened_ns + action.prefix_after_ns * behind // (behind + chunk + OPENING_BYTES))
-            if not part and begun > 0 and cut_ns < done_ns:  # what is here so far is computed from
-                part = self._parts[action.request, action.attempt] = begun
-                taken_ns = cut_ns
+            since_ns = came_ns - opened_ns
+            wait_ns = waits_ns(action.prefix_after_ns, chunk + OPENING_BYTES, begun - chunk, end - chunk, since_ns)
+            cut_ns = max(came_ns, opened_ns + wait_ns)
+            if begun > 0 and cut_ns < done_ns:  # what is here so far is computed from, and no later part is sent
+                self._parts[action.request, action.attempt] = begun
+                return opened_ns, cut_ns
             came_ns, begun = done_ns, end
-        return opened_ns, taken_ns if part else came_ns
+        return opened_ns, came_ns
 
     def _answer(self, key: tuple[int, int], ended: Ended) -> r.AnswerArrived:
         part = self._parts.pop(key, 0)
@@ -376,6 +383,7 @@ class Body:
         if key in self._ended:
             return
         self._ended.add(key)
+        self._parts.pop(key, None)
         self.post(r.RemoteFailed(*key, fault, link_at_fault))
 
     def _stop(self, action: r.StopSending) -> None:

@@ -61,19 +61,20 @@ class RequestReader:
         came = self.assembly.bytes_received
         return max((end for end in self.opening.prefix_ends if end <= came), default=0)
 
-    @property
-    def wait_ns(self) -> int:
-        """How long after the opening came what is still missing may be waited for, by what has come since.
+    def wait_ns(self, last_ns: int) -> int:
+        """How long after the opening came what is still missing may be waited for; the last chunk came `last_ns` after it.
 
-        The opening's time counts from its sending, and how long it was under way nobody here knows. As slowly as the payload crosses
-        behind it, it is taken to have crossed itself: of the time, its share of all bytes that came is gone. (While nothing has come
-        behind it, of those up to the next place to cut at.)
+        The opening's time counts from its sending, and how long it was under way nobody here knows. As slowly as the payload crossed
+        behind it, it is taken to have crossed itself, and at most for as long as would leave what came behind it just in time.
+        (While nothing has come behind it: for as long as would leave what comes up to the next place to cut at just in time.)
         """
-        came, first = self.assembly.bytes_received, self._first_chunk_bytes
-        if came == first:
-            came = next((end for end in self.opening.prefix_ends if end > came), self.opening.payload_bytes)
-        behind = max(1, came - first)
-        return self.opening.prefix_after_ns * behind // (behind + self._first_bytes)
+        after_ns, first = self.opening.prefix_after_ns, self._first_bytes
+        behind = self.assembly.bytes_received - self._first_chunk_bytes
+        if behind <= 0:
+            came = self.assembly.bytes_received
+            end = next((end for end in self.opening.prefix_ends if end > came), self.opening.payload_bytes)
+            return after_ns * (end - came) // (end - came + first)
+        return after_ns - min(first * last_ns // behind, after_ns * first // (behind + first))
 
     def checked_part(self, part_bytes: int) -> bytes:
         """The payload's beginning up to one of those places; FaultError(CORRUPT) unless it is as it was sealed."""

@@ -135,8 +135,10 @@ def test_without_training_it_is_linear_keeps_its_budget_goes_on_and_is_the_same_
     assert (tmp_path / "b" / "slim.onnx").read_bytes() == data
 
 
-def test_a_budget_without_room_for_a_linear_code_is_refused(tmp_path: Path) -> None:
-    pytest.importorskip("torch", reason="gradients need PyTorch, which is not installed here")
+def test_a_budget_without_room_for_a_linear_code_is_refused_before_any_picture_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     paths = write_pictures(tmp_path / "images", 40)
+    monkeypatch.setattr("hedgerow.adaptation.bottleneck.making.see", None)
     with pytest.raises(UsageError, match="no room for an encoder"):
         make(wanted(target="one.output", steps=0, budget=0.2), small(tmp_path), paths, tmp_path / "a", quiet)

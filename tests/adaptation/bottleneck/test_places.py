@@ -85,6 +85,13 @@ def test_fewer_keeps_those_that_vary_most_and_what_is_left_out_comes_back_as_its
     assert crossed(some, 1e-2, none)[2] == pytest.approx(none, abs=1e-2)
 
 
+@pytest.mark.parametrize("elements", [64, 100, 200, 400])
+def test_there_are_never_more_than_asked_for(elements: int) -> None:
+    """However few: each of the bands keeps its first row, 64 elements in all."""
+    some = fewer(fitted(), drawn(0), elements=elements, least=0.0)
+    assert 64 <= len(some.elements) <= elements
+
+
 def test_no_level_leaves_a_byte_where_the_widest_are_restrained() -> None:
     places, features = fitted(), drawn(0)
     scale = float(np.abs(places.apply(features)).max()) / (4 * LEVEL_MAX)

@@ -40,7 +40,7 @@ def test_times_and_speedup_are_of_the_same_samples() -> None:
         before, asking, whole = model.times(inputs)
         assert before[0] < before[1]
         assert min(*asking, whole) > 0
-        gain, with_exits, without = speedup(model, inputs, [0.0, 0.0], warm=2)
+        gain, with_exits, without = speedup(model, inputs, [0.0, 0.0], turn=2)
     assert gain == pytest.approx(without.sum() / with_exits.sum())
     assert len(with_exits) == len(without) == 12
 

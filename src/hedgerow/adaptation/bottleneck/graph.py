@@ -190,6 +190,7 @@ def joined(head: bytes, tail: bytes, write: Callable[[Writer, str, str], None], 
 
 
 def decoded(target: str) -> str:
+    """What the decoder's output is called in place of the tensor `target`."""
     return f"decoder.{target}"
 
 
@@ -205,6 +206,7 @@ def _encoder(writer: Writer, source: str, patch: int, blocks: Sequence[Block]) -
 
 
 def quantiser(writer: Writer, steps: str, scale: float) -> None:
+    """From the tensor `steps` to the joint "latent" (int8), by the rule above."""
     writer.constant(SCALE, scale)
     writer.constant(INVERSE, 1 / scale)
     writer.constant("latent.half", 0.5 - THETA)

@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from hedgerow.adaptation.bottleneck.graph import LATENT, Block, assemble, blocks_of, part, tail_of
 from hedgerow.adaptation.bottleneck.making_places import Room, make_places
 from hedgerow.adaptation.bottleneck.pictures import VIEWS, Seen, see, versions, views
-from hedgerow.adaptation.bottleneck.transform import Transform, expected_bytes, fit, rounded, step_for
+from hedgerow.adaptation.bottleneck.transform import (
+    ENVELOPE_BYTES,
+    KEPT_VARIANCE,
+    Transform,
+    expected_bytes,
+    fit,
+    rounded,
+    step_for,
+)
 from hedgerow.adaptation.keeping import Checkpoint, Made, Say, digest
 from hedgerow.adaptation.parts import part_of
 from hedgerow.adaptation.sources import enough, of_parts
@@ -28,14 +36,14 @@ from hedgerow.models.graph import Graph
 from hedgerow.models.task import TaskModel
 
 PICTURES_MIN = 12  # below it nothing is learned that holds for other pictures
-ENVELOPE_BYTES = 48  # of a payload: header, checksum, the coder's state
-KEPT_VARIANCE = 0.01  # axes with less than this, in squared steps at the finest scale, are left out of the latent
 GRADIENT_VERSIONS = 1  # the axes are measured on photographs as they are, like those to come
 LATENT_SHARE = 0.115  # of what the budget leaves for the encoder goes to the latent, where blocks come before it
 LATENT_LEAST = 8  # channels, where the model has as many
 LATENT_WORK_MAX = 0.02  # of the model's work goes to it at most
 QUANTISING = 12  # multiply-adds an element, as `models/work.py` counts what rounds
 SLIMMING_PICTURES = 24
+TRAINED_VERSIONS = 8  # of each photograph, where the recipe does not say otherwise
+LINEAR_VERSIONS = 4  # where nothing is trained: as it is, mirrored, moved by a sixteenth
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +143,7 @@ def _make_linear(wanted: Wanted, model: TaskModel, paths: Sequence[Path], made: 
     graph = Graph.open(model.path)
     before = choose_cuts(graph, [wanted.cut])[0].work_before
     left = (wanted.budget - before) * graph.work
-    room = Room(part(graph, None, wanted.cut), part(graph, wanted.cut, None), _places(graph, wanted.cut), left)
+    room = Room.after(graph, wanted.cut, _places(graph, wanted.cut), left)
     say(f"{wanted.name}: {len(paths)} photographs, {min(wanted.versions, len(VIEWS))} views of each")
     seen = _see(wanted, model, paths, say)
     first = np.flatnonzero([part_of(path.stem) == "calibrate" for path in paths])

@@ -7,32 +7,44 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hedgerow.adaptation.bottleneck.graph import Tail, tail_of
+from hedgerow.adaptation.bottleneck.graph import Tail, part, tail_of
 from hedgerow.adaptation.bottleneck.graph_places import assemble
 from hedgerow.adaptation.bottleneck.pictures import Seen
 from hedgerow.adaptation.bottleneck.places import Places, fewer, fit, restrained
-from hedgerow.adaptation.bottleneck.transform import expected_bytes, rounded, step_for
+from hedgerow.adaptation.bottleneck.transform import ENVELOPE_BYTES, KEPT_VARIANCE, expected_bytes, rounded, step_for
 from hedgerow.adaptation.keeping import Checkpoint, Say
 from hedgerow.errors import UsageError
+from hedgerow.models.graph import Graph
 
 PLACES_MAX = 256  # patterns over the picture; features of more places are taken in patches
 ELEMENT_WORK = 17  # of one element of the latent beside its axis: moving, scaling, rounding (models/work.py)
 MOVING = 4  # of one element of the features: folding, centring, laying flat, gathering
-KEPT_VARIANCE = 0.01  # rows with less than this, in squared steps at the finest scale, are left out of the latent
 FINEST = 0.6  # of the scale asked for
 MOST = 48  # levels of an element at the scale asked for, of pictures that are seen: others, and finer scales, need room too
-ENVELOPE_BYTES = 48  # of a payload: header, checksum, the coder's state
+ELEMENTS_MIN = 64  # of the latent, where the features have as many
 ROUNDS = 2  # of choosing elements and scale, which depend on each other
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Where the code stands: the pieces before and after it, the shape of what it reads, and the multiply-adds left for it."""
+    """Where the code stands: the pieces before and after it (`layers`: the one after it, to be trained through), the shape of what
+    it reads, and the multiply-adds left for it."""
 
     head: bytes
     tail: bytes
+    layers: Tail
     shape: tuple[int, int, int]
     work: float
+
+    @classmethod
+    def after(cls, graph: Graph, cut: str, shape: tuple[int, int, int], work: float) -> "Room":
+        """UsageError where the budget leaves no room for an encoder, or the answer's gradients cannot be had."""
+        tail = part(graph, cut, None)
+        room = cls(part(graph, None, cut), tail, tail_of(tail), shape, work)
+        patterns = shape[1] * shape[2] // room.patch**2  # one row of each band at least
+        if room.elements < max(patterns, min(ELEMENTS_MIN, int(np.prod(shape)))):
+            raise UsageError("the budget leaves no room for an encoder at this cut; cut earlier or allow more")
+        return room
 
     @property
     def patch(self) -> int:
@@ -61,10 +73,8 @@ def make_places(
     checkpoint: Checkpoint,
     say: Say,
 ) -> tuple[bytes, dict[str, Any]]:
-    """The file and its figures; `first` are the rows that set the scale. UsageError where the budget leaves no room."""
-    if room.elements < min(64, int(np.prod(room.shape))):
-        raise UsageError("the budget leaves no room for an encoder at this cut; cut earlier or allow more")
-    whole = _fitted(room, tail_of(room.tail), seen.target, seed, checkpoint, say)
+    """The file and its figures; `first` are the rows that set the scale."""
+    whole = _fitted(room, seen.target, seed, checkpoint, say)
     asked = max(wanted_bytes - ENVELOPE_BYTES, 16)
     places = fewer(whole, seen.target, elements=room.elements, least=0.0)
     for _ in range(ROUNDS):
@@ -82,16 +92,14 @@ def make_places(
     return assemble(room.head, room.tail, places, scale=scale, origin=origin), figures
 
 
-def _fitted(
-    room: Room, tail: Tail, features: NDArray[np.float16], seed: int, checkpoint: Checkpoint, say: Say
-) -> Places:
+def _fitted(room: Room, features: NDArray[np.float16], seed: int, checkpoint: Checkpoint, say: Say) -> Places:
     kept = checkpoint.load("places.npz")
     if kept is not None:
         with np.load(io.BytesIO(kept), allow_pickle=False) as arrays:
             return Places.of_arrays(dict(arrays))
     from hedgerow.adaptation.bottleneck import training_bottleneck as training
 
-    slopes = training.gradients(tail, features, seed=seed, say=say)
+    slopes = training.gradients(room.layers, features, seed=seed, say=say)
     places = fit(features, slopes, room.patch)
     buffer = io.BytesIO()
     np.savez(buffer, **places.arrays())  # type: ignore[arg-type]

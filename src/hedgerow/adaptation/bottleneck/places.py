@@ -72,10 +72,11 @@ class Places:
 
     def apply(self, features: NDArray[np.floating]) -> Floats:
         """(n, c, H, W) -> (n, channels of the latent, elements of each), not yet rounded."""
-        found = [self._some(features[at : at + CHUNK]) for at in range(0, len(features), CHUNK)]
+        found = [self.rows_of(features[at : at + CHUNK]) for at in range(0, len(features), CHUNK)]
         return np.concatenate(found).reshape(len(features), *self.shape)
 
-    def _some(self, features: NDArray[np.floating]) -> Floats:
+    def rows_of(self, features: NDArray[np.floating]) -> Floats:
+        """(n, c, H, W) -> (n, elements): `apply` for a few pictures at a time."""
         x = patterns(folded(features, self.patch) - self.mean, self.down, self.across, self.order)
         rows = [np.matmul(band.forward, x[:, :, band.begin : band.end]).reshape(len(x), -1) for band in self.bands]
         kept = np.concatenate(rows, axis=1)[:, self.elements]
@@ -133,7 +134,7 @@ def patterns(x: Floats, down: Floats, across: Floats, order: Whole) -> Floats:
 
 
 def fit(features: NDArray[np.floating], gradients: NDArray[np.floating], patch: int) -> Places:
-    """From features and gradients of equal shape (n, c, H, W); every element is kept."""
+    """From features and gradients of equal shape (n, c, H, W); every element is kept. UsageError where no gradient is."""
     total: Wide = np.sum([folded(part, patch).sum(axis=0, dtype=np.float64) for part in _chunks(features)], axis=0)
     mean = (total / len(features)).astype(np.float32)
     varies, matters = _moments(features, patch, mean), _moments(gradients, patch, None)
@@ -156,15 +157,16 @@ def fit(features: NDArray[np.floating], gradients: NDArray[np.floating], patch: 
 
 
 def fewer(places: Places, features: NDArray[np.floating], *, elements: int, least: float) -> Places:
-    """With at most so many elements, of rows with a variance of at least `least`: those that vary most."""
+    """With at most `elements` elements, of rows with a variance of at least `least` on `features` (n, c, H, W): those that vary
+    most. Each band keeps its first row, so `elements` must be at least h * w."""
     rows = _variances(places, features)
-    tallies = [_row_variances(places, rows, number) for number in range(len(places.bands))]
+    tallies = [_row_variances(places, rows, number)[1:] for number in range(len(places.bands))]
     ranked = sorted(((value, number) for number, tally in enumerate(tallies) for value in tally.tolist()), reverse=True)
-    counts = [0] * len(places.bands)
-    left = elements
+    counts = [1] * len(places.bands)
+    left = elements - places.bands[-1].end
     for value, number in ranked:
         wide = places.bands[number].end - places.bands[number].begin
-        if value < least and sum(counts):
+        if value < least:
             break
         if wide <= left:
             counts[number] += 1
@@ -173,17 +175,17 @@ def fewer(places: Places, features: NDArray[np.floating], *, elements: int, leas
 
 
 def restrained(places: Places, features: NDArray[np.floating], *, most: float) -> Places:
-    """With gains of 1, 1/2, 1/4... so that no element of these features is beyond `most`; in order of what varies then."""
-    peak = np.max([np.abs(places._some(part)).max(axis=0) for part in _chunks(features)], axis=0)
+    """With gains of 1, 1/2, 1/4... so that no element of these features (n, c, H, W) is beyond `most`; in order of what varies then."""
+    peak = np.max([np.abs(places.rows_of(part)).max(axis=0) for part in _chunks(features)], axis=0)
     gains = np.exp2(-np.ceil(np.log2(np.maximum(peak / most, 1.0))))
     ranked = np.argsort(-_variances(places, features)[places.elements] * gains**2, kind="stable")
     return replace(places, elements=places.elements[ranked], gains=gains[ranked].astype(np.float32))
 
 
 def _kept(places: Places, features: NDArray[np.floating], counts: list[int]) -> Places:
-    """The first rows of each band, at least one, with their elements in order of their variance."""
+    """The first rows of each band, with their elements in order of their variance."""
     bands = tuple(
-        Band(band.begin, band.end, band.forward[: max(1, count)], band.backward[:, : max(1, count)])
+        Band(band.begin, band.end, band.forward[:count], band.backward[:, :count])
         for band, count in zip(places.bands, counts, strict=True)
     )
     total = sum(len(band.forward) * (band.end - band.begin) for band in bands)
@@ -195,7 +197,7 @@ def _kept(places: Places, features: NDArray[np.floating], counts: list[int]) -> 
 
 def _variances(places: Places, features: NDArray[np.floating]) -> Wide:
     """Of each element, in the bands' order."""
-    parts = [np.square(places._some(part), dtype=np.float64).sum(axis=0) for part in _chunks(features)]
+    parts = [np.square(places.rows_of(part), dtype=np.float64).sum(axis=0) for part in _chunks(features)]
     found: Wide = np.zeros(int(places.elements.max()) + 1)
     found[places.elements] = np.sum(parts, axis=0) / len(features)
     return found
@@ -210,7 +212,7 @@ def _row_variances(places: Places, variances: Wide, number: int) -> Wide:
 
 
 def axes(varies: Wide, matters: Wide, ridge: float) -> tuple[Wide, Wide, Wide]:
-    """(forward, backward, variances): principal components in the measure `matters`, the widest first."""
+    """(forward, backward, variances): principal components of `varies` in the measure `matters`, both (d, d), the widest first."""
     root, inverse = roots(matters, ridge)
     variances, vectors = np.linalg.eigh(root @ varies @ root)
     ranked = np.argsort(variances)[::-1]
@@ -219,7 +221,8 @@ def axes(varies: Wide, matters: Wide, ridge: float) -> tuple[Wide, Wide, Wide]:
 
 
 def roots(matters: Wide, ridge: float) -> tuple[Wide, Wide]:
-    """The square root of a measure and its inverse; directions that no gradient touched still count a little."""
+    """The square root of a measure (d, d) and its inverse; directions that no gradient touched still count a little: `ridge` of the
+    mean."""
     values, vectors = np.linalg.eigh(matters + np.eye(len(matters)) * matters.trace() / len(matters) * ridge)
     root, inverse = ((vectors * np.sqrt(values) ** sign) @ vectors.T for sign in (1, -1))
     return root, inverse

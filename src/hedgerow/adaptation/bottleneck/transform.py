@@ -21,6 +21,8 @@ THETA = (
     0.0  # of a step by which values round towards 0 earlier; 0.1 cost 10 % more divergence at equal bytes after block 9
 )
 LEVEL_MAX = 127
+KEPT_VARIANCE = 0.01  # axes with less than this, in squared steps at the finest scale, are left out of the latent
+ENVELOPE_BYTES = 48  # of a payload: header, checksum, the coder's state
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,9 @@ from hedgerow.adaptation.risk import Flags, Floats
 PARTS = 6
 ROWS = 150  # of a path, from the first error on
 STRICT_ROWS = 20  # before it: from "nobody stops" to "the first error is the next to stop"
-ASKING_OVERHEAD = 1_300_000  # multiply-adds in the time of calling one more small model (26 us, docs/exits.md)
+ASKING_OVERHEAD = (
+    2_600_000  # multiply-adds in the time of calling one more small model and reading its answer (42 us, docs/exits.md)
+)
 
 
 @dataclass(frozen=True, slots=True)

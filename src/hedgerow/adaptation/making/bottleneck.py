@@ -10,7 +10,7 @@ the tail in training lowered the divergence of the photographs that taught by a 
 from pathlib import Path
 from typing import Any
 
-from hedgerow.adaptation.bottleneck.making import Wanted
+from hedgerow.adaptation.bottleneck.making import LINEAR_VERSIONS, Wanted
 from hedgerow.adaptation.bottleneck.making import make as make_one
 from hedgerow.adaptation.keeping import Say
 from hedgerow.adaptation.sources import photographs
@@ -29,7 +29,9 @@ QUARTER = Wanted(
     versions=16,
     hidden=(48, 112),
 )
-HALF = Wanted("mobilenet-v2-b50", "block9.output", "block9.output", 1700, 0.50, steps=0, taught=0, versions=4)
+HALF = Wanted(
+    "mobilenet-v2-b50", "block9.output", "block9.output", 1700, 0.50, steps=0, taught=0, versions=LINEAR_VERSIONS
+)
 
 
 def make(folder: Path, data: Path | None, *, seed: int, say: Say) -> list[dict[str, Any]]:

@@ -27,13 +27,12 @@ from hedgerow.errors import UsageError
 class View:
     """What a policy may look at for one request.
 
-    `network_ns` (samples, arms): time beyond the device, were the world as in that sample; `weights` (samples,), in sum 1;
-    `device_ns` (arms,): time on the device. Their sum is the time from now to the answer. `cost_mj` (arms,): energy, money and the price of the arm's own disagreement.
-    `admissible` (arms,): the reserve fits and the lane and link are free for it. `available_ns`: until the reserve would
-    start; `time_left_ns`: until the answer is useless. `reserve_*`: what needing the reserve costs and gives; `insured`: the
-    same arm by arm, with what a head that has run makes of it, the timer's lateness taken off (None: as `reserve_*` for all).
-    `samples` (samples, 3): the first link's belief, round trip in ns (the cloud's queue included), ns per byte and cloud time
-    over planned; `in_flight`: requests under way, this one not counted.
+    `network_ns` (samples, arms): time beyond the device, were the world as in that sample; `weights` (samples,), in sum 1; `device_ns` (arms,): time on the
+    device. Their sum is the time from now to the answer. `cost_mj` (arms,): energy, money and the price of the arm's own disagreement. `admissible` (arms,):
+    the reserve fits and the lane and link are free for it. `available_ns`: until the reserve would start; `time_left_ns`: until the answer is useless.
+    `reserve_*`: what needing the reserve costs and gives; `insured`: the same arm by arm, with what a head that has run makes of it, the timer's lateness
+    taken off (None: as `reserve_*` for all). `samples` (samples, 3): the first link's belief, round trip in ns (the cloud's queue included), ns per byte and
+    cloud time over planned; `in_flight`: requests under way but this; `parts`: whether a part of a payload may be answered.
     """
 
     table: ArmTable
@@ -57,6 +56,7 @@ class View:
     celsius: float = 0.0
     seed: int = 0
     insured: Insured | None = None
+    parts: bool = True
 
     def latency_ns(self, arm: int) -> Floats:
         """Time from now to this arm's answer in each sample: (samples,)."""

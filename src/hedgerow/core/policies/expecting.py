@@ -43,7 +43,7 @@ def expected(view: View) -> tuple[Floats, Floats]:
     over *= share
     runs_mj = np.add.reduce(over, axis=0) * (table.is_remote * (table.energy.active_mw * 1e-9))
     cost: Floats = view.cost_mj + missed * ((table.quality - held.quality) * prices.disagreement_mj)
-    if table.prefixes.size:
+    if table.prefixes.size and view.parts:
         late = (latency > held.useful_ns) * share
         cost = cost - _from_prefixes(view, held, latency, late) * prices.disagreement_mj
     cost = cost + (needed * prices.reserve_mj + runs_mj)
