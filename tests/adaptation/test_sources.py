@@ -101,8 +101,9 @@ def test_folders_of_classes_and_a_table_say_the_same(tmp_path: Path) -> None:
         picture(tmp_path / name / f"{name}1.png")
     rows, classes = sources.labelled_folder(tmp_path)
     assert classes == ("cat", "dog")
-    (tmp_path / "labels.csv").write_text("file,label\ncat/cat1.png,cat\ndog/dog1.png,dog\n")
-    assert sources.labelled_folder(tmp_path) == (rows, classes)
+    for encoding in ("utf-8", "utf-8-sig"):  # some programs put a mark in front
+        (tmp_path / "labels.csv").write_text("file,label\ncat/cat1.png,cat\ndog/dog1.png,dog\n", encoding=encoding)
+        assert sources.labelled_folder(tmp_path) == (rows, classes)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,27 @@ def test_disagreements_are_shown_and_written(task_file: Path) -> None:
     assert f"differ on {times} of 60 samples" in done.stdout
 
 
+def test_disagreements_as_json_are_tables(task_file: Path) -> None:
+    given = ["adapt", "disagreements", str(task_file), "--images", str(task_file.parent / "images"), "--json"]
+    told = json.loads(RUNNER.invoke(app, given).stdout)
+    assert sum(row["times"] for row in told["pairs"]) == told["differing"] > 0
+    assert all(isinstance(row["rules_right"], int) and row["small"] != row["big"] for row in told["pairs"])
+
+
+def test_labels_of_which_no_model_is_right_about_any_are_not_taken_for_labels(task_file: Path) -> None:
+    """As the numbers of a camera's frames are not."""
+    folder, task, rows = task_file.parent / "images", Task.load(task_file), ["file,label"]
+    with task.open("big") as big, task.open("small") as small:
+        for path in sorted(folder.iterdir()):
+            frame = {"frame": np.asarray(Image.open(path))}
+            said = {task.interpret(each.run(frame).tensors).label_index for each in (big, small)}
+            rows.append(f"{path.name},{min(set(range(5)) - said)}")
+    (folder / "labels.csv").write_text("\n".join(rows))
+    done = RUNNER.invoke(app, ["adapt", "disagreements", str(task_file), "--images", str(folder), "--json"])
+    assert "no model is right about any" in done.stderr
+    assert {row["rules_right"] for row in json.loads(done.stdout)["pairs"]} == {None}
+
+
 def test_pictures_without_labels_are_refused(task_file: Path) -> None:
     for path in list((task_file.parent / "images").iterdir()):
         path.rename(path.with_name("x" + path.name))

@@ -168,6 +168,17 @@ def test_other_answers_say_nothing_and_other_models_are_refused(world: tuple[Ses
         Router(session, scorer, Spool(tmp_path / "spool"), false_alarm=0.01)
 
 
+def test_a_router_that_never_could_send_is_refused_where_it_is_to_send(
+    world: tuple[Session, Scorer], tmp_path: Path
+) -> None:
+    session, scorer = world
+    few = replace(scorer, distances=scorer.distances[:48], doubts=scorer.doubts[:48])
+    with pytest.raises(UsageError, match="79 would be enough, or send nothing"):
+        Router(session, few, Spool(tmp_path / "spool"), bytes_per_hour=10**6)
+    with Router(session, few, Spool(tmp_path / "spool")) as router:
+        assert not router.counts
+
+
 def test_a_file_that_is_no_router_is_refused_plainly(tmp_path: Path) -> None:
     (tmp_path / "router.npz").write_bytes(b"no archive at all")
     with pytest.raises(UsageError, match=r"router\.npz is no router; make one with `hedgerow adapt route`$"):

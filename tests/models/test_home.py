@@ -2,6 +2,7 @@
 
 import os
 import resource
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -71,6 +72,26 @@ def test_a_pipe_or_device_is_written_to_and_stays_what_it_is(tmp_path: Path) -> 
     assert read == [b"data"]
     assert pipe.is_fifo()
     assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "there").write_bytes(b"old")
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    write_whole(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there").read_bytes() == b"new"
+
+
+def test_standard_output_is_written_to_even_where_it_is_a_file(tmp_path: Path) -> None:
+    """A link like /dev/stdout, in a folder that may be written to: it stays, and what was printed before stays too."""
+    link = tmp_path / "stdout"
+    link.symlink_to("/proc/self/fd/1")
+    program = f"""import sys; from pathlib import Path; from hedgerow.models.home import write_whole
+sys.stdout.write("printed,"); sys.stdout.flush(); write_whole(Path({str(link)!r}), b"written")"""
+    with (tmp_path / "out").open("wb") as out:
+        subprocess.run([sys.executable, "-c", program], stdout=out, check=True, timeout=60)
+    assert (tmp_path / "out").read_bytes() == b"printed,written"
+    assert link.is_symlink()
 
 
 def test_a_directory_in_the_way_of_a_file_is_named(tmp_path: Path) -> None:

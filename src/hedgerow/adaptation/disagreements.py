@@ -74,15 +74,29 @@ def _pair(
     return Pair(pair[0], pair[1], len(places), right[0], right[1], ours, costs[0], costs[1], rules)
 
 
-def as_csv(found: Disagreements, names: Sequence[str], first: str, second: str) -> str:
-    """The table as comma-separated values, labels by name."""
-    out = io.StringIO()
-    write = csv.writer(out, lineterminator="\n")
+def as_rows(found: Disagreements, names: Sequence[str], first: str, second: str) -> list[dict[str, str | float | None]]:
+    """The table, a row a pair: the label (by name) that each of the two models said, how often, and where right labels are known
+    who was right how often and what each way costs in the mean."""
+    rows: list[dict[str, str | float | None]] = []
+    for pair in found.pairs:
+        told = (names[pair.first], names[pair.second], pair.times)
+        right = (pair.first_right, pair.second_right, pair.rules_right)
+        costs = (
+            None if cost is None else round(cost, 4) for cost in (pair.cost_first, pair.cost_second, pair.cost_rules)
+        )
+        rows.append(dict(zip(_headings(first, second), (*told, *right, *costs), strict=True)))
+    return rows
+
+
+def _headings(first: str, second: str) -> list[str]:
     ways = (first, second, "rules")
-    write.writerow([first, second, "times", *(f"{way}_right" for way in ways), *(f"{way}_mean_cost" for way in ways)])
-    for row in found.pairs:
-        right = (row.first_right, row.second_right, row.rules_right)
-        costs = (None if cost is None else round(cost, 4) for cost in (row.cost_first, row.cost_second, row.cost_rules))
-        cells = ["" if cell is None else cell for cell in (*right, *costs)]
-        write.writerow([names[row.first], names[row.second], row.times, *cells])
+    return [first, second, "times", *(f"{way}_right" for way in ways), *(f"{way}_mean_cost" for way in ways)]
+
+
+def as_csv(found: Disagreements, names: Sequence[str], first: str, second: str) -> str:
+    """The same as comma-separated values."""
+    out = io.StringIO()
+    write = csv.DictWriter(out, _headings(first, second), lineterminator="\n")
+    write.writeheader()
+    write.writerows(as_rows(found, names, first, second))
     return out.getvalue()

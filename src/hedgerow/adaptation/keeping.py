@@ -22,7 +22,7 @@ from hedgerow.models.home import home, make_directory, read_whole, write_whole
 
 RECORD_BYTES_MAX = 16 * 2**20
 Say = Callable[[str], None]
-NO_PYTORCH = "needs PyTorch: pip install 'hedgerow[adapt]'"
+NO_PYTORCH = "needs PyTorch: pip install 'hedgerow[adapt]' (in a clone: .venv/bin/pip install -e '.[adapt]')"
 
 
 def needs_pytorch() -> None:

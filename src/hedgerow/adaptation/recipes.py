@@ -123,6 +123,7 @@ def _keep(folder: Path, step: Step, entries: Sequence[Entry]) -> None:
         models = merged(models, known[each])
     for each in (each for each in known if each not in {step.name for step in STEPS}):
         models = merged(models, known[each])
+    models = [model for model in models if "file" in model]  # what was said of a model that is no longer made
     if not models:
         return
     if not head:

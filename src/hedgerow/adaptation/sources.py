@@ -173,7 +173,7 @@ def read_index(index: Path) -> list[tuple[int, str, str]]:
     UsageError: no table in UTF-8, other columns, no row, a file that is named twice or has no label.
     """
     try:
-        table = list(csv.DictReader(index.read_text(encoding="utf-8").splitlines()))
+        table = list(csv.DictReader(index.read_text(encoding="utf-8-sig").splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{index} is not a table in UTF-8 ({error})") from error
     if not table or not {"file", "label"} <= table[0].keys():

@@ -27,9 +27,10 @@ def fit(scored: Mapping[str, Floats], labels: Labels, reference: str) -> tuple[d
 def summary(fitted: Mapping[str, Fitted], weights: Mapping[str, float]) -> Iterator[str]:
     """One line a model."""
     for name, found in fitted.items():
+        grew = "; the gap grew: more samples would tell better" if found.gap_after > found.gap_before else ""
         yield (
             f"{name}: temperature {found.temperature:.3f}, weight {weights[name]:.2f}; on {found.samples} samples calibration gap "
-            f"{found.gap_before:.3f} -> {found.gap_after:.3f}, loss {found.loss_before:.3f} -> {found.loss_after:.3f}"
+            f"{found.gap_before:.3f} -> {found.gap_after:.3f}, loss {found.loss_before:.3f} -> {found.loss_after:.3f}{grew}"
         )
 
 

@@ -97,15 +97,19 @@ def disagreements(
     labels = labels_of(paths, opened)
     check_readable(paths)
     temperatures = {model.name: model.temperature or 1.0 for model in opened.models}
-    scored = {name: scores(opened, name, paths, say=progress()) for name in (one, other)}
+    say = progress()
+    scored = {name: scores(opened, name, paths, say=say) for name in (one, other)}
     shares = calibrated(scored, temperatures)
+    if labels is not None and not any((each.argmax(axis=1) == labels).any() for each in scored.values()):
+        say("no model is right about any of them: names or labels.csv are taken for no labels of this task")
+        labels = None
     views = (seen(opened, one, "device", shares[one]), seen(opened, other, "cloud", shares[other]))
     found = report.disagreements(Arbiter(rules), *views, labels)
-    text = report.as_csv(found, opened.labels, one, other)
     if csv is not None:
-        write_whole(csv, text.encode())
+        write_whole(csv, report.as_csv(found, opened.labels, one, other).encode())
     if as_json:
-        print(json.dumps({"samples": found.samples, "differing": found.differing, "pairs": text.splitlines()[1:]}))
+        pairs = report.as_rows(found, opened.labels, one, other)
+        print(json.dumps({"samples": found.samples, "differing": found.differing, "pairs": pairs}))
         return
     print(
         f"{one} and {other} differ on {found.differing} of {found.samples} samples, in {len(found.pairs)} pairs of labels"

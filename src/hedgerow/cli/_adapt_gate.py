@@ -59,8 +59,13 @@ def gate(
         f"of {found.samples} samples {found.stop_share:.1%} stay here and {found.disagreement:.2%} stay and differ;"
         f" at most {found.bound:.2%} of such samples do, at {found.level:.0%}"
     )
+    short = (
+        ""
+        if tried[codec]["agreement"] >= gating.KEEPS
+        else f" (no codec keeps {gating.KEEPS:.0%}; this is the largest)"
+    )
     print(
-        f"the rest goes as {codec}: {tried[codec]['agreement']:.1%} of the reference's answers, {tried[codec]['bytes']:,.0f} bytes"
+        f"the rest goes as {codec}: {tried[codec]['agreement']:.1%} of the reference's answers{short}, {tried[codec]['bytes']:,.0f} bytes"
     )
     if judged:
         print(

@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 from hedgerow.errors import HostError, UsageError
+from hedgerow.models.home import is_channel
 
 OTHER = "{} is there and is another one; it is not overwritten: name another folder with -o"
 
@@ -12,17 +13,13 @@ def check_writable(*paths: Path | None) -> None:
     """UsageError for a folder in the file's place or one that is missing, HostError where this machine lets nobody write. Devices
     and pipes are written to as they are."""
     for path in paths:
-        if path is None or _is_device(path):
+        if path is None or is_channel(path):
             continue
         if path.is_dir():
             raise UsageError(f"{path} is a folder; name a file in it")
         if not path.parent.is_dir():
             raise UsageError(f"there is no folder {path.parent}; create it first")
         _probe(path.parent)
-
-
-def _is_device(path: Path) -> bool:
-    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _probe(folder: Path) -> None:

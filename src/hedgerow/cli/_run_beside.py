@@ -61,8 +61,8 @@ def routing(
     from hedgerow.device.spool import Spool
     from hedgerow.models.unusual import Scorer
 
-    kept = Spool(spool)
-    found = stack.enter_context(Router(session, Scorer.load(router), kept, bytes_per_hour=send, say=say))
+    scorer = Scorer.load(router)
+    found = stack.enter_context(Router(session, scorer, Spool(spool), bytes_per_hour=send, say=say))
     stack.callback(lambda: say(_told(found, spool)))
     return found.take
 
@@ -70,4 +70,8 @@ def routing(
 def _told(router: "Router", spool: Path) -> str:
     router.close()
     counts = ", ".join(f"{name} {count}" for name, count in sorted(router.counts.items())) or "nothing was looked at"
-    return f"unusual samples: {counts}; kept in {spool}"
+    if router.counts["spooled"]:
+        return f"unusual samples: {counts}; kept in {spool}"
+    passed_by = any(name.startswith("of another model") for name in router.counts)
+    hint = "; make the router for the model that answers (`hedgerow adapt route --model`)" if passed_by else ""
+    return f"unusual samples: {counts}; none was kept{hint}"

@@ -86,6 +86,13 @@ class Router:
                 f"{len(scorer.distances)} calibrating samples cannot keep false alarms at {false_alarm:g};"
                 f" {round(2.0 / false_alarm) - 1} would be enough"
             )
+        if (
+            bytes_per_hour != 0 and 4.0 / (len(scorer.distances) + 1) > false_alarm
+        ):  # p-values are multiples of 2 / (n + 1)
+            raise UsageError(
+                f"with {len(scorer.distances)} calibrating samples nothing is ever unusual enough to be sent (the more unusual half"
+                f" is); {round(4.0 / false_alarm) - 1} would be enough, or send nothing"
+            )
         self._session, self._scorer, self._spool, self._share = session, scorer, spool, false_alarm
         self._budget, self._say, self._clock_s = ByteBudget(bytes_per_hour), say, clock_s
         self._budget.left, self._budget.filled_s = float(bytes_per_hour or 0), clock_s()

@@ -38,13 +38,15 @@ def make_directory(path: Path) -> Path:
 def write_whole(path: Path, data: bytes) -> None:
     """Put `data` at `path`, all of it or nothing; HostError when the disk is full or not writable.
 
-    A device or pipe (/dev/full, /dev/stdout) is written to and never replaced by a file.
+    A device, a pipe or /dev/stdout is written to and never replaced by a file; of a link, what it leads to is written.
     """
     make_directory(path.parent)
     try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(data)
+        if is_channel(path):
+            with path.open("ab") as file:  # of standard output in a file, behind what was printed
+                file.write(data)
             return
+        path = path.resolve()
         handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
     except OSError as error:
         raise HostError(f"cannot write {path}: {_reason(error)}") from error
@@ -59,6 +61,13 @@ def write_whole(path: Path, data: bytes) -> None:
         raise HostError(f"cannot write {path}: {_reason(error)}") from error
     finally:
         Path(partial).unlink(missing_ok=True)
+
+
+def is_channel(path: Path) -> bool:
+    """Whether it is a device, a pipe, or a link to a file that this process has open (/dev/stdout)."""
+    if path.is_symlink() and os.readlink(path).startswith(("/proc/", "/dev/")):
+        return True
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def holds(path: Path, sha256: str) -> bool:

@@ -166,6 +166,8 @@ def _remote_arm(
     last = len(model.segments) - 1
     head = [tiers.median_ns(segment.time) for segment in ahead.segments[: crossing.joint + 1]]
     decode_ns = crossing.decode.median_ns
+    lossless = model.name if crossing.codec == RAW and copy is None else None
+    share = quality(profile, name, lossless_model=lossless)
     cross = CrossStep(
         tiers.link,
         crossing.codec,
@@ -175,23 +177,22 @@ def _remote_arm(
         decode_ns=tiers.cloud_ns(decode_ns),
         down_bytes=model.answer_bytes,
         lane=tiers.lane,
-        prefixes=_prefixes(profile, name),
+        prefixes=_prefixes(profile, name, share),
     )
     there = tiers.cloud_ns(sum(cloud_segments_ns(profile, model)[crossing.joint + 1 :]))
     rest = RunStep(tiers.link, model.name, crossing.joint + 1, last, there)
-    lossless = model.name if crossing.codec == RAW and copy is None else None
-    share = quality(profile, name, lossless_model=lossless)
     if crossing.joint == RAW_SAMPLE:
         return Arm(name, (cross, rest), share)
     here = RunStep("device", ahead.name, 0, crossing.joint, sum(head), tiers.lane)
     return Arm(name, (here, cross, rest), share)
 
 
-def _prefixes(profile: Profile, arm: str) -> tuple[tuple[float, float], ...]:
-    """(share, agreement) of answers from the first part of what this arm sends, as far as they were measured."""
+def _prefixes(profile: Profile, arm: str, whole: float) -> tuple[tuple[float, float], ...]:
+    """(share, agreement) of answers from the first part of what this arm sends, as far as they were measured; on few samples a
+    part may seem better than the whole, and counts as no better."""
     named = {share: prefix_name(arm, share) for share in PREFIX_SHARES}
     return tuple(
-        (share, quality(profile, name, lossless_model=None))
+        (share, min(whole, quality(profile, name, lossless_model=None)))
         for share, name in named.items()
         if name in profile.agreement
     )

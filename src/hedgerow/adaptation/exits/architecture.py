@@ -70,9 +70,9 @@ class Architecture:
 class Recipe:
     """How it is trained."""
 
-    sides_px: tuple[int, ...] = (16, 16, 24, 24, 24, 28, 32, 32)  # of the pictures, epoch by epoch
+    sides_px: tuple[int, ...] = (16, 16, 16, 24, 24, 24, 24, 24, 28, 28, 32, 32)  # of the pictures, epoch by epoch
     batch: int = 128
-    cycles: tuple[tuple[int, float], ...] = ((8, 0.12),)  # (epochs, highest rate): up over a fifth, then down
+    cycles: tuple[tuple[int, float], ...] = ((12, 0.12),)  # (epochs, highest rate): up over a fifth, then down
     decay: float = 5e-4
     exit_weight: float = 0.5  # of each exit's loss beside the whole's
     taught: float = 0.6  # share of an exit's loss that is the distance to the whole's answer

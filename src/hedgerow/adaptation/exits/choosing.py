@@ -20,7 +20,7 @@ PARTS = 6
 ROWS = 150  # of a path, from the first error on
 STRICT_ROWS = 20  # before it: from "nobody stops" to "the first error is the next to stop"
 ASKING_OVERHEAD = (
-    2_600_000  # multiply-adds in the time of calling one more small model and reading its answer (42 us, docs/exits.md)
+    4_000_000  # multiply-adds in the time of two more calls, of the exit and of the rest (65 us, docs/exits.md)
 )
 
 
