@@ -43,6 +43,19 @@ def test_pictures_are_profiled_with_progress_and_a_summary(task_file: Path) -> N
         assert part in ended.stdout
 
 
+def test_a_codec_of_ones_own_is_an_arm_and_a_wrong_one_is_refused(task_file: Path) -> None:
+    output = task_file.parent / "p.json"
+    given = (task_file, "--images", task_file.parent / "pictures", "-o", output, "--quick", "--seconds", "1")
+    ended = run(*given, "--codec", "jpeg:95,16", "--codec", "jpeg:75")
+    assert ended.returncode == 0, ended.stderr
+    names = {name for name in Profile.load(output).agreement if name.startswith("cloud:big:jpeg")}
+    shrunk = {f"cloud:big:jpeg:{quality},10" for quality in (50, 75)}
+    assert names == {"cloud:big:jpeg:50", "cloud:big:jpeg:75", "cloud:big:jpeg:95,16"} | shrunk
+    for wrong, says in (("jpeg:101", "jpeg"), ("mp3", "mp3"), ("q4", "features")):
+        ended = run(*given, "--codec", wrong)
+        assert (ended.returncode, says in ended.stderr) == (2, True), ended.stderr
+
+
 def test_a_model_alone_is_profiled_on_generated_inputs(tmp_path: Path) -> None:
     model = tensor_task(tmp_path).models[0].path
     ended = run(model, "-o", tmp_path / "p.json", "--quick", "--seconds", "1")

@@ -65,7 +65,8 @@ def gate(
         else f" (no codec keeps {gating.KEEPS:.0%}; this is the largest)"
     )
     print(
-        f"the rest goes as {codec}: {tried[codec]['agreement']:.1%} of the reference's answers{short}, {tried[codec]['bytes']:,.0f} bytes"
+        f"the rest goes as {codec}: {tried[codec]['agreement']:.1%} of the reference's answers{short}, {tried[codec]['bytes']:,.0f} bytes;"
+        f" so that a profile has it: hedgerow profile --codec {codec}"
     )
     if judged:
         print(

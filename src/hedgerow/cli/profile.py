@@ -39,22 +39,28 @@ def profile(
         bool, typer.Option("--quick", help="Seconds instead of a minute and a half; wider bounds.")
     ] = False,
     threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of each segment.")] = 1,
+    codec: Annotated[
+        list[str] | None, typer.Option(help="An input codec to try besides, such as jpeg:95,292; may be given again.")
+    ] = None,
 ) -> None:
     """Measure segments (idle and loaded), codecs, agreement, cancellation, timers, start-up and the server's times."""
     from hedgerow.cli._outputs import check_writable
     from hedgerow.cli.run import read_samples
     from hedgerow.models.task import Task
     from hedgerow.profiling import make_profile
+    from hedgerow.profiling.measure import FULL, QUICK, with_codecs
 
     check_writable(output)
+    effort = with_codecs(QUICK if quick else FULL, codec or ())
     loaded = Task.load(task) if task.suffix == ".toml" else Task.of_model(task)
     frames = read_samples(loaded, images) if images is not None else {}
     say = _progress()
     client = _client(server, loaded, say)
     try:
         made = make_profile(
-            loaded, frames, seconds=seconds, quick=quick, threads=threads, server_client=client, progress=say
-        )
+            loaded, frames, seconds=seconds, quick=quick, threads=threads, server_client=client, progress=say,
+            effort=effort,
+        )  # fmt: skip
     finally:
         if client is not None:
             client.close()

@@ -8,9 +8,10 @@ Rule: whatever is cut short to keep to the time is said through `progress`.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from hedgerow import codecs
 from hedgerow.errors import LinkError, PeerError, UsageError
 from hedgerow.models.chain import Chain
 from hedgerow.models.preparation import FRAME
@@ -111,6 +112,17 @@ FULL = Effort(
 )
 
 
+def with_codecs(effort: Effort, specs: Sequence[str]) -> Effort:
+    """The same with these input codecs too; UsageError for one that is none, or codes features alone."""
+    for spec in specs:
+        if codecs.get(spec).kind == "features":
+            raise UsageError(
+                f"codec '{spec}' codes features inside a model; name one for its input, such as jpeg:90,292"
+            )
+    frames, tensors = (tuple(dict.fromkeys((*each, *specs))) for each in (effort.frame_codecs, effort.tensor_codecs))
+    return replace(effort, frame_codecs=frames, tensor_codecs=tensors)
+
+
 def make_profile(
     task: Task,
     frames: Frames = (),
@@ -202,10 +214,11 @@ class _Work:
         """The input codecs, and for frames larger than the models look at, the same with shrinking before."""
         sides = [model.preparation.resize_shorter for model in self.task.models if model.preparation is not None]
         frames = sorted(min(sample.tensors[FRAME].shape[:2]) for sample in self.samples)
-        codecs = self.effort.frame_codecs
+        specs = self.effort.frame_codecs
         if not sides or frames[len(frames) // 2] <= LARGER * max(sides):
-            return codecs
-        return codecs + tuple(f"{codec},{max(sides)}" for codec in codecs if codec.startswith("jpeg:"))
+            return specs
+        shrunk = (f"{spec},{max(sides)}" for spec in specs if spec.startswith("jpeg:") and "," not in spec)
+        return tuple(dict.fromkeys((*specs, *shrunk)))
 
     def crossings(self, alive: Alive) -> list[Crossing]:
         """Every codec at every place where something can cross."""
