@@ -68,6 +68,7 @@ def bottleneck(
     _check(chosen, path, (cut, target or cut), paths)
     versions = TRAINED_VERSIONS if steps else LINEAR_VERSIONS
     wanted = Wanted(path.stem, cut, target or cut, bytes_wanted, budget, steps, taught, versions, seed=seed)
+    done = "there already:" if path.exists() else "wrote"
     entry = make(wanted, chosen, paths, path.parent, progress())
     figures = read_record(Made(path, {}).record_path)["figures"]
     if as_json:
@@ -75,7 +76,7 @@ def bottleneck(
         return
     for line in _said(figures):
         print(line)
-    print(f"wrote {path}; to use it, add to the task file:\n")
+    print(f"{done} {path}; to use it, add to the task file:\n")
     print(model_text(entry))
 
 

@@ -48,13 +48,14 @@ def quantise(
     check_writable(path)
     kept = chosen.joints if joints is None else tuple(name.strip() for name in joints.split(",") if name.strip())
     wanted = Wanted(task, chosen, kept, agreement, seed)
+    done = "there already:" if path.exists() else "wrote"
     record = make(wanted, picture_paths(images), path, say=progress())
     if as_json:
         print(json.dumps(record["figures"]))
         return
     for line in report(record["figures"]):
         print(line)
-    print(f"wrote {path}; to use it, add to the task file:\n")
+    print(f"{done} {path}; to use it, add to the task file:\n")
     print(table(entry(chosen, kept, path.absolute())))
 
 

@@ -1,11 +1,14 @@
 """`hedgerow adapt reuse`: how much a frame may differ before the last answer no longer stands."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from hedgerow.errors import UsageError
 
 
 def register(group: typer.Typer) -> None:
@@ -47,6 +50,7 @@ def reuse(
     calibrating, judging = of_parts(paths, "train", "calibrate"), of_parts(paths, "judge")
     check_asked(at_most, level, age_max_ms)
     check_readable(paths)
+    _check_clips(clip or ())
     with Watcher(opened, models) as watcher:
         filmed = [watcher.track(each.name, read_clip(each), made=False) for each in clip or ()]
         check_units(len(calibrating) + sum(len(each.units) for each in filmed), at_most, level)
@@ -72,6 +76,12 @@ def reuse(
             f"of pairs of different photographs {alike:.2%} would pass as the same scene; {ALIKE:.0%} is the most taken"
         )
     _show(judged, len(others))
+
+
+def _check_clips(clips: Sequence[Path]) -> None:
+    missing = [str(each) for each in clips if not each.is_file()]
+    if missing:
+        raise UsageError(f"there is no clip {missing[0]}")
 
 
 def _show(judged: dict[str, dict[str, float]], count: int) -> None:
