@@ -2,6 +2,7 @@
 process of its own over an emulated link, and the answer is that of `decode_prefix` on those very bytes."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -73,14 +74,19 @@ def by_hand(latent: Task) -> Profile:
     )
 
 
-def open_session(task: Task, profile: Profile, relay: Relay, journal: Path) -> Session:
-    return Session(
-        task, f"127.0.0.1:{relay.port}", profile=profile, deadline_ms=DEADLINE_MS, policy=f"only:{ARM}", journal=journal
-    )
-
-
-def link_open(steps: Steps) -> None:
-    until(lambda: steps.moved_to("closed"), "the link to be open")
+@contextmanager
+def crossing(
+    task: Task, profile: Profile, server: ServerProcess, journal: Path
+) -> Iterator[tuple[Relay, Session, Steps]]:
+    """A session over a relay, once its link is open, and what it does step by step."""
+    with relayed(server) as relay:
+        address, steps = f"127.0.0.1:{relay.port}", Steps()
+        with Session(
+            task, address, profile=profile, deadline_ms=DEADLINE_MS, policy=f"only:{ARM}", journal=journal
+        ) as session:
+            session.listen(steps)
+            until(lambda: steps.moved_to("closed"), "the link to be open")
+            yield relay, session, steps
 
 
 def parts(steps: Steps) -> list[PrefixAnswer]:
@@ -91,10 +97,7 @@ def test_what_crossed_before_the_link_slowed_down_is_the_answer(
     latent: Task, by_hand: Profile, latent_server: ServerProcess, tmp_path: Path
 ) -> None:
     journal = tmp_path / "journal"
-    with relayed(latent_server) as relay, open_session(latent, by_hand, relay, journal) as session:
-        steps = Steps()
-        session.listen(steps)
-        link_open(steps)
+    with crossing(latent, by_hand, latent_server, journal) as (relay, session, steps):
         relay.set_conditions(LinkConditions(uplink_bytes_per_s=SLOW_BYTES_PER_S))
         cut = session.answer({"x": frame(2, SIDE)})
         relay.clear()
@@ -123,10 +126,7 @@ def test_when_nothing_crosses_the_reserve_answers_as_ever(
     latent: Task, by_hand: Profile, latent_server: ServerProcess, tmp_path: Path
 ) -> None:
     journal = tmp_path / "journal"
-    with relayed(latent_server) as relay, open_session(latent, by_hand, relay, journal) as session:
-        steps = Steps()
-        session.listen(steps)
-        link_open(steps)
+    with crossing(latent, by_hand, latent_server, journal) as (relay, session, steps):
         whole = session.answer({"x": frame(1, SIDE)})
         relay.stall(True)
         answer = session.answer({"x": frame(3, SIDE)}, deadline_ms=1500)

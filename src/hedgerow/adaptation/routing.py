@@ -4,7 +4,6 @@ The part "train" fills the reservoir, "calibrate" gives the p-values, "judge" sa
 binomial bounds of the share that was asked for.
 """
 
-import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from hedgerow.errors import UsageError
 from hedgerow.models.chain import Chain
 from hedgerow.models.frames import load_frame
 from hedgerow.models.task import Task
-from hedgerow.models.unusual import RESERVOIR_MAX, Floats, Scorer, direction, fit_axes
+from hedgerow.models.unusual import RESERVOIR_MAX, Floats, Scorer, calibrating_needed, direction, fit_axes
 from hedgerow.profiling.host import usable_cores
 
 FALSE_ALARM = 0.05
@@ -43,11 +42,6 @@ class Alarms:
     alarms: int
     lowest: int
     highest: int
-
-
-def calibrating_needed(false_alarm: float) -> int:
-    """So many calibrating samples can give a p-value as small as half of this share, to which two views are held."""
-    return math.ceil(2.0 / false_alarm) - 1
 
 
 def see(task: Task, model: str, paths: Sequence[Path], *, say: Say) -> Seen:

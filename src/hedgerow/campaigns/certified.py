@@ -35,18 +35,8 @@ PHASE_PATIENCE_S: Final = 3.0
 SPELL_S: Final = 0.8
 RECOVERY_S: Final = 4.0
 SPARE: Final = 1.3
-FACTORS: Final = (
-    2.0,
-    2.5,
-    3.0,
-    4.0,
-    6.0,
-    8.0,
-    12.0,
-    16.0,
-    24.0,
-    32.0,
-)  # a quick reserve is less than what is the same for all
+# up to far: a quick reserve is less than what is the same for all
+FACTORS: Final = (2.0, 2.5, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
 CAPTURE_DELAY_MS: Final = 15
 
 

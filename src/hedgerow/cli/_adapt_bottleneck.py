@@ -88,8 +88,6 @@ def _check(model: "TaskModel", output: Path, cuts: Sequence[str], pictures: Sequ
     from hedgerow.models.graph import Graph
 
     check_writable(output)
-    if model.preparation is None:
-        raise UsageError(f"model '{model.name}' has no preparation; a bottleneck is trained on photographs")
     choose_cuts(Graph.open(model.path), list(dict.fromkeys(cuts)))
     check_readable(pictures)
 

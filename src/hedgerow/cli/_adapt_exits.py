@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hedgerow.cli._outputs import OTHER
+from hedgerow.cli._outputs import OTHER, check_own
 from hedgerow.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ def exits(
     pictures = pictures_of(data, subject, classes_of(subject), say)
     named = () if joints == "auto" else tuple(each.strip() for each in joints.split(",") if each.strip())
     folder = make_directory(output or adapted(f"{subject.name}-with-exits"))
-    if (folder / "task.toml").exists() and not (folder / f"{subject.name}-exits.adapt.json").exists():
-        raise UsageError(OTHER.format(folder / "task.toml"))
+    check_own(folder, f"{subject.name}-exits.adapt.json")
     wish = Wish(Promise(at_most, level, unseen), named, exits_max, seed)
     record = make_exits(folder, subject, pictures, wish, say)
     path = _task(folder, subject, record["figures"]["entries"], record["origin"]["joints"])

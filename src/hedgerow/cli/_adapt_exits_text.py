@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hedgerow.cli._outputs import OTHER
+from hedgerow.cli._outputs import check_own
 from hedgerow.errors import UsageError
 
 
@@ -48,8 +48,7 @@ def exits_text(
     say = progress()
     folder = output or adapted("newsgroups")
     own = None if train is None or unseen is None else sources.read_tables(train, unseen, labels)
-    if (folder / "task.toml").exists() and not (folder / f"{NAME}.adapt.json").exists():
-        raise UsageError(OTHER.format(folder / "task.toml"))
+    check_own(folder, f"{NAME}.adapt.json")
     needs_pytorch()
     found = own or sources.fetch_newsgroups(say)
     options = Options(tokens=tokens, epochs=epochs, disagreement=disagreement, seed=seed, threads=threads)

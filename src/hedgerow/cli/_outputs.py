@@ -9,6 +9,12 @@ from hedgerow.models.home import is_channel
 OTHER = "{} is there and is another one; it is not overwritten: name another folder with -o"
 
 
+def check_own(folder: Path, record: str) -> None:
+    """UsageError where the folder's task file is there and nothing says that it was made here."""
+    if (folder / "task.toml").exists() and not (folder / record).exists():
+        raise UsageError(OTHER.format(folder / "task.toml"))
+
+
 def check_writable(*paths: Path | None) -> None:
     """UsageError for a folder in the file's place or one that is missing, HostError where this machine lets nobody write. Devices
     and pipes are written to as they are."""

@@ -27,7 +27,6 @@ from hedgerow.wire.messages import RAW_SAMPLE
 from hedgerow.wire.readers import RequestReader, stream_ended
 from hedgerow.wire.seal import Windows, sealed_answer
 
-IN_PAYLOAD = "in the middle of a payload"
 GRACE_NS = 1_000_000
 """For gRPC to hand over a message that has come."""
 
@@ -104,7 +103,6 @@ class CrossingService:
         """Take the chunks, acknowledging each, until the last (returns 0), or until the time to wait is over and enough of them have
         come to compute from (returns how many bytes those are). FaultError(TOO_LATE) when neither is so by the deadline."""
         opened_ns = came_ns = time.monotonic_ns()
-        may_cut = bool(reader.opening.prefix_ends)
         try:
             async with asyncio.timeout((deadline_ns - time.monotonic_ns()) / SECOND_NS):
                 ack = reader.first_chunk()
@@ -113,7 +111,7 @@ class CrossingService:
                         await stream.write(pb.Down(ack=ack).SerializeToString())
                     if reader.complete:
                         return 0
-                    part_bytes = reader.part_bytes if may_cut else 0
+                    part_bytes = reader.part_bytes
                     cut_ns = opened_ns + reader.wait_ns(came_ns - opened_ns) if part_bytes else None
                     message = await (_read(stream) if cut_ns is None else _read_until(stream, cut_ns))
                     if message is None:
@@ -190,9 +188,12 @@ def _told(fault: Fault) -> pb.Fault:
 
 
 async def _read(stream: Stream) -> bytes:
-    data = await stream.read()
+    return _message(await stream.read())
+
+
+def _message(data: object) -> bytes:
     if not isinstance(data, bytes):
-        raise stream_ended(IN_PAYLOAD)
+        raise stream_ended("in the middle of a payload")
     return data
 
 
@@ -207,11 +208,8 @@ async def _read_until(stream: Stream, cut_ns: int) -> bytes | None:
         data = await reading
     finally:
         reading.cancel()  # nothing more is read of a payload that is cut
-    if not isinstance(data, bytes):
-        if time.monotonic_ns() >= cut_ns:
-            return None
-        raise stream_ended(IN_PAYLOAD)
-    return data
+    is_over = time.monotonic_ns() >= cut_ns
+    return None if is_over and not isinstance(data, bytes) else _message(data)
 
 
 async def _let_it_be_read(stream: Stream) -> None:

@@ -68,9 +68,7 @@ class CloudNetwork:
         self._address = address
         self._run_id = token_bytes(8)
         self._described = False
-        self._prefixes = (
-            False  # whether the server can compute from the first part of a payload; a plain or older one cannot
-        )
+        self._prefixes = False  # the server can compute from the first part of a payload; a plain or older one cannot
         self._asking = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._works: dict[Key, tuple[str, Workpiece]] = {}

@@ -29,7 +29,7 @@ from hedgerow.errors import HedgerowError, HostError, UsageError
 from hedgerow.models.preparation import FRAME
 from hedgerow.models.task import Task
 from hedgerow.models.tensors import Array, Tensors
-from hedgerow.models.unusual import Scorer, Verdict
+from hedgerow.models.unusual import Scorer, Verdict, calibrating_needed
 
 STREAM = "unusual"
 QUEUE_MAX = 32
@@ -81,17 +81,16 @@ class Router:
             raise UsageError(f"the router was made for another model than this task's '{scorer.model}'; make it again")
         if not 0 < false_alarm < 1:
             raise UsageError(f"the share of false alarms lies between 0 and 1; {false_alarm:g} does not")
-        if 2.0 / (len(scorer.distances) + 1) > false_alarm:
+        calibrating = len(scorer.distances)
+        if calibrating < calibrating_needed(false_alarm):
             raise UsageError(
-                f"{len(scorer.distances)} calibrating samples cannot keep false alarms at {false_alarm:g};"
-                f" {round(2.0 / false_alarm) - 1} would be enough"
+                f"{calibrating} calibrating samples cannot keep false alarms at {false_alarm:g};"
+                f" {calibrating_needed(false_alarm)} would be enough"
             )
-        if (
-            bytes_per_hour != 0 and 4.0 / (len(scorer.distances) + 1) > false_alarm
-        ):  # p-values are multiples of 2 / (n + 1)
+        if bytes_per_hour != 0 and calibrating < calibrating_needed(false_alarm / 2):
             raise UsageError(
-                f"with {len(scorer.distances)} calibrating samples nothing is ever unusual enough to be sent (the more unusual half"
-                f" is); {round(4.0 / false_alarm) - 1} would be enough, or send nothing"
+                f"with {calibrating} calibrating samples nothing is ever unusual enough to be sent (the more unusual half"
+                f" is); {calibrating_needed(false_alarm / 2)} would be enough, or send nothing"
             )
         self._session, self._scorer, self._spool, self._share = session, scorer, spool, false_alarm
         self._budget, self._say, self._clock_s = ByteBudget(bytes_per_hour), say, clock_s

@@ -9,6 +9,7 @@ model. It says nothing of how many unusual ones are found.
 """
 
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -107,6 +108,11 @@ def direction(scores: Floats) -> Floats:
     length = np.linalg.norm(scores, axis=-1, keepdims=True)
     found: Floats = scores / np.maximum(length, 1e-12)
     return found
+
+
+def calibrating_needed(share: float) -> int:
+    """So many calibrating samples can give a p-value as small as half of this share, to which two views are held."""
+    return math.ceil(2.0 / share) - 1
 
 
 def p_value(ascending: Floats, value: float) -> float:

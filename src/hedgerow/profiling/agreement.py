@@ -15,11 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from hedgerow.codecs import Codec, prefix_ends, progressive
+from hedgerow.codecs import Codec, progressive
 from hedgerow.models.chain import Chain
 from hedgerow.models.task import Task
 from hedgerow.models.tensors import Tensors
-from hedgerow.profiling.crossings import LIMITS, PROGRESSIVE, RAW, Alive, Crossing
+from hedgerow.profiling.crossings import LIMITS, RAW, Alive, Crossing
 from hedgerow.profiling.host import usable_cores
 from hedgerow.profiling.profile import RAW_SAMPLE, Agreement
 from hedgerow.profiling.samples import Sample
@@ -113,7 +113,7 @@ class Judge:
 
     def prefixes(self, arms: Sequence[tuple[str, str, Crossing | None]]) -> list[tuple[str, str, Crossing | None]]:
         """The same of those of these arms that can be answered from a part of what they send, for each share judged."""
-        layered = [each for each in arms if each[2] is not None and each[2].codec.name.endswith(PROGRESSIVE)]
+        layered = [each for each in arms if each[2] is not None and progressive(each[2].codec)]
         return [
             (prefix_name(name, share), model, crossing) for name, model, crossing in layered for share in PREFIX_SHARES
         ]
@@ -156,8 +156,9 @@ class Judge:
 
     def _first_part(self, codec: Codec, payload: bytes, share: float, crossing: Crossing) -> Tensors | None:
         """What the other side would compute from: up to the first cut from that share on, else the last one before it."""
-        ends = prefix_ends(codec, payload)
-        if not ends or (layered := progressive(codec)) is None:
+        layered = progressive(codec)
+        ends = layered.prefix_ends(payload) if layered else ()
+        if layered is None or not ends:
             return None
         end = next((each for each in ends if each >= share * len(payload)), ends[-1])
         expected = self._chains[crossing.model].joint(crossing.joint)

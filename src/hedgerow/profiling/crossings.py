@@ -24,8 +24,7 @@ LIMITS = CodecLimits()
 FOLDS = 2
 RAW = "raw"
 WHOLE_NUMBERS = ("ints:channel", "ints:progressive")
-PROGRESSIVE = ":progressive"
-CALIBRATED = (":channel", PROGRESSIVE)
+CALIBRATED = (":channel", ":progressive")
 
 Alive = Mapping[tuple[str, int], Sequence[Tensors]]
 """Tensors alive after (model, joint), one for each sample; the raw samples are ("", -1)."""

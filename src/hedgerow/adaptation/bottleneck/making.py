@@ -21,6 +21,7 @@ from hedgerow.adaptation.bottleneck.transform import (
     ENVELOPE_BYTES,
     KEPT_VARIANCE,
     Transform,
+    coded_bytes,
     expected_bytes,
     fit,
     rounded,
@@ -33,6 +34,7 @@ from hedgerow.errors import UsageError
 from hedgerow.models.chain import Chain
 from hedgerow.models.cuts import choose_cuts
 from hedgerow.models.graph import Graph
+from hedgerow.models.preparation import Preparation
 from hedgerow.models.task import TaskModel
 
 PICTURES_MIN = 12  # below it nothing is learned that holds for other pictures
@@ -75,16 +77,21 @@ class Wanted:
 
 def make(wanted: Wanted, model: TaskModel, paths: Sequence[Path], folder: Path, say: Say) -> dict[str, Any]:
     """The table [[model]] of this bottleneck of `model`, made unless it is there. UsageError, HostError, EngineError."""
+    preparation = _preparation(model)
     chosen = of_parts(paths, "train", "calibrate")
     enough(len(chosen), PICTURES_MIN, "photographs to train and calibrate on (7 of 10 of those given)")
     names = digest("\n".join(path.name for path in chosen).encode())
     made = Made(folder / f"{wanted.name}.onnx", {"model": model.model_id, "photographs": names, **asdict(wanted)})
     if made.record() is None:
         (_make_linear if wanted.linear else _make)(wanted, model, chosen, made, say)
+    entry = {"name": wanted.name, "file": str(made.path), "joints": [LATENT]}
+    return entry | {"preparation": preparation.to_table()}
+
+
+def _preparation(model: TaskModel) -> Preparation:
     if model.preparation is None:
         raise UsageError(f"model '{model.name}' has no preparation; a bottleneck is trained on photographs")
-    entry = {"name": wanted.name, "file": str(made.path), "joints": [LATENT]}
-    return entry | {"preparation": model.preparation.to_table()}
+    return model.preparation
 
 
 def _make(wanted: Wanted, model: TaskModel, paths: Sequence[Path], made: Made, say: Say) -> None:
@@ -99,7 +106,7 @@ def _make(wanted: Wanted, model: TaskModel, paths: Sequence[Path], made: Made, s
     transform = _transform(plan, seen.target[:rows], wanted.seed, checkpoint, say)
     first = np.flatnonzero([part_of(path.stem) == "calibrate" for path in paths])
     z = transform.apply(seen.target[: len(paths)].astype(np.float32))
-    step = step_for(z, max(wanted.bytes - ENVELOPE_BYTES, 16))
+    step = step_for(z, coded_bytes(wanted.bytes))
     finest = step * training.SCALES[0]
     latent = min(plan.latent_max, max(8, int(np.sum(transform.variances > KEPT_VARIANCE * finest**2))))
     say(f"latent {latent} x {z.shape[2]} x {z.shape[3]}, hidden channels {list(plan.hidden) or 'none'}")
@@ -121,7 +128,7 @@ def _make(wanted: Wanted, model: TaskModel, paths: Sequence[Path], made: Made, s
     training.train(network, lessons, checkpoint=checkpoint, say=say)
     u = training.encode_all(network, seen.source[: len(paths)])
     judged = u[first] if len(first) else u
-    scale = step_for(judged, max(wanted.bytes - ENVELOPE_BYTES, 16))
+    scale = step_for(judged, coded_bytes(wanted.bytes))
     data = assemble(
         plan.head,
         plan.tail,
@@ -227,9 +234,7 @@ def _places(graph: Graph, name: str) -> tuple[int, int, int]:
 
 
 def _see(wanted: Wanted, model: TaskModel, paths: Sequence[Path], say: Say) -> Seen:
-    preparation = model.preparation
-    if preparation is None:
-        raise UsageError(f"model '{model.name}' has no preparation; a bottleneck is trained on photographs")
+    preparation = _preparation(model)
     joints = list(dict.fromkeys((wanted.cut, wanted.target)))
     if wanted.linear:
         count = min(wanted.versions, len(VIEWS))

@@ -11,7 +11,14 @@ from hedgerow.adaptation.bottleneck.graph import Tail, part, tail_of
 from hedgerow.adaptation.bottleneck.graph_places import assemble
 from hedgerow.adaptation.bottleneck.pictures import Seen
 from hedgerow.adaptation.bottleneck.places import Places, fewer, fit, restrained
-from hedgerow.adaptation.bottleneck.transform import ENVELOPE_BYTES, KEPT_VARIANCE, expected_bytes, rounded, step_for
+from hedgerow.adaptation.bottleneck.transform import (
+    ENVELOPE_BYTES,
+    KEPT_VARIANCE,
+    coded_bytes,
+    expected_bytes,
+    rounded,
+    step_for,
+)
 from hedgerow.adaptation.keeping import Checkpoint, Say
 from hedgerow.errors import UsageError
 from hedgerow.models.graph import Graph
@@ -75,7 +82,7 @@ def make_places(
 ) -> tuple[bytes, dict[str, Any]]:
     """The file and its figures; `first` are the rows that set the scale."""
     whole = _fitted(room, seen.target, seed, checkpoint, say)
-    asked = max(wanted_bytes - ENVELOPE_BYTES, 16)
+    asked = coded_bytes(wanted_bytes)
     places = fewer(whole, seen.target, elements=room.elements, least=0.0)
     for _ in range(ROUNDS):
         scale = step_for(places.apply(seen.target[first]), asked)

@@ -72,7 +72,7 @@ class Places:
 
     def apply(self, features: NDArray[np.floating]) -> Floats:
         """(n, c, H, W) -> (n, channels of the latent, elements of each), not yet rounded."""
-        found = [self.rows_of(features[at : at + CHUNK]) for at in range(0, len(features), CHUNK)]
+        found = [self.rows_of(part) for part in _chunks(features)]
         return np.concatenate(found).reshape(len(features), *self.shape)
 
     def rows_of(self, features: NDArray[np.floating]) -> Floats:

@@ -108,6 +108,11 @@ def expected_bytes(levels: NDArray[np.int64]) -> float:
     return bits / 8 / len(levels)
 
 
+def coded_bytes(payload_bytes: int) -> int:
+    """What the coder may take of a payload of so many bytes."""
+    return max(payload_bytes - ENVELOPE_BYTES, 16)
+
+
 def step_for(values: Floats, bytes_wanted: float) -> float:
     """The step at which values (n, channels, h, w) cost this many bytes a sample, found by halving."""
     low, high = 1e-6 * float(np.abs(values).max()), float(np.abs(values).max())

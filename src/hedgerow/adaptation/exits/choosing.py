@@ -20,7 +20,7 @@ PARTS = 6
 ROWS = 150  # of a path, from the first error on
 STRICT_ROWS = 20  # before it: from "nobody stops" to "the first error is the next to stop"
 ASKING_OVERHEAD = (
-    4_000_000  # multiply-adds in the time of two more calls, of the exit and of the rest (65 us, docs/exits.md)
+    4_000_000  # multiply-adds in the time of two more calls, the exit's and the rest's (65 us, docs/exits.md)
 )
 
 
